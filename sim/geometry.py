@@ -1,0 +1,49 @@
+"""Angles, frames and polylines. World: OpenDRIVE's right hand; CARLA's left hand has y and yaw negated."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def wrap(angle: float) -> float:
+    """The same angle in (-pi, pi] [rad]."""
+    return float(-((-angle + np.pi) % (2 * np.pi) - np.pi))
+
+
+def to_carla_yaw(yaw: float) -> float:
+    """Yaw [rad], counter-clockwise, to CARLA's [degrees], clockwise, in (-180, 180]."""
+    degrees = -float(np.degrees(wrap(yaw)))
+    return 180.0 if degrees <= -180.0 else degrees
+
+
+def from_carla_yaw(degrees: float) -> float:
+    """CARLA's yaw [degrees], clockwise, to [rad], counter-clockwise, in (-pi, pi]."""
+    return wrap(-float(np.radians(degrees)))
+
+
+def world_to_ego(xy_world: ArrayLike, pose: ArrayLike) -> NDArray[np.float64]:
+    """Points (..., 2) [m] seen from `pose` (x, y, yaw)."""
+    x, y, yaw = np.asarray(pose, float)
+    delta = np.asarray(xy_world, float) - (x, y)
+    c, s = np.cos(yaw), np.sin(yaw)
+    return np.stack([delta[..., 0] * c + delta[..., 1] * s, delta[..., 1] * c - delta[..., 0] * s], -1)
+
+
+def ego_to_world(xy_ego: ArrayLike, pose: ArrayLike) -> NDArray[np.float64]:
+    """The inverse of `world_to_ego`."""
+    x, y, yaw = np.asarray(pose, float)
+    p = np.asarray(xy_ego, float)
+    c, s = np.cos(yaw), np.sin(yaw)
+    return np.stack([x + p[..., 0] * c - p[..., 1] * s, y + p[..., 0] * s + p[..., 1] * c], -1)
+
+
+def arc_length(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cumulative length (N,) [m] along a polyline (N, 2)."""
+    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+
+
+def resample(xy: NDArray[np.float64], at: ArrayLike) -> NDArray[np.float64]:
+    """Points (len(at), 2) of a polyline (N, 2) at the arc lengths `at` [m]; beyond the ends the end repeats."""
+    s = arc_length(xy)
+    return np.stack([np.interp(at, s, xy[:, 0]), np.interp(at, s, xy[:, 1])], -1)
