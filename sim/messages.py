@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DT = 0.05  # s, one world tick (20 Hz, as the CARLA leaderboard runs)
 ROUTE_POINTS = 20  # points of `Observation.route_ego`
 ROUTE_SPACING = 10.0  # m between them
+PATH_POINTS = 60  # points of `Facts.path_ego`, 1 m apart
 # Distances ahead of the ego's origin at which lane lines are given [m]; the default camera sees the ground from 5 m.
 LANE_X = np.array([5.0, 7.5, 10.0, 12.5, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0])
 LANE_LINES = 4  # next left, left, right, next right
@@ -154,7 +155,8 @@ class Facts:
     off_lane: float  # [m] from the nearest driving or parking lane's centre (any lane)
     wrong_way: bool  # in a lane that leads the other way
     speed_limit: float  # [m/s]
-    route_ego: NDArray[np.float64]  # (20, 2) [m] the route without GNSS error, 10 m apart
+    path_ego: NDArray[np.float64]  # (60, 2) [m] the centre of the route's lane ahead, 1 m apart, without GNSS error
+    junction_distance: float  # [m] from the ego's origin to the route's next junction, 0 inside, inf when there is none
     lanes_ego: NDArray[np.float64]  # (4, 10) [m] lateral offset of each painted line at LANE_X, NaN where there is none
     lane_marks: NDArray[np.uint8]  # (4,) Mark: next left, left, right, next right
     light: LightState  # of the signal that governs the route ahead; UNKNOWN when there is none
