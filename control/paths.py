@@ -1,0 +1,113 @@
+"""Kernels over a planned path: a polyline (T, 2) [m] in the ego frame, points about 1 m apart, that starts beside the ego."""
+
+from __future__ import annotations
+
+from math import atan2, hypot, sqrt
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from roadcraft.control.car import rear_axle_arc
+
+LATERAL_ACCEL = 2.5  # m/s^2 in curves that a passenger accepts (Bae et al. 2019: below 3)
+COMFORT_BRAKE = 2.0  # m/s^2
+
+
+@njit(cache=True)
+def stations(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Arc length (T,) [m] of each point."""
+    s = np.zeros(len(path))
+    for i in range(1, len(path)):
+        s[i] = s[i - 1] + hypot(path[i, 0] - path[i - 1, 0], path[i, 1] - path[i - 1, 1])
+    return s
+
+
+@njit(cache=True)
+def headings(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Direction (T,) [rad] of the path at each point; a repeated last point keeps the direction before it."""
+    n = len(path)
+    yaw = np.zeros(n)
+    last = 0.0
+    for i in range(n):
+        a, b = max(0, i - 1), min(n - 1, i + 1)
+        dx, dy = path[b, 0] - path[a, 0], path[b, 1] - path[a, 1]
+        if dx * dx + dy * dy > 0.01:
+            last = atan2(dy, dx)
+        yaw[i] = last
+    return yaw
+
+
+@njit(cache=True)
+def curvatures(path: NDArray[np.float64], reach: int = 2) -> NDArray[np.float64]:
+    """Curvature (T,) [1/m] of the circle through points `reach` before, at and after each point (Menger)."""
+    n = len(path)
+    k = np.zeros(n)
+    for i in range(n):
+        a, b = i - reach, i + reach
+        if a < 0 or b >= n:
+            continue
+        ux, uy = path[i, 0] - path[a, 0], path[i, 1] - path[a, 1]
+        vx, vy = path[b, 0] - path[i, 0], path[b, 1] - path[i, 1]
+        product = sqrt((ux * ux + uy * uy) * (vx * vx + vy * vy) * ((ux + vx) ** 2 + (uy + vy) ** 2))
+        if product > 1e-3:
+            k[i] = 2.0 * (ux * vy - uy * vx) / product
+    for i in range(min(reach, n - reach - 1)):
+        k[i] = k[reach]
+    return k
+
+
+@njit(cache=True)
+def point_at(path: NDArray[np.float64], s: NDArray[np.float64], at: float) -> tuple[float, float]:
+    """The path's point at arc length `at` [m]; beyond the end it goes straight on."""
+    n = len(path)
+    i = 1
+    while i < n - 1 and s[i] < at:
+        i += 1
+    while i > 1 and s[i] - s[i - 1] < 1e-6:
+        i -= 1
+    length = max(s[i] - s[i - 1], 1e-6)
+    u = (at - s[i - 1]) / length
+    return path[i - 1, 0] + u * (path[i, 0] - path[i - 1, 0]), path[i - 1, 1] + u * (path[i, 1] - path[i - 1, 1])
+
+
+@njit(cache=True)
+def project(path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
+    """Arc length and lateral offset (left positive) [m] of a point against the path."""
+    best, best_s, best_d = 1e18, 0.0, 0.0
+    for i in range(len(path) - 1):
+        ux, uy = path[i + 1, 0] - path[i, 0], path[i + 1, 1] - path[i, 1]
+        square = ux * ux + uy * uy
+        if square < 1e-9:
+            continue
+        vx, vy = x - path[i, 0], y - path[i, 1]
+        u = min(1.0, max(0.0, (vx * ux + vy * uy) / square))
+        ex, ey = vx - u * ux, vy - u * uy
+        d2 = ex * ex + ey * ey
+        if d2 < best:
+            best = d2
+            best_s = s[i] + u * sqrt(square)
+            best_d = sqrt(d2) * (1.0 if ux * vy - uy * vx > 0 else -1.0)
+    return best_s, best_d
+
+
+@njit(cache=True)
+def pursue(path: NDArray[np.float64], speed: float) -> float:
+    """Curvature [1/m] that follows the path: pure pursuit from the rear axle, looking 0.55 s + 2.6 m ahead."""
+    s = stations(path)
+    start, _ = project(path, s, 0.0, 0.0)
+    look = min(18.0, max(3.2, 2.6 + 0.55 * abs(speed)))
+    x, y = point_at(path, s, start + look)
+    return rear_axle_arc(x, y)
+
+
+@njit(cache=True)
+def curve_speed(path: NDArray[np.float64], limit: float, lateral_accel: float = LATERAL_ACCEL) -> float:
+    """Fastest speed [m/s] now from which every curve ahead can be met with comfortable braking; at most `limit`."""
+    s = stations(path)
+    k = curvatures(path)
+    v = limit
+    for i in range(len(path)):
+        in_curve = sqrt(lateral_accel / max(abs(k[i]), 1e-4))
+        v = min(v, sqrt(in_curve * in_curve + 2.0 * COMFORT_BRAKE * max(0.0, s[i] - 1.0)))
+    return v

@@ -1,0 +1,188 @@
+"""Who will be on our path, and when: the planned path's stations that others occupy over the next seconds.
+
+Others are predicted on arcs of constant speed. A station is taken while the centre of our path there lies inside the
+other's footprint grown by our half width and a margin; our length is added along the path. The same kernels serve the
+expert (on facts) and the policy's features (on percepts).
+"""
+
+from __future__ import annotations
+
+from math import cos, hypot, sin, sqrt
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from roadcraft.control.car import HALF_LENGTH, HALF_WIDTH
+from roadcraft.control.paths import headings, project, stations
+
+OTHER = np.dtype(
+    [
+        ("xy", np.float64, 2),  # [m] ego frame, centre
+        ("yaw", np.float64),  # [rad] ego frame
+        ("half", np.float64, 2),  # [m] half length, half width
+        ("velocity", np.float64, 2),  # [m/s] over ground, ego axes
+        ("yaw_rate", np.float64),  # [rad/s]
+        ("walker", np.bool_),
+    ]
+)
+STEP = 0.25  # s between the predicted moments
+MOMENTS = 24  # 6 s ahead
+TURN_TIME = 2.0  # s for which a turning car is taken to go on turning
+SIDE_MARGIN = 0.45  # m beside our flank, for vehicles
+WALKER_MARGIN = 0.9  # m, for pedestrians: they turn on the spot
+GAP_AHEAD = 1.5  # m kept in front of whatever crosses
+GAP_BEHIND = 1.0  # m behind it
+STOP_BRAKE = 2.0  # m/s^2 of a comfortable stop at a line
+FREE = 1e6
+
+
+@njit(cache=True)
+def occupied(
+    path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float, yaw: float, ahead: float, side: float
+) -> tuple[float, float]:
+    """First and last station [m] of the path inside a rectangle of half sizes `ahead`, `side`; (FREE, -FREE) if none."""
+    c, d = cos(yaw), sin(yaw)
+    first, last = FREE, -FREE
+    reach = ahead + side
+    for j in range(len(path)):
+        px, py = path[j, 0] - x, path[j, 1] - y
+        if abs(px) > reach or abs(py) > reach:
+            continue
+        if abs(px * c + py * d) <= ahead and abs(py * c - px * d) <= side:
+            first = min(first, s[j])
+            last = max(last, s[j])
+    return first, last
+
+
+@njit(cache=True)
+def reaches(path_box: NDArray[np.float64], other: np.void, horizon: float) -> bool:
+    """Whether an actor can come near the path's bounding box (x0, y0, x1, y1) at all within `horizon` [s]."""
+    x, y = other.xy[0], other.xy[1]
+    far = hypot(other.velocity[0], other.velocity[1]) * horizon + other.half[0] + 3.0
+    dx = max(path_box[0] - x, 0.0, x - path_box[2])
+    dy = max(path_box[1] - y, 0.0, y - path_box[3])
+    return dx * dx + dy * dy < far * far
+
+
+@njit(cache=True)
+def bounds(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bounding box (4,) x0, y0, x1, y1 of the path."""
+    box = np.array([FREE, FREE, -FREE, -FREE])
+    for j in range(len(path)):
+        box[0], box[1] = min(box[0], path[j, 0]), min(box[1], path[j, 1])
+        box[2], box[3] = max(box[2], path[j, 0]), max(box[3], path[j, 1])
+    return box
+
+
+@njit(cache=True)
+def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Stations taken by others: (M, MOMENTS + 1, 2) first and last station [m], one row an actor that matters.
+
+    Fills `lead` (3,): gap [m] from our front bumper to the nearest actor that is on our path now and does not cross it,
+    its speed along the path [m/s], 1 if it is a walker; gap FREE where there is none. Such actors are left out of the
+    rows, and so are those that come from behind us in our direction.
+    """
+    s = stations(path)
+    yaw_path = headings(path)
+    box = bounds(path)
+    taken = np.empty((len(others), MOMENTS + 1, 2))
+    rows = 0
+    lead[0], lead[1], lead[2] = FREE, 0.0, 0.0
+    for i in range(len(others)):
+        o = others[i]
+        x, y, yaw = o.xy[0], o.xy[1], o.yaw
+        speed = hypot(o.velocity[0], o.velocity[1])
+        if not reaches(box, o, MOMENTS * STEP):
+            continue
+        if x < 0.0 and cos(yaw) > 0.5 and abs(y) < 2.5:
+            continue  # follows us: keeping distance is its task
+        side = HALF_WIDTH + (WALKER_MARGIN if o.walker else SIDE_MARGIN)
+        first, last = occupied(path, s, x, y, yaw, o.half[0] + side, o.half[1] + side)
+        if first < FREE:
+            at, _ = project(path, s, x, y)
+            j = min(len(path) - 1, max(0, int(at)))
+            along = o.velocity[0] * cos(yaw_path[j]) + o.velocity[1] * sin(yaw_path[j])
+            if speed < 0.5 or along > 0.7 * speed:
+                gap = first + side - HALF_LENGTH
+                if gap < lead[0] and last > -HALF_LENGTH:
+                    lead[0], lead[1], lead[2] = gap, max(along, 0.0), 1.0 if o.walker else 0.0
+                if speed < 0.5:
+                    continue
+                if not o.walker:
+                    continue
+        if speed < 0.15:
+            continue
+        any_taken = False
+        for t in range(MOMENTS + 1):
+            first, last = occupied(path, s, x, y, yaw, o.half[0] + side, o.half[1] + side)
+            taken[rows, t, 0], taken[rows, t, 1] = first, last
+            any_taken = any_taken or first < FREE
+            turn = o.yaw_rate * STEP if t * STEP < TURN_TIME else 0.0
+            c, d = cos(turn), sin(turn)
+            if t == 0:
+                vx, vy = o.velocity[0], o.velocity[1]
+            vx, vy = vx * c - vy * d, vx * d + vy * c
+            x, y, yaw = x + vx * STEP, y + vy * STEP, yaw + turn
+        if any_taken:
+            rows += 1
+    return taken[:rows]
+
+
+@njit(cache=True)
+def conflict_time(taken: NDArray[np.float64], speed: float, accel: float, top: float) -> float:
+    """When [s] the ego, accelerating at `accel` up to `top` speed [m/s] (down to 0), first meets a taken station."""
+    at, v = 0.0, speed
+    for t in range(MOMENTS + 1):
+        for i in range(len(taken)):
+            if taken[i, t, 0] >= FREE:
+                continue
+            gap = GAP_AHEAD if v > 0.5 else 0.3
+            if at + HALF_LENGTH + gap > taken[i, t, 0] and at - HALF_LENGTH - GAP_BEHIND < taken[i, t, 1]:
+                return t * STEP
+        following = max(0.0, v + accel * STEP)
+        if accel > 0.0:
+            following = max(min(following, top), min(v, following))
+        at += 0.5 * (v + following) * STEP
+        v = following
+    return FREE
+
+
+@njit(cache=True)
+def safe_acceleration(taken: NDArray[np.float64], speed: float, top: float, wish: float) -> float:
+    """Largest acceleration [m/s^2] up to `wish` that meets nobody; the one that meets them last where none is free."""
+    if len(taken) == 0:
+        return wish
+    best, best_time = -8.0, -1.0
+    for k in range(17):
+        accel = wish - k / 16.0 * (wish + 8.0)
+        time = conflict_time(taken, speed, accel, top)
+        if time >= FREE:
+            return accel
+        if time > best_time + 1e-9:
+            best, best_time = accel, time
+    return min(best, -3.0) if best_time > 0.5 else -8.0 if best_time > 0.0 else wish
+
+
+@njit(cache=True)
+def follow(speed: float, wish_speed: float, gap: float, lead_speed: float) -> float:
+    """Acceleration [m/s^2] of the Intelligent Driver Model (Treiber, Hennecke, Helbing 2000), limited to [-8, 2.5]."""
+    accel, comfort, headway, jam = 2.5, 2.5, 1.0, 2.5
+    wish = max(wish_speed, 0.1)
+    free = accel * (1.0 - (speed / wish) ** 4) if speed <= wish else max(-3.0, -1.5 * (speed - wish))
+    if gap >= FREE:
+        return free
+    dynamic = jam + max(0.0, speed * headway + speed * (speed - lead_speed) / (2.0 * sqrt(accel * comfort)))
+    interaction = accel * (dynamic / max(gap, 0.3)) ** 2
+    return max(-8.0, free - interaction)
+
+
+@njit(cache=True)
+def stop_at(speed: float, distance: float) -> float:
+    """Largest acceleration [m/s^2] with which the front bumper still stops comfortably `distance` [m] ahead."""
+    if distance <= 0.1:
+        return -3.0
+    comfortable = sqrt(2.0 * STOP_BRAKE * distance)
+    if speed > comfortable:
+        return -min(8.0, 1.05 * speed * speed / (2.0 * distance))
+    return 2.5 * (comfortable - speed) - STOP_BRAKE
