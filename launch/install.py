@@ -1,4 +1,4 @@
-"""python launch/install.py: makes .venv with Roadcraft in it. `make install` runs it; it needs Python's own library only.
+"""python launch/install.py: makes .venv with Roadcraft in it (`make install`). Needs Python's own library only.
 
 A machine without an NVIDIA GPU is not made to download CUDA: torch comes from torch's own index of CPU builds, which is
 given up within seconds where it cannot be reached; then pip's configuration of this machine decides.
@@ -20,6 +20,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "installed"  # written last: an interrupted installation begins anew
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 INDEX_TIMEOUT = 4.0  # s
+ANOTHER = "make PYTHON=/path/to/python3.11"
 PACKAGES = ("sim", "perception", "control", "launch", "configs")
 
 
@@ -31,11 +32,13 @@ def check_python() -> None:
     """Raises InstallError unless this Python can make the environment."""
     version = ".".join(map(str, sys.version_info[:3]))
     if not (3, 11) <= sys.version_info[:2] < (3, 13):
-        raise InstallError(f"Python 3.11 or 3.12 is needed, {sys.executable} is {version}: make PYTHON=/path/to/python3.11")
+        raise InstallError(
+            f"Python 3.11 or 3.12 is needed, {sys.executable} is {version}: make PYTHON=/path/to/python3.11"
+        )
     if any(importlib.util.find_spec(name) is None for name in ("venv", "ensurepip")):
         raise InstallError(
             f"{sys.executable} has no venv module: install it (Debian, Ubuntu: apt-get install python3-venv)"
-            " or name another Python: make PYTHON=/path/to/python3.11"
+            f" or name another Python: {ANOTHER}"
         )
 
 

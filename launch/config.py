@@ -1,0 +1,207 @@
+"""What every verb can be told: one small dataclass a verb, its defaults being the run that a newcomer wants.
+
+A preset (YAML) or `--a.b value` on the command line changes a field; `cli.py` reads them. This module imports nothing
+heavy, so `--help` answers at once. Lengths in metres, times in seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from roadcraft.sim.errors import UserError
+
+
+def seed_range(text: str) -> list[int]:
+    """The seeds of "A-B" (both included) or "A". Raises UserError for anything else and for an empty range."""
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
+    if match is None:
+        raise UserError(f"seeds {text!r} is not a range such as 9000-9009")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise UserError(f"seeds {text!r} is an empty range: {last} is below {first}")
+    return list(range(first, last + 1))
+
+
+def check(condition: bool, what: str) -> None:
+    """Raises UserError with the line that says what is wrong unless the condition holds."""
+    if not condition:
+        raise UserError(what)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs the perception network."""
+
+    name: str = "auto"
+    """auto (the fastest here), openvino, onnxruntime, torch or tensorrt."""
+    precision: str = "auto"
+    """auto, f32, bf16, f16 or int8."""
+    weights: str | None = None
+    """A checkpoint (.safetensors); the shipped one when not given."""
+
+
+@dataclass(frozen=True)
+class Sim:
+    """The simulator."""
+
+    world: Literal["server", "embedded"] = "server"
+    """server: through CARLA's protocol; embedded: in this process, without sockets."""
+    host: str | None = None
+    """Host of a running CARLA or `roadcraft serve`; one is started when neither host nor port is given."""
+    port: int | None = None
+    """Its port."""
+    timeout: float = 20.0
+    """How long the server may take to answer [s]."""
+
+    def __post_init__(self) -> None:
+        check(self.port is None or 0 < self.port < 65534, f"sim.port {self.port} is outside 1 to 65533")
+        check(0 < self.timeout < 1e6, f"sim.timeout {self.timeout} is not a time in seconds")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Who else is there."""
+
+    vehicles: int = 30
+    """Other vehicles."""
+    walkers: int = 20
+    """Pedestrians."""
+    scenarios: bool = True
+    """Events along the route: a braking lead, a cut-in, a pedestrian stepping out."""
+
+    def __post_init__(self) -> None:
+        check(0 <= self.vehicles <= 1000, f"traffic.vehicles {self.vehicles} is outside 0 to 1000")
+        check(0 <= self.walkers <= 1000, f"traffic.walkers {self.walkers} is outside 0 to 1000")
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One closed-loop drive: a route through a town, in traffic, by camera."""
+
+    seed: int = 2000
+    """Draws town, route, weather and traffic."""
+    sessions: int = 1
+    """Drives of that many seeds, seed, seed + 1, ..., in parallel processes."""
+    driver: str = "network"
+    """network, truth, expert, follower, or FILE.py:CLASS."""
+    engine: Engine = field(default_factory=Engine)
+    sim: Sim = field(default_factory=Sim)
+    traffic: Traffic = field(default_factory=Traffic)
+    town: str | None = None
+    """A town such as grid-20 or the path of an OpenDRIVE file instead of the seed's."""
+    route_length: float = 500.0
+    """The route is at least this long [m]."""
+    policy: str | None = None
+    """Policy weights (.safetensors); the shipped ones when not given."""
+    supervisor: bool = True
+    """Whether the supervisor stands between policy and car."""
+    fault: Literal["none", "black", "frozen", "late", "other_town"] = "none"
+    """What is wrong with the camera: every frame black, frozen, three seconds late, or from another town."""
+    blind: bool = False
+    """Every frame black: the same as --fault black."""
+    latency: str | None = None
+    """A bench.json whose measured latencies delay the percepts."""
+    video: bool = True
+    """Write drive.mp4."""
+    rerun: bool = True
+    """Write drive.rrd."""
+    view: bool = False
+    """Open a live Rerun window."""
+    max_ticks: int | None = None
+    """Stop after that many ticks of 0.05 s."""
+
+    def __post_init__(self) -> None:
+        check(self.seed >= 0, f"seed {self.seed} is below 0")
+        check(self.sessions >= 1, f"sessions {self.sessions} is below 1")
+        check(10 <= self.route_length < 1e5, f"route_length {self.route_length} is not 10 m to 100 km")
+        check(self.max_ticks is None or self.max_ticks >= 1, f"max_ticks {self.max_ticks} is below 1")
+        check(
+            not (self.blind and self.fault not in ("none", "black")),
+            f"blind and fault {self.fault} contradict each other",
+        )
+        alone = self.sim.host is None and self.sim.port is None
+        check(self.sessions == 1 or alone, "sessions above 1 start their own servers: leave sim.host and sim.port out")
+
+
+@dataclass(frozen=True)
+class Serve:
+    """An embedded simulator that speaks CARLA 0.9.16's protocol, until Ctrl-C."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 2000
+    """Calls on this port, streams on the next two."""
+    town: str = "grid"
+    """A style (grid, suburb, arterial, roundabout, highway), a town such as grid-20, or an .xodr file."""
+    maps: str | None = None
+    """A folder of .xodr files that clients may load by name."""
+    seed: int = 0
+    """Seed of the populace."""
+    vehicles: int = 0
+    """Vehicles that drive by themselves."""
+    walkers: int = 0
+    """Walkers that walk by themselves."""
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Frames with labels, recorded while a driver drives, as tar shards."""
+
+    seeds: str = "0-9"
+    """One drive a seed, as A-B."""
+    out: str | None = None
+    """Folder of the shards; the run's own when not given."""
+    frames: int = 250
+    """Frames of each drive."""
+    driver: str = "expert"
+    """Who drives: expert, follower, or FILE.py:CLASS."""
+    sim: Sim = field(default_factory=lambda: Sim(world="embedded"))
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def __post_init__(self) -> None:
+        seed_range(self.seeds)
+
+
+@dataclass(frozen=True)
+class EvaluatePolicy:
+    """Driving scores over the routes of a range of seeds."""
+
+    seeds: str = "9000-9009"
+    """One route a seed, as A-B."""
+    driver: str = "network"
+    """network, truth, expert, follower, or FILE.py:CLASS."""
+    compare: bool = False
+    """Also run the other drivers on the same routes."""
+    workers: int = 2
+    """Processes."""
+    engine: Engine = field(default_factory=Engine)
+    traffic: Traffic = field(default_factory=Traffic)
+    route_length: float = 500.0
+    """Each route is at least this long [m]."""
+    policy: str | None = None
+    """Policy weights (.safetensors); the shipped ones when not given."""
+    supervisor: bool = True
+    """Whether the supervisor stands between policy and car."""
+    fault: Literal["none", "black", "frozen", "late", "other_town"] = "none"
+    """What is wrong with the camera."""
+    latency: str | None = None
+    """A bench.json whose measured latencies delay the percepts."""
+    max_ticks: int | None = None
+    """Stop each route after that many ticks of 0.05 s."""
+    resume: str | None = None
+    """Folder of an earlier run: routes that it finished are kept."""
+
+    def __post_init__(self) -> None:
+        seed_range(self.seeds)
+        check(self.workers >= 1, f"workers {self.workers} is below 1")
+        check(10 <= self.route_length < 1e5, f"route_length {self.route_length} is not 10 m to 100 km")
+
+
+VERBS: dict[str, type | dict[str, type]] = {
+    "serve": Serve,
+    "drive": Drive,
+    "collect": Collect,
+    "evaluate": {"policy": EvaluatePolicy},
+}
