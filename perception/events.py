@@ -1,0 +1,121 @@
+"""What is going on around the ego's path: the events of `percept.EVENTS`, from facts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from roadcraft.perception.percept import EVENTS
+from roadcraft.sim.messages import Facts, Kind, LightState
+
+REACH = 45.0  # [m] along the path: what is further ahead is no event yet
+CORRIDOR = 1.7  # [m] half width of the strip that the ego is going to sweep, beside an object's own half width
+BESIDE = 4.5  # [m] how far beside the path a vehicle or pedestrian can be that is about to enter it
+FORESIGHT = 1.0  # [s] an event begins this long before the corridor is entered
+STILL = 0.3  # [m/s]
+CHANGE_LASTS = 2.0  # [s] that a light counts as just changed
+BLOCKED_AFTER = 2.0  # [s] that something must have stood in the way
+
+_PEDESTRIAN, _CAR_LIKE = int(Kind.PEDESTRIAN), int(Kind.BICYCLE)
+
+
+@njit(cache=True)
+def wrapped(angle: float) -> float:
+    """The same angle in [-pi, pi) [rad]."""
+    return (angle + math.pi) % (2 * math.pi) - math.pi
+
+
+@njit(cache=True)
+def path_position(path: NDArray, x: float, y: float) -> tuple[float, float, float]:  # type: ignore[type-arg]
+    """Arc length [m], lateral offset [m, left +] and heading [rad] of the path (N, 2), 1 m apart, nearest to x, y."""
+    best, at = 1e18, 0
+    for i in range(path.shape[0]):
+        d = (path[i, 0] - x) ** 2 + (path[i, 1] - y) ** 2
+        if d < best:
+            best, at = d, i
+    j = min(at, path.shape[0] - 2)
+    heading = math.atan2(path[j + 1, 1] - path[j, 1], path[j + 1, 0] - path[j, 0])
+    dx, dy = x - path[at, 0], y - path[at, 1]
+    along = dx * math.cos(heading) + dy * math.sin(heading)
+    return at + along, dy * math.cos(heading) - dx * math.sin(heading), heading
+
+
+@njit(cache=True)
+def corridor_flags(
+    path: NDArray,  # type: ignore[type-arg]
+    pose: NDArray,  # type: ignore[type-arg]
+    kind: NDArray,  # type: ignore[type-arg]
+    braking: NDArray,  # type: ignore[type-arg]
+    xyz: NDArray,  # type: ignore[type-arg]
+    yaw: NDArray,  # type: ignore[type-arg]
+    velocity: NDArray,  # type: ignore[type-arg]
+    extent: NDArray,  # type: ignore[type-arg]
+) -> tuple[bool, bool, bool, float]:
+    """Lead braking, cut-in, pedestrian crossing now or within FORESIGHT, and the arc length [m] of the nearest thing
+    that stands in the corridor (inf when there is none)."""
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    lead_s, lead_brakes = math.inf, False
+    cut_in, crossing, still_s = False, False, math.inf
+    for i in range(kind.shape[0]):
+        dx, dy = xyz[i, 0] - pose[0], xyz[i, 1] - pose[1]
+        x, y = c * dx + s * dy, c * dy - s * dx
+        if x < -2.0 or x > REACH + 5.0 or abs(y) > REACH:
+            continue
+        along, aside, heading = path_position(path, x, y)
+        if along < 1.0 or along > REACH or abs(aside) > BESIDE + 2.0:
+            continue
+        vx = c * velocity[i, 0] + s * velocity[i, 1]
+        vy = c * velocity[i, 1] - s * velocity[i, 0]
+        v_aside = vy * math.cos(heading) - vx * math.sin(heading)
+        speed = math.hypot(vx, vy)
+        turned = abs(wrapped(yaw[i] - pose[2] - heading))
+        half = min(extent[i, 1], 1.2)
+        inside = abs(aside) < CORRIDOR
+        enters = not inside and aside * v_aside < 0 and abs(aside) - abs(v_aside) * FORESIGHT < CORRIDOR
+        if kind[i] == _PEDESTRIAN:
+            if abs(aside) < CORRIDOR + half or enters:
+                crossing = True
+        elif kind[i] <= _CAR_LIKE and turned < 1.0:
+            if inside and along < lead_s:
+                lead_s, lead_brakes = along, braking[i] and speed > 1.0
+            settling = inside and abs(aside) > 0.6 and abs(v_aside) > 0.4 and aside * v_aside < 0
+            if along < 30.0 and speed > 1.0 and ((enters and abs(v_aside) > 0.4) or settling):
+                cut_in = True
+        if inside and speed < STILL and kind[i] != _PEDESTRIAN and along < still_s:
+            still_s = along
+    return lead_brakes, cut_in, crossing, still_s
+
+
+class EventWatch:
+    """Facts in time order -> which of EVENTS hold now (5,) bool. Forgets all at `reset()`."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Before the first tick of an episode."""
+        self._light_id, self._light, self._changed = "", LightState.UNKNOWN, -math.inf
+        self._blocked_since = math.inf
+
+    def __call__(self, facts: Facts) -> NDArray[np.bool_]:
+        """The events of this tick (5,), in the order of EVENTS."""
+        a = facts.actors
+        braking, cut_in, crossing, still_s = corridor_flags(
+            facts.path_ego, facts.pose, a["kind"], a["braking"], a["xyz"], a["yaw"], a["velocity"], a["extent"]
+        )
+        if facts.light_id == self._light_id and facts.light != self._light and facts.light_distance < 60.0:
+            self._changed = facts.time
+        self._light_id, self._light = facts.light_id, facts.light
+        waits = facts.light in (LightState.RED, LightState.YELLOW) and facts.light_distance < REACH
+        if math.isfinite(still_s) and still_s < 30.0 and not waits:
+            self._blocked_since = min(self._blocked_since, facts.time)
+        else:
+            self._blocked_since = math.inf
+        changed = facts.light_id != "" and facts.time - self._changed <= CHANGE_LASTS
+        blocked = facts.time - self._blocked_since >= BLOCKED_AFTER
+        flags = np.array([braking, cut_in, crossing, changed, blocked])
+        assert len(flags) == len(EVENTS)
+        return flags
