@@ -28,7 +28,8 @@ BODY = np.dtype(
         ("brake", np.float64),
         ("hand_brake", np.bool_),
         ("reverse", np.bool_),
-        ("gear", np.int32),
+        ("gear", np.int32),  # -1 reverse, 0 neutral, 1.. forward
+        ("manual_gear", np.bool_),  # the gear is the owner's choice
         ("wheel_angle", np.float64),  # [rad] of the front wheels, left positive
         ("lights", np.uint32),  # CARLA's VehicleLightState bits
         ("physics", np.bool_),  # False: moved only by its owner
