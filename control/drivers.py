@@ -19,7 +19,7 @@ FOLLOWER_SPEED = 7.0  # m/s
 
 
 class RouteFollower:
-    """No perception at all: drives the route as GNSS gives it, at one speed. The floor that shows how hard routes are."""
+    """No perception at all: drives the route as GNSS gives it, at one speed. The floor of the table."""
 
     def __init__(self, speed: float = FOLLOWER_SPEED) -> None:
         self.speed = speed

@@ -42,9 +42,7 @@ class ExpertDriver:
         self._frame = facts.frame
         curvature, accel = self.plan(facts)
         speed = float(facts.velocity_ego[0])
-        control = Control(
-            steer_for(curvature, speed), throttle_for(accel, speed) if accel > -0.3 else 0.0, brake_for(accel, speed)
-        )
+        control = Control(steer_for(curvature, speed), throttle_for(accel, speed), brake_for(accel, speed))
         return Decision(None, facts.path_ego, control, control)
 
     def plan(self, facts: Facts) -> tuple[float, float]:

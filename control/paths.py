@@ -1,4 +1,4 @@
-"""Kernels over a planned path: a polyline (T, 2) [m] in the ego frame, points about 1 m apart, that starts beside the ego."""
+"""Kernels over a planned path: points (T, 2) [m] in the ego frame, about 1 m apart, from beside the ego on."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ expert (on facts) and the policy's features (on percepts).
 from __future__ import annotations
 
 from math import cos, hypot, sin, sqrt
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -41,7 +42,7 @@ FREE = 1e6
 def occupied(
     path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float, yaw: float, ahead: float, side: float
 ) -> tuple[float, float]:
-    """First and last station [m] of the path inside a rectangle of half sizes `ahead`, `side`; (FREE, -FREE) if none."""
+    """First and last station [m] of the path inside a rectangle (half sizes `ahead`, `side`), (FREE, -FREE) if none."""
     c, d = cos(yaw), sin(yaw)
     first, last = FREE, -FREE
     reach = ahead + side
@@ -56,7 +57,7 @@ def occupied(
 
 
 @njit(cache=True)
-def reaches(path_box: NDArray[np.float64], other: np.void, horizon: float) -> bool:
+def reaches(path_box: NDArray[np.float64], other: Any, horizon: float) -> bool:
     """Whether an actor can come near the path's bounding box (x0, y0, x1, y1) at all within `horizon` [s]."""
     x, y = other.xy[0], other.xy[1]
     far = hypot(other.velocity[0], other.velocity[1]) * horizon + other.half[0] + 3.0
