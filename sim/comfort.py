@@ -30,7 +30,7 @@ def savgol(values: NDArray[np.float64], derivative: int = 0, dt: float = SAMPLE_
     if len(values) < FILTER_LENGTH:
         raise ValueError(f"savgol needs {FILTER_LENGTH} samples, got {len(values)}")
     half = FILTER_LENGTH // 2
-    offsets = np.arange(-half, half + 1) * dt
+    offsets = np.arange(-half, half + 1).astype(np.float64) * dt
     fit = np.linalg.pinv(np.vander(offsets, FILTER_DEGREE + 1, increasing=True))  # samples -> polynomial coefficients
     windows = np.lib.stride_tricks.sliding_window_view(values, FILTER_LENGTH)
     coefficients = windows @ fit.T  # (T - 6, 3): c0 + c1 t + c2 t^2 about each window's centre

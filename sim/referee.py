@@ -1,7 +1,7 @@
 """The referee: from the facts of each tick to infractions, the end of the route and the score so far.
 
-The rules are the CARLA leaderboard's (criteria of its scenario runner at 20 Hz); each stands beside its constant. Nothing
-but facts is used, so every world is judged alike. One referee judges one episode.
+The rules are the CARLA leaderboard's (criteria of its scenario runner at 20 Hz); each stands beside its constant.
+Nothing but facts is used, so every world is judged alike. One referee judges one episode.
 """
 
 from __future__ import annotations

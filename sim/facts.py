@@ -1,0 +1,140 @@
+"""From a world's tables to a tick: what the ego may see, and the truth beside it. Every world builds its ticks here.
+
+A world gives the ego's state, the table of actors, the lights' states and the contacts; what follows from the map and
+the route is worked out in `tracking.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.sim.localisation import Localisation
+from roadcraft.sim.messages import DT, Camera, Command, Facts, Kind, Labels, LightState, Mark, Observation, Tick
+from roadcraft.sim.roads import RoadNetwork
+from roadcraft.sim.routes import Route
+from roadcraft.sim.tracking import lane_view, new_memory, route_view, track
+
+ACTOR_RADIUS = 150.0  # m around the ego within which actors are facts
+
+_LIGHT_STATES = tuple(LightState)
+_COMMANDS = {int(command): command for command in Command}
+_MARKS = tuple(Mark)
+
+
+@dataclass(frozen=True, slots=True)
+class EgoState:
+    """The ego as a world knows it; world frame."""
+
+    pose: NDArray[np.float64]  # (3,) x, y [m], yaw [rad]
+    velocity: NDArray[np.float64]  # (2,) [m/s]
+    accel: NDArray[np.float64]  # (2,) [m/s^2]
+    yaw_rate: float  # [rad/s]
+    steer: float  # [-1, 1] in effect, left positive
+
+
+class TickBuilder:
+    """Builds the ticks of one episode. Call it once a tick, in order: it remembers progress and the GNSS error."""
+
+    def __init__(
+        self, network: RoadNetwork, route: Route, extent: NDArray[np.float64], seed: int, camera: Camera | None
+    ) -> None:
+        self.camera = camera
+        self._extent = extent
+        self._half = (float(extent[0]), float(extent[1]))
+        self._grid = network.grid
+        self._lanes = lane_view(network)
+        self._route = route_view(network, route)
+        self._length = route.length
+        self._signal_ids = [*map(str, network.signals["id"]), ""]  # the last is that of row -1
+        self._memory = new_memory()
+        self._localisation = Localisation(seed)
+
+    def __call__(
+        self,
+        frame: int,
+        ego: EgoState,
+        actors: NDArray[np.void],
+        lights: NDArray[np.uint8],
+        contacts: NDArray[np.void],
+        background_speed: float,
+        scenario_events: tuple[str, ...] = (),
+        rgb: NDArray[np.uint8] | None = None,
+        labels: Labels | None = None,
+    ) -> Tick:
+        """The tick of `frame` (0 is the reset's).
+
+        `actors` (N,) ACTOR within 150 m; `lights` (S,) LightState per row of the network's signals;
+        `contacts` (C,) CONTACT.
+        """
+        sensed = self._localisation(ego.pose, ego.velocity, ego.accel, ego.yaw_rate, ego.steer)
+        x, y, yaw = ego.pose.tolist()
+        gnss_x, gnss_y = sensed.xy_world.tolist()
+        t = track(
+            self._grid,
+            self._lanes,
+            self._route,
+            self._memory,
+            lights,
+            (x, y, yaw),
+            self._half,
+            (gnss_x, gnss_y, sensed.yaw_world),
+        )
+        if labels is not None:
+            count_visible(actors, labels.instance)
+        c, s = np.cos(yaw), np.sin(yaw)
+        vx, vy = ego.velocity.tolist()
+        facts = Facts(
+            frame=frame,
+            time=frame * DT,
+            pose=ego.pose,
+            velocity_ego=np.array((vx * c + vy * s, vy * c - vx * s)),
+            extent=self._extent,
+            progress=t.progress,
+            route_length=self._length,
+            lateral_error=t.lateral,
+            heading_error=t.heading,
+            lane_width=t.width,
+            off_lane=t.off_lane,
+            wrong_way=t.wrong_way,
+            speed_limit=t.speed_limit,
+            path_ego=t.path_ego,
+            junction_distance=t.junction_distance,
+            lanes_ego=t.lines,
+            lane_marks=t.line_marks,
+            light=_LIGHT_STATES[lights[t.light]] if t.light >= 0 else LightState.UNKNOWN,
+            light_distance=t.light_distance,
+            light_id=self._signal_ids[t.light],
+            stop_distance=t.stop_distance,
+            stop_id=self._signal_ids[t.stop],
+            actors=actors,
+            contacts=contacts,
+            crossings=tuple(_MARKS[mark] for mark in (t.crossed_left, t.crossed_right) if mark),
+            background_speed=background_speed,
+            nearest_lane_width=t.off_lane_width,
+            red_light_run=self._signal_ids[t.red_light_run],
+            stop_zone=self._signal_ids[t.stop_zone],
+            scenario_events=scenario_events,
+        )
+        observation = Observation(frame, frame * DT, rgb, self.camera, sensed, t.route_ego, _COMMANDS[t.command])
+        return Tick(observation, facts, labels)
+
+
+def nearby(actors: NDArray[np.void], xy: NDArray[np.float64]) -> NDArray[np.void]:
+    """The rows of ACTOR within 150 m of a place."""
+    away = actors["xyz"][:, :2] - xy
+    return actors[np.einsum("ij,ij->i", away, away) <= ACTOR_RADIUS**2]
+
+
+def count_visible(actors: NDArray[np.void], instance: NDArray[np.uint32]) -> None:
+    """Fills `visible_px` from an instance image."""
+    ids, pixels = np.unique(instance, return_counts=True)
+    seen = dict(zip(ids.tolist(), pixels.tolist(), strict=True))
+    actors["visible_px"] = [seen.get(i, 0) for i in actors["id"].tolist()]
+
+
+def is_vehicle(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of the kinds are vehicles."""
+    return kinds <= Kind.BICYCLE

@@ -1,0 +1,309 @@
+"""The ego against its route and the lanes, one compiled call a tick: progress, errors, signals ahead, what it crosses.
+
+Definitions that the referee relies on are the CARLA leaderboard's: progress (a route point is passed when the ego is
+beyond it along its heading), a red light run (the tail crosses the stop line), a stop sign's box.
+"""
+
+from __future__ import annotations
+
+from math import cos, hypot, inf, pi, sin
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.sim.lines import lines_ahead, route_borders
+from roadcraft.sim.messages import PATH_POINTS, ROUTE_POINTS, ROUTE_SPACING, LightState
+from roadcraft.sim.roads import DRIVING, PARKING, LaneGrid, RoadNetwork, SignalKind, lane_point, nearest_lane
+from roadcraft.sim.routes import Route
+
+WINDOW = 2  # route points looked ahead for progress a tick
+SIGNAL_REACH = 80.0  # m ahead within which lights and stop signs are told
+WRONG_WAY = -0.5  # cosine of the heading difference below which a lane leads the other way
+LINE_HALF = 0.6  # of the lane's width: how far a stop line reaches to either side
+TAIL_NEAR, TAIL_FAR = 0.8, 1.0  # the tail: from 0.8 half lengths to 1 m behind the bumper
+STOP_BOX_BEFORE = 4.0  # m before the line at which the box begins, for the front bumper
+STOP_BOX_BEYOND = 1.2  # m behind the line at which it ends, for the ego's origin: a box of 1 m made 1.2 times as long
+
+
+class LaneView(NamedTuple):
+    """Columns of the network's lanes."""
+
+    junction: NDArray[np.int32]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    left_mark: NDArray[np.uint8]
+    right_mark: NDArray[np.uint8]
+    signal: NDArray[np.int32]
+    signal_s: NDArray[np.float64]
+    stop: NDArray[np.int32]
+    stop_s: NDArray[np.float64]
+
+
+class RouteView(NamedTuple):
+    """A route as the kernel reads it; N points."""
+
+    xy: NDArray[np.float64]
+    yaw: NDArray[np.float64]
+    s: NDArray[np.float64]
+    width: NDArray[np.float64]
+    speed_limit: NDArray[np.float64]
+    command: NDArray[np.uint8]
+    junction_s: NDArray[np.float64]  # [m] along the route of the next point inside a junction, inf after the last
+    offsets: NDArray[np.float64]  # (N, 8), see lines.py
+    marks: NDArray[np.uint8]
+    shift: NDArray[np.int64]
+    stop_s: NDArray[np.float64]  # (K,)
+    stop_signal: NDArray[np.int32]
+    stop_is_light: NDArray[np.bool_]
+
+
+class Track(NamedTuple):
+    """What one call tells. Signals are rows of the network's table, -1 for none."""
+
+    progress: float
+    lateral: float
+    heading: float
+    width: float
+    off_lane: float
+    off_lane_width: float
+    wrong_way: bool
+    speed_limit: float
+    junction_distance: float
+    light: int
+    light_distance: float
+    stop: int
+    stop_distance: float
+    red_light_run: int
+    stop_zone: int
+    crossed_left: int
+    crossed_right: int
+    command: int
+    path_ego: NDArray[np.float64]
+    lines: NDArray[np.float64]
+    line_marks: NDArray[np.uint8]
+    route_ego: NDArray[np.float64]
+
+
+def lane_view(network: RoadNetwork) -> LaneView:
+    """The columns, made contiguous once."""
+    return LaneView(*(np.ascontiguousarray(network.lanes[name]) for name in LaneView._fields))
+
+
+def route_view(network: RoadNetwork, route: Route) -> RouteView:
+    """Everything about the route that does not change while it is driven."""
+    offsets, marks, shift = route_borders(network, route)
+    inside = np.where(route.junction, route.s, inf)
+    junction_s = np.minimum.accumulate(inside[::-1])[::-1]
+    return RouteView(
+        xy=np.ascontiguousarray(route.xy),
+        yaw=np.ascontiguousarray(route.yaw),
+        s=np.ascontiguousarray(route.s),
+        width=np.ascontiguousarray(route.width),
+        speed_limit=np.ascontiguousarray(route.speed_limit),
+        command=np.ascontiguousarray(route.command),
+        junction_s=np.ascontiguousarray(junction_s),
+        offsets=offsets,
+        marks=marks,
+        shift=shift,
+        stop_s=np.ascontiguousarray(route.stops["s"]),
+        stop_signal=np.ascontiguousarray(route.stops["signal"]),
+        stop_is_light=route.stops["kind"] == SignalKind.LIGHT,
+    )
+
+
+def new_memory() -> NDArray[np.int64]:
+    """What the kernel remembers: route index, lane, whether the body is over that lane's left and right line."""
+    return np.array([0, -1, 0, 0], np.int64)
+
+
+@numba.njit(cache=True)
+def wrap_angle(angle: float) -> float:
+    return angle - 2 * pi * np.floor(angle / (2 * pi) + 0.5)
+
+
+@numba.njit(cache=True)
+def advance_index(route: RouteView, index: int, x: float, y: float) -> int:
+    """The furthest of the next route points that is passed: the ego is beyond it along its heading."""
+    for k in range(index, min(index + WINDOW, len(route.s) - 1) + 1):
+        along = (x - route.xy[k, 0]) * cos(route.yaw[k]) + (y - route.xy[k, 1]) * sin(route.yaw[k])
+        if along > 0.0:
+            index = k
+    return index
+
+
+@numba.njit(cache=True)
+def project_on_route(route: RouteView, index: int, x: float, y: float) -> tuple[float, float]:
+    """Progress [m] beyond route point `index` and the signed distance [m] from the route near it, left positive."""
+    last = len(route.s) - 1
+    best, lateral = inf, 0.0
+    for a in range(max(index - 2, 0), min(index + 3, last)):
+        dx, dy = route.xy[a + 1, 0] - route.xy[a, 0], route.xy[a + 1, 1] - route.xy[a, 1]
+        square = max(dx * dx + dy * dy, 1e-12)
+        t = min(max(((x - route.xy[a, 0]) * dx + (y - route.xy[a, 1]) * dy) / square, 0.0), 1.0)
+        ex, ey = x - route.xy[a, 0] - t * dx, y - route.xy[a, 1] - t * dy
+        distance = hypot(ex, ey)
+        if distance < best:
+            best = distance
+            lateral = distance if dx * ey - dy * ex > 0.0 else -distance
+    beyond = 0.0
+    if index < last:
+        along = (x - route.xy[index, 0]) * cos(route.yaw[index]) + (y - route.xy[index, 1]) * sin(route.yaw[index])
+        beyond = min(max(along, 0.0), route.s[index + 1] - route.s[index])
+    return beyond, lateral
+
+
+@numba.njit(cache=True)
+def route_point(route: RouteView, s: float) -> tuple[float, float]:
+    """The route's point [m] at arc length `s`, held at its ends. Points are 1 m apart but for the last."""
+    last = len(route.s) - 1
+    a = min(max(int(s), 0), last - 1)
+    while a > 0 and route.s[a] > s:
+        a -= 1
+    while a < last - 1 and route.s[a + 1] < s:
+        a += 1
+    t = min(max((s - route.s[a]) / max(route.s[a + 1] - route.s[a], 1e-9), 0.0), 1.0)
+    x = route.xy[a, 0] + t * (route.xy[a + 1, 0] - route.xy[a, 0])
+    y = route.xy[a, 1] + t * (route.xy[a + 1, 1] - route.xy[a, 1])
+    return x, y
+
+
+@numba.njit(cache=True)
+def route_points(
+    route: RouteView, start: float, step: float, count: int, pose: tuple[float, float, float]
+) -> NDArray[np.float64]:
+    """Route points (count, 2) [m] in the frame of `pose`, from arc length `start` on, `step` apart."""
+    points = np.empty((count, 2))
+    c, s = cos(pose[2]), sin(pose[2])
+    for k in range(count):
+        x, y = route_point(route, start + k * step)
+        dx, dy = x - pose[0], y - pose[1]
+        points[k, 0], points[k, 1] = dx * c + dy * s, dy * c - dx * s
+    return points
+
+
+@numba.njit(cache=True)
+def next_stop(route: RouteView, front: float, lights: bool) -> tuple[int, float]:
+    """The next light or stop sign whose line lies ahead of arc length `front`: (signal, distance [m]) or (-1, inf)."""
+    for k in range(len(route.stop_s)):
+        if route.stop_is_light[k] == lights and route.stop_s[k] >= front:
+            distance = route.stop_s[k] - front
+            return (route.stop_signal[k], distance) if distance <= SIGNAL_REACH else (-1, inf)
+    return -1, inf
+
+
+@numba.njit(cache=True)
+def red_light_run(
+    grid: LaneGrid, lanes: LaneView, lights: NDArray[np.uint8], x: float, y: float, yaw: float, half: float
+) -> int:
+    """The light that is red and whose stop line the ego's tail now lies across, or -1."""
+    c, s = cos(yaw), sin(yaw)
+    near, far = -TAIL_NEAR * half, -half - TAIL_FAR
+    lane, _, _ = nearest_lane(grid, x + far * c, y + far * s, yaw, True, DRIVING)
+    if lane < 0 or lanes.signal[lane] < 0 or lights[lanes.signal[lane]] != LightState.RED:
+        return -1
+    px, py, heading, width = lane_point(grid, lane, lanes.signal_s[lane])
+    u, v = cos(heading), sin(heading)
+    ahead = (x + near * c - px) * u + (y + near * s - py) * v
+    behind = (x + far * c - px) * u + (y + far * s - py) * v
+    if ahead < 0.0 or behind > 0.0 or ahead == behind:
+        return -1
+    at = near + (far - near) * ahead / (ahead - behind)
+    across = (y + at * s - py) * u - (x + at * c - px) * v
+    return lanes.signal[lane] if abs(across) <= LINE_HALF * width else -1
+
+
+@numba.njit(cache=True)
+def crossed_lines(
+    lanes: LaneView,
+    memory: NDArray[np.int64],
+    lane: int,
+    width: float,
+    reach_left: float,
+    reach_right: float,
+) -> tuple[int, int]:
+    """Marks of the left and right line of `lane` that the body came over in this tick (0: none).
+
+    `reach_left` and `reach_right` [m] are how far the body reaches to either side of the lane's centre.
+    """
+    over_left, over_right = reach_left > width / 2, reach_right > width / 2
+    was_left, was_right = memory[2] == 1, memory[3] == 1
+    before = memory[1]
+    if before != lane:
+        if before >= 0 and lanes.left[before] == lane:
+            was_left, was_right = False, was_left  # the line between the two, seen from the other side
+        elif before >= 0 and lanes.right[before] == lane:
+            was_left, was_right = was_right, False
+        elif before < 0 or lanes.junction[before] != lanes.junction[lane]:
+            was_left, was_right = over_left, over_right
+    memory[1], memory[2], memory[3] = lane, over_left, over_right
+    left = lanes.left_mark[lane] if over_left and not was_left else 0
+    right = lanes.right_mark[lane] if over_right and not was_right else 0
+    return left, right
+
+
+@numba.njit(cache=True)
+def track(
+    grid: LaneGrid,
+    lanes: LaneView,
+    route: RouteView,
+    memory: NDArray[np.int64],
+    lights: NDArray[np.uint8],
+    pose: tuple[float, float, float],
+    half: tuple[float, float],
+    believed: tuple[float, float, float],
+) -> Track:
+    """One tick. `pose` is the ego's true (x, y, yaw), `half` its half length and width, `believed` what GNSS says."""
+    x, y, yaw = pose
+    index = advance_index(route, memory[0], x, y)
+    memory[0] = index
+    beyond, lateral = project_on_route(route, index, x, y)
+    progress = route.s[index] + beyond
+    # Lanes at the ego's place: the nearest of any direction, and the one that leads its way.
+    any_lane, s, off = nearest_lane(grid, x, y, yaw, False, DRIVING | PARKING)
+    off_width, wrong_way = route.width[index], False
+    if any_lane >= 0:
+        _, _, lane_yaw, off_width = lane_point(grid, any_lane, s)
+        wrong_way = grid.kind[any_lane] == 0 and lanes.junction[any_lane] < 0 and cos(lane_yaw - yaw) < WRONG_WAY
+    own, own_s, own_off = nearest_lane(grid, x, y, yaw, True, DRIVING)
+    crossed_left, crossed_right, zone = 0, 0, -1
+    if own >= 0:
+        _, _, lane_yaw, width = lane_point(grid, own, own_s)
+        turn = yaw - lane_yaw
+        reach = abs(sin(turn)) * half[0] + abs(cos(turn)) * half[1]
+        crossed_left, crossed_right = crossed_lines(lanes, memory, own, width, reach + own_off, reach - own_off)
+        if lanes.stop[own] >= 0:
+            line = lanes.stop_s[own]
+            if own_s + half[0] >= line - STOP_BOX_BEFORE and own_s <= line + STOP_BOX_BEYOND and cos(turn) > 0.0:
+                zone = lanes.stop[own]
+    light, light_distance = next_stop(route, progress + half[0], True)
+    stop, stop_distance = next_stop(route, progress + half[0], False)
+    lines, line_marks = lines_ahead(route.xy, route.yaw, route.offsets, route.marks, route.shift, index, lateral, pose)
+    # The route as the ego believes it: the next of the points that stand every 10 m along it.
+    error = (believed[0] - x) * cos(route.yaw[index]) + (believed[1] - y) * sin(route.yaw[index])
+    first = (np.floor(max(progress + error, 0.0) / ROUTE_SPACING) + 1.0) * ROUTE_SPACING
+    return Track(
+        progress,
+        lateral,
+        wrap_angle(yaw - route.yaw[index]),
+        route.width[index],
+        abs(off),
+        off_width,
+        wrong_way,
+        route.speed_limit[index],
+        max(route.junction_s[index] - progress, 0.0),
+        light,
+        light_distance,
+        stop,
+        stop_distance,
+        red_light_run(grid, lanes, lights, x, y, yaw, half[0]),
+        zone,
+        crossed_left,
+        crossed_right,
+        int(route.command[index]),
+        route_points(route, progress, 1.0, PATH_POINTS, pose),
+        lines,
+        line_marks,
+        route_points(route, first, ROUTE_SPACING, ROUTE_POINTS, believed),
+    )
