@@ -70,16 +70,16 @@ class Progress:
     def __init__(self, title: str, shown: bool = True) -> None:
         self.title, self.shown = title, shown
         self.bar: tqdm[Any] | None = None
-        self.metres = 0
+        self.metres = self.length = 0
 
     def begin(self, episode: Episode, tick: Tick) -> None:
         """Shows the empty bar."""
-        self.metres = 0
-        self.bar = tqdm(total=round(tick.facts.route_length), desc=self.title, unit="m", disable=not self.shown)
+        self.metres, self.length = 0, round(tick.facts.route_length)
+        self.bar = tqdm(total=self.length, desc=self.title, unit="m", disable=not self.shown)
 
     def __call__(self, moment: Moment) -> None:
         assert self.bar is not None
-        metres = min(round(moment.tick.facts.progress), self.bar.total)
+        metres = min(round(moment.tick.facts.progress), self.length)
         if metres > self.metres:
             self.bar.update(metres - self.metres)
             self.metres = metres

@@ -36,10 +36,14 @@ class Subscriber(Protocol):
 
 
 def drive_episode(
-    world: World, driver: Driver, episode: Episode, subscribers: Sequence[Subscriber] = (), max_ticks: int | None = None
-) -> Referee:
-    """Drives one episode to its end, or for `max_ticks`; returns its referee, who knows verdict and events."""
-    referee = Referee()
+    world: World,
+    driver: Driver,
+    episode: Episode,
+    referee: Referee,
+    subscribers: Sequence[Subscriber] = (),
+    max_ticks: int | None = None,
+) -> Verdict:
+    """Drives one episode to its end, or for `max_ticks`. After an exception the referee still knows what happened."""
     tick = world.reset(episode)
     reset_driver(driver)
     verdict = referee(tick.facts)
@@ -56,7 +60,7 @@ def drive_episode(
         for subscriber in subscribers:
             subscriber(moment)
         ticks += 1
-    return referee
+    return verdict
 
 
 def reset_driver(driver: Driver) -> None:

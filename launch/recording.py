@@ -19,6 +19,7 @@ from roadcraft.sim.messages import LANE_X, Episode, Kind, Tick
 CAMERA_BYTES = 40 << 20  # of JPEG in a file that may have 60 MB in all
 JPEG_QUALITY = 75
 FIRST_STRIDE = 2  # every second frame's image, until half of the bytes are spent; then every fourth, and so on
+LAST_STRIDE = 1 << 12
 KINDS = tuple(Kind(k) for k in range(Kind.PEDESTRIAN + 1))
 
 
@@ -64,7 +65,7 @@ class Recording:
         """The camera's JPEG, thinned so that the file stays small however long the drive is."""
         rgb = tick.observation.rgb
         stride = FIRST_STRIDE
-        while self.bytes > CAMERA_BYTES * (1 - FIRST_STRIDE / 2 / stride):
+        while stride < LAST_STRIDE and self.bytes > CAMERA_BYTES * (1 - 1 / stride):
             stride *= 2
         self.count += 1
         if rgb is None or self.count % stride != 1:
