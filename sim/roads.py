@@ -42,7 +42,7 @@ class SignalKind(IntEnum):
 
 
 class Priority(IntEnum):
-    """Right of way of a junction's lane over those that it meets, lower gives way; equal: first come or by the light."""
+    """Right of way of a junction's lane over those that it meets, lower gives way; equal: first come, or the light."""
 
     STOP = 0
     YIELD = 1
@@ -133,9 +133,7 @@ def _scan_cell(
 
 
 @numba.njit(cache=True)
-def nearest_lane(
-    grid: LaneGrid, x: float, y: float, yaw: float, aligned: bool, kinds: int
-) -> tuple[int, float, float]:
+def nearest_lane(grid: LaneGrid, x: float, y: float, yaw: float, aligned: bool, kinds: int) -> tuple[int, float, float]:
     """The lane at a place: (lane, s [m], lateral offset [m], left positive); (-1, 0, inf) further than 100 m off.
 
     With `aligned`, lanes that do not lead along `yaw` [rad] count as further away. `kinds` is a mask of LaneKind bits.

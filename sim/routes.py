@@ -57,7 +57,7 @@ class Route:
 def route_through(
     network: RoadNetwork, lanes: Sequence[int], start_s: float = 0.0, end_s: float | None = None
 ) -> Route:
-    """The route along successive (or neighbouring: a lane change) lanes, from `start_s` on the first to `end_s` on the last."""
+    """The route along successive (or neighbouring: a lane change) lanes, from `start_s` on the first to `end_s`."""
     raise NotImplementedError
 
 

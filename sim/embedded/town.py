@@ -1,21 +1,88 @@
-"""A town: its OpenDRIVE text, the road network and the scenery read from it."""
+"""A town: its OpenDRIVE text, the road network and the scenery read from it.
+
+>>> load_town("grid").network.lanes
+"""
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from roadcraft.sim.embedded.scenery import Scenery
+import numpy as np
+
+from roadcraft.sim.baking import cached_network
+from roadcraft.sim.cache import cached, source_digest
+from roadcraft.sim.embedded import (
+    layout,
+    layout_grid,
+    layout_junction,
+    layout_roads,
+    layout_scenery,
+    opendrive,
+    planview,
+    scenery,
+)
+from roadcraft.sim.embedded.layout import Layout
+from roadcraft.sim.embedded.layout_grid import grid_layout
+from roadcraft.sim.embedded.layout_roads import build_map
+from roadcraft.sim.embedded.opendrive import to_text
+from roadcraft.sim.embedded.scenery import Scenery, read_scenery
+from roadcraft.sim.errors import UserError
 from roadcraft.sim.roads import RoadNetwork
+
+LAYOUTS: dict[str, Callable[[str, np.random.Generator], Layout]] = {"grid": grid_layout}
+STYLES = tuple(LAYOUTS)
+MAKERS = (layout, layout_grid, layout_junction, layout_roads, layout_scenery, opendrive, planview, scenery)
 
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    name: str
-    xodr: str
+    name: str  # as asked for: "grid-20", or the stem of the file
+    xodr: str  # the OpenDRIVE text
     network: RoadNetwork
     scenery: Scenery
 
 
 def load_town(name: str) -> Town:
-    """A town by its name, such as "grid" or "suburb-20", or by the path of an OpenDRIVE file. Cached on disk."""
-    raise NotImplementedError
+    """A town by its name, such as "grid" or "suburb-20", or by the path of an OpenDRIVE file. Cached on disk.
+
+    Raises UserError for an unknown name and for a file that is missing or broken.
+    """
+    match = re.fullmatch(rf"({'|'.join(STYLES)})(?:-(\d+))?", name)
+    if match:
+        text = town_text(match[1], int(match[2] or 0))
+        network = cached_network(text, name, trusted=True)
+    elif name.endswith(".xodr"):
+        text, title = _read(Path(name)), Path(name).stem
+        name, network = title, cached_network(text, title)
+    else:
+        raise UserError(
+            f"unknown town {name!r}: there are {', '.join(STYLES)}, each also with a number as in grid-7, "
+            "and OpenDRIVE files by their path (.xodr)"
+        )
+    return Town(name, text, network, read_scenery(text, network))
+
+
+def town_text(style: str, number: int) -> str:
+    """The OpenDRIVE text of a generated town."""
+
+    def make() -> dict[str, np.ndarray]:
+        rng = np.random.default_rng([STYLES.index(style), number])
+        text = to_text(build_map(LAYOUTS[style](f"{style}-{number}", rng), rng))
+        return {"text": np.frombuffer(text.encode(), np.uint8)}
+
+    return (
+        cached(f"town-{style}-{number}-{source_digest(*MAKERS, sys.modules[__name__])}", make)["text"]
+        .tobytes()
+        .decode()
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"map {path} cannot be read: {error}") from None
