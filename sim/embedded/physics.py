@@ -1,7 +1,7 @@
 """The numbers that make one vehicle: CARLA's VehiclePhysicsControl in SI units, and the row that the kernels read.
 
-`Physics` is what a user may change. `PHYSICS` is the same as one row of plain numbers, with the curves sampled evenly so
-that the kernel needs no search.
+`Physics` is what a user may change. `PHYSICS` is the same as one row of plain numbers, with the curves sampled evenly,
+so that the kernel needs no search.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A vehicle in the plane: a single-track model with tyres that saturate.
 
-States: velocity of the centre of mass and yaw rate. One substep of h seconds, in the frame of the body half a step ahead:
+States: velocity of the centre of mass and yaw rate. One substep of h seconds, in the frame of the body half a step on:
 
     loads      Fz_f = m (g b - a_x h_cg) / L           Fz_r = m (g a + a_x h_cg) / L
     tyres      F_y = -K u_y,  u = velocity of the contact point in the wheel's frame,

@@ -1,0 +1,384 @@
+"""The state of the embedded simulator and the order of one tick.
+
+| step | what happens in `Simulation.step` | kernel |
+|---|---|---|
+| 1 | lights run their clocks | `lights.LightTable.step` |
+| 2 | bodies are sorted into cells | `collisions.fill_bins` |
+| 3 | built-in drivers set pedals, steering and indicators | `traffic.drive` |
+| 4 | built-in walkers choose where to step | `walkers.stroll` |
+| 5 | all bodies move | `motion.move` |
+| 6 | collisions push bodies apart, contacts are told | `collisions.collide` |
+| 7 | frame and time advance | |
+
+Controls set between two ticks act in the next one. The same calls give the same bits, in whatever process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite, pi
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from roadcraft.sim.embedded import collisions, motion, traffic, walkers
+from roadcraft.sim.embedded.bodies import BODY
+from roadcraft.sim.embedded.catalogue import CATALOGUE, INDEX, find
+from roadcraft.sim.embedded.lights import LightTable
+from roadcraft.sim.embedded.physics import PHYSICS, Physics, default_physics, default_row, pack
+from roadcraft.sim.embedded.town import Town
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import DT, Kind, LightState, Weather
+
+CAPACITY = 64  # rows to begin with
+WET_GRIP = 0.7  # share of the dry road's friction on a road that stands under water
+NIGHT = 5.0  # [degrees] of sun altitude below which built-in drivers switch their lamps on
+
+
+class SpawnError(UserError):
+    """The place is taken. The text is CARLA's, which users match."""
+
+
+class Simulation:
+    """All that moves in one town. World frame and SI units; see `sim/messages.py`."""
+
+    def __init__(self, town: Town, seed: int = 0) -> None:
+        self.town, self.network = town, town.network
+        self.frame, self.time = 0, 0.0  # ticks and [s] since the beginning or the last reset
+        self.weather = Weather()
+        self.lights = LightTable(town.network.signals, seed)
+        self._graph = traffic.make_graph(town.network)
+        self._paths = walkers.make_paths(town.network)
+        self._flat = bool(np.ptp(town.network.z) < 1e-3) if len(town.network.z) else True
+        self._buffer = np.zeros(collisions.MAX_CONTACTS, collisions.CONTACTS)
+        self._contact_count = np.zeros(1, np.int64)
+        self._allocate(CAPACITY)
+        self._rows: dict[int, int] = {}
+        self._used = 0
+        self._last_id = 0
+
+    # ------------------------------------------------------------------------------------------------ what there is
+    @property
+    def bodies(self) -> NDArray[np.void]:
+        """(n,) BODY: a view of all rows in use; id 0 marks a free one. Spawning may move it: do not keep it."""
+        return self._bodies[: self._used]
+
+    @property
+    def contacts(self) -> NDArray[np.void]:
+        """(k,) collisions.CONTACTS of the last tick: a copy. Each pair of bodies is told from both sides."""
+        return self._buffer[: self._contact_count[0]].copy()
+
+    @property
+    def grip(self) -> float:
+        """The road's friction as a share of the dry road's, by the water that stands on it."""
+        wet = max(self.weather.precipitation_deposits, self.weather.wetness, 0.5 * self.weather.precipitation)
+        return 1.0 - (1.0 - WET_GRIP) * min(max(wet / 100.0, 0.0), 1.0)
+
+    def row(self, number: int) -> int:
+        """Index into `bodies` of the body with that id; it stays the same while the body lives. KeyError if none."""
+        return self._rows[number]
+
+    def body(self, number: int) -> np.void:
+        """The BODY record of that id: a view."""
+        record: np.void = self._bodies[self._rows[number]]
+        return record
+
+    def new_id(self) -> int:
+        """An id that nothing else in this simulation has or had."""
+        self._last_id += 1
+        return self._last_id
+
+    # ---------------------------------------------------------------------------------------------- coming and going
+    def spawn(
+        self,
+        blueprint: str,
+        xyz: ArrayLike,
+        yaw: float,
+        *,
+        autopilot: int = 0,
+        color: Sequence[int] | None = None,
+    ) -> int:
+        """Puts a body into the world and returns its id. `xyz`: x, y or x, y, z [m]; `yaw` [rad].
+
+        `autopilot` other than 0 is the seed of a built-in driver. Raises SpawnError when the place is taken.
+        """
+        kind = find(blueprint)
+        x, y, *rest = (float(value) for value in np.asarray(xyz, float))
+        if not all(map(isfinite, (x, y, yaw, *rest))):
+            raise UserError(f"spawn of {blueprint}: position {x, y, *rest} or yaw {yaw} is not finite")
+        z = rest[0] if rest else self.ground(x, y)
+        # The box is raised a little: kerbs and the road do not count.
+        hit = collisions.is_free(
+            self.bodies, self._bins, x, y, z + 0.1, yaw, kind.extent[0], kind.extent[1], 2 * kind.extent[2]
+        )
+        if hit != -1:
+            raise SpawnError("Spawn failed because of collision at spawn position")
+        number, row = self.new_id(), self._free_row()
+        self._rows[number] = row
+        self._bodies[row] = np.zeros((), BODY)
+        self._motion[row] = np.zeros((), motion.MOTION)
+        self._drivers[row] = np.zeros((), traffic.DRIVER)
+        self._strollers[row] = np.zeros((), walkers.STROLLER)
+        index = INDEX[blueprint]
+        self._physics[row] = default_row(index)
+        self._settings.pop(number, None)
+        body = self._bodies[row]
+        body["id"], body["kind"], body["blueprint"] = number, kind.kind, index
+        chosen = color if color is not None else kind.colors[(autopilot or number) % len(kind.colors)]
+        body["color"] = np.clip(np.asarray(chosen, int), 0, 255)
+        body["xyz"], body["yaw"], body["extent"] = (x, y, z), _wrapped(yaw), kind.extent
+        body["physics"] = body["collides"] = body["gravity"] = True
+        body["target_direction"] = np.cos(yaw), np.sin(yaw)
+        body["gear"] = 1 if kind.is_vehicle else 0
+        body["lane"] = -1
+        self._register(row)
+        if autopilot:
+            self.set_autopilot(number, autopilot)
+        return number
+
+    def remove(self, number: int) -> None:
+        """Takes a body out of the world. KeyError when there is none of that id."""
+        row = self._rows.pop(number)
+        self._bodies[row]["id"] = 0
+        self._settings.pop(number, None)
+        while self._used and self._bodies["id"][self._used - 1] == 0:
+            self._used -= 1
+
+    def reset(self, seed: int = 0) -> None:
+        """Removes all bodies, restarts ids, clocks and lights. The weather stays."""
+        for number in list(self._rows):
+            self.remove(number)
+        self._last_id, self.frame, self.time = 0, 0, 0.0
+        self._contact_count[0] = 0
+        self.lights = LightTable(self.network.signals, seed)
+
+    # ------------------------------------------------------------------------------------------------------ controls
+    def control_vehicle(
+        self,
+        number: int,
+        throttle: float,
+        steer: float,
+        brake: float,
+        hand_brake: bool = False,
+        reverse: bool = False,
+        gear: int | None = None,
+    ) -> None:
+        """Pedals in [0, 1], steer in [-1, 1], left positive, until the next call. `gear` None: automatic.
+
+        Values are rounded to float32, as they would be on CARLA's wire.
+        """
+        row = self._rows[number]
+        body = self._bodies[row]
+        body["throttle"], body["steer"] = np.float32(throttle), np.float32(steer)
+        body["brake"] = np.float32(brake)
+        body["hand_brake"], body["reverse"] = hand_brake, reverse
+        body["manual_gear"] = gear is not None
+        if gear is not None:
+            body["gear"] = gear
+        self._motion[row]["ackermann"] = False
+
+    def control_ackermann(
+        self,
+        number: int,
+        angle: float,
+        angle_rate: float = 0.0,
+        speed: float = 0.0,
+        acceleration: float = 0.0,
+        jerk: float = 0.0,
+    ) -> None:
+        """Wheel angle [rad], left positive, and speed [m/s] to reach; rates of 0 mean no limit (3 m/s^2)."""
+        m = self._motion[self._rows[number]]
+        m["angle"], m["angle_rate"], m["wanted_speed"] = angle, abs(angle_rate), speed
+        m["wanted_accel"], m["jerk"], m["ackermann"] = abs(acceleration), abs(jerk), True
+        self._bodies[self._rows[number]]["manual_gear"] = False
+
+    def control_walker(self, number: int, direction: ArrayLike, speed: float, jump: bool = False) -> None:
+        """Walks along `direction` (x, y) at `speed` [m/s] until the next call. Rounded to float32, as on the wire."""
+        body = self.body(number)
+        x, y = (float(np.float32(value)) for value in np.asarray(direction, float)[:2])
+        length = float(np.hypot(x, y))
+        if length > 1e-6:
+            body["target_direction"] = x / length, y / length
+        body["target_speed"] = np.float32(speed) if length > 1e-6 else 0.0
+        if jump and body["velocity"][2] == 0.0:
+            body["velocity"][2] = 4.0
+
+    def set_autopilot(self, number: int, seed: int) -> None:
+        """Gives a vehicle or walker a built-in driver with that seed, or takes it away (0)."""
+        row = self._rows[number]
+        body = self._bodies[row]
+        body["autopilot"] = seed
+        body["throttle"] = body["steer"] = 0.0
+        body["brake"] = 0.0
+        self._motion[row]["ackermann"] = False
+        if not seed:
+            body["lights"] = 0
+        elif body["kind"] <= Kind.BICYCLE:
+            body["hand_brake"] = body["reverse"] = body["manual_gear"] = False
+            traffic.engage(self._graph, self._bodies, self._drivers, row)
+        elif body["kind"] == Kind.PEDESTRIAN:
+            walkers.engage(self._paths, self._bodies, self._strollers, row)
+
+    def place(
+        self, number: int, xyz: ArrayLike, yaw: float, velocity: ArrayLike | None = None, pitch: float = 0.0,
+        roll: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Puts a body elsewhere, without asking what is there. Without `velocity` [m/s] it keeps its own."""
+        row = self._rows[number]
+        body = self._bodies[row]
+        place = np.asarray(xyz, float)
+        if not (np.isfinite(place).all() and isfinite(yaw)):
+            raise UserError(f"place {number}: position {xyz} or yaw {yaw} is not finite")
+        body["xyz"][: len(place)] = place
+        body["yaw"], body["pitch"], body["roll"] = _wrapped(yaw), pitch, roll
+        if velocity is not None:
+            self.set_velocity(number, velocity)
+        self._register(row)
+        if body["autopilot"]:
+            self.set_autopilot(number, int(body["autopilot"]))
+
+    def set_velocity(self, number: int, velocity: ArrayLike) -> None:
+        """Sets the velocity (x, y) or (x, y, z) [m/s], world."""
+        body = self.body(number)
+        v = np.asarray(velocity, float)
+        body["velocity"][: len(v)] = v
+        body["speed"] = v[0] * np.cos(body["yaw"]) + v[1] * np.sin(body["yaw"])
+
+    def set_yaw_rate(self, number: int, rate: float) -> None:
+        """Sets the turning rate [rad/s]."""
+        self.body(number)["yaw_rate"] = rate
+
+    def set_physics(self, number: int, on: bool) -> None:
+        """Without physics a body moves only when it is placed."""
+        body = self.body(number)
+        body["physics"] = on
+        if not on:
+            body["velocity"] = body["accel"] = 0.0
+            body["speed"] = body["yaw_rate"] = 0.0
+
+    def set_collides(self, number: int, on: bool) -> None:
+        self.body(number)["collides"] = on
+
+    def set_gravity(self, number: int, on: bool) -> None:
+        self.body(number)["gravity"] = on
+
+    def set_lights(self, number: int, bits: int) -> None:
+        """CARLA's VehicleLightState bits. Built-in drivers set their own."""
+        self.body(number)["lights"] = bits
+
+    def set_constant_velocity(self, number: int, velocity: ArrayLike | None) -> None:
+        """Holds a velocity (x, y, z) [m/s] in the body's own frame, whatever the controls say; None ends it."""
+        m = self._motion[self._rows[number]]
+        m["constant"] = velocity is not None
+        if velocity is not None:
+            m["constant_velocity"] = np.asarray(velocity, float)
+
+    def add_force(self, number: int, force: ArrayLike, at: ArrayLike | None = None) -> None:
+        """A force (x, y, z) [N], world, during the next tick, at the middle or at a place (x, y) [m]."""
+        m = self._motion[self._rows[number]]
+        f = np.asarray(force, float)
+        m["force"] += f
+        if at is not None:
+            arm = np.asarray(at, float)[:2] - self.body(number)["xyz"][:2]
+            m["torque"] += arm[0] * f[1] - arm[1] * f[0]
+
+    def add_torque(self, number: int, torque: float) -> None:
+        """A torque [N m] about the vertical during the next tick."""
+        self._motion[self._rows[number]]["torque"] += torque
+
+    def add_impulse(self, number: int, impulse: ArrayLike, at: ArrayLike | None = None) -> None:
+        """An impulse (x, y, z) [N s], world, at once."""
+        row = self._rows[number]
+        body, mass = self._bodies[row], float(self._physics[row]["mass"])
+        j = np.asarray(impulse, float)
+        self.set_velocity(number, body["velocity"] + j / mass)
+        if at is not None:
+            arm = np.asarray(at, float)[:2] - body["xyz"][:2]
+            self.add_angular_impulse(number, float(arm[0] * j[1] - arm[1] * j[0]))
+
+    def add_angular_impulse(self, number: int, impulse: float) -> None:
+        """An angular impulse [N m s] about the vertical, at once."""
+        row = self._rows[number]
+        self._bodies[row]["yaw_rate"] += impulse / float(self._physics[row]["inertia"])
+
+    def physics(self, number: int) -> Physics:
+        """How that vehicle is built."""
+        if number in self._settings:
+            return self._settings[number]
+        return default_physics(CATALOGUE[int(self.body(number)["blueprint"])].id)
+
+    def set_vehicle_physics(self, number: int, physics: Physics) -> None:
+        """Rebuilds a vehicle. Raises UserError when a value cannot be."""
+        self._physics[self._rows[number]] = pack(physics)
+        self._settings[number] = physics
+
+    def physics_row(self, number: int) -> np.void:
+        """The PHYSICS record of that body: a view, for `vehicle.pedals_for` and its kin."""
+        record: np.void = self._physics[self._rows[number]]
+        return record
+
+    def set_light(self, index: int, state: LightState | int) -> None:
+        """Shows `state` on the signal in that row of the network's signals."""
+        self.lights.set_state(index, LightState(state))
+
+    def ground(self, x: float, y: float) -> float:
+        """Height [m] of the ground."""
+        return float(motion.height_at(x, y, self.network.grid, self.network.z, self._flat))
+
+    # ---------------------------------------------------------------------------------------------------------- time
+    def step(self, dt: float = DT) -> None:
+        """One tick of `dt` [s], in the order of the table above."""
+        bodies, physics = self.bodies, self._physics[: self._used]
+        self.lights.step(dt)
+        collisions.fill_bins(bodies, self._bins)
+        night = self.weather.sun_altitude_angle < NIGHT
+        traffic.drive(
+            bodies, physics, self._drivers, self._graph, self._bins, self.lights.rows, self._scratch, night, dt
+        )
+        walkers.stroll(bodies, self._strollers, self._motion, self._paths, self._bins, self.lights.rows, dt)
+        motion.move(bodies, physics, self._motion, dt, self.grip, self.network.grid, self.network.z, self._flat)
+        collisions.collide(bodies, physics, self._motion, self._bins, dt, self._buffer, self._contact_count)
+        self.frame += 1
+        self.time += dt
+
+    # ------------------------------------------------------------------------------------------------------- storage
+    def _allocate(self, capacity: int) -> None:
+        self._bodies = np.zeros(capacity, BODY)
+        self._physics = np.zeros(capacity, PHYSICS)
+        self._motion = np.zeros(capacity, motion.MOTION)
+        self._drivers = np.zeros(capacity, traffic.DRIVER)
+        self._strollers = np.zeros(capacity, walkers.STROLLER)
+        self._settings: dict[int, Physics] = {}
+        self._scratch = traffic.make_scratch(capacity, self._graph)
+        self._bins = collisions.make_bins(self.network.xy, self.town.scenery, capacity)
+
+    def _free_row(self) -> int:
+        """The lowest free row; the arrays double when there is none."""
+        free = np.flatnonzero(self._bodies["id"][: self._used] == 0)
+        if len(free):
+            return int(free[0])
+        if self._used == len(self._bodies):
+            old = (self._bodies, self._physics, self._motion, self._drivers, self._strollers)
+            settings, bins = self._settings, self._bins
+            size = len(self._bodies)
+            self._bins = bins._replace(after=np.full(2 * size, -1, np.int32))
+            self._bodies, self._physics, self._motion, self._drivers, self._strollers = (
+                np.concatenate([array, np.zeros(size, array.dtype)]) for array in old
+            )
+            self._settings = settings
+            self._scratch = traffic.make_scratch(2 * size, self._graph)
+        self._used += 1
+        return self._used - 1
+
+    def _register(self, row: int) -> None:
+        """Notes the lane that a body is in."""
+        body = self._bodies[row]
+        if body["kind"] <= Kind.BICYCLE:
+            lane, s, lateral = self.network.nearest(body["xyz"][:2], float(body["yaw"]))
+            near = lane >= 0 and abs(lateral) < 3.0
+            body["lane"], body["lane_s"] = (lane, s) if near else (-1, 0.0)
+
+
+def _wrapped(yaw: float) -> float:
+    """The same angle in [-pi, pi) [rad]."""
+    return (float(yaw) + pi) % (2 * pi) - pi
