@@ -93,3 +93,11 @@ def rear_axle_arc(x: float, y: float) -> float:
     """
     dx = x + REAR_AXLE
     return 2.0 * y / max(dx * dx + y * y, 1.0)
+
+
+@njit(cache=True)
+def accel_of(throttle: float, brake: float, speed: float) -> float:
+    """Acceleration [m/s^2] that these pedals give at `speed` [m/s]: inverts `throttle_for` and `brake_for`."""
+    if brake > 0.0:
+        return -ROLLING - brake * FULL_BRAKE
+    return throttle * min(FULL_THROTTLE, POWER / max(abs(speed), 1.0)) - coasting(speed)

@@ -1,57 +1,153 @@
-"""Drivers: each turns a tick into a decision. `load_driver` builds one by name."""
+"""Drivers: each turns a tick into a decision. `load_driver` builds one by name.
+
+network  an engine's percepts -> features -> policy -> supervisor
+truth    the same stack on percepts made from facts with an error model
+expert   rules on facts; follower: no perception at all
+"""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from roadcraft.control.car import brake_for, steer_for, throttle_for
 from roadcraft.control.decision import Decision
 from roadcraft.control.expert import ExpertDriver
-from roadcraft.control.paths import pursue
+from roadcraft.control.features import Features
+from roadcraft.control.follower import RouteFollower
+from roadcraft.control.policy import DECIDE_TICKS, Policy, control_for
+from roadcraft.control.supervisor import Supervisor
+from roadcraft.perception.percept import Engine, Percept
+from roadcraft.perception.truth import ErrorModel, TruthPerception
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.geometry import arc_length, resample
-from roadcraft.sim.messages import Control, Driver, Tick
+from roadcraft.sim.messages import Control, Driver, Observation, Tick
 
-FOLLOWER_SPEED = 7.0  # m/s
+Acts = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-class RouteFollower:
-    """No perception at all: drives the route as GNSS gives it, at one speed. The floor of the table."""
+class Stack:
+    """What network and truth driver share: features, policy at 10 Hz, supervisor at 20 Hz."""
 
-    def __init__(self, speed: float = FOLLOWER_SPEED) -> None:
-        self.speed = speed
+    def __init__(self, policy: Acts, supervisor: Supervisor | None) -> None:
+        self.policy = policy
+        self.supervisor = supervisor
+        self.features = Features()
+        self.reset()
 
     def reset(self) -> None:
-        """It remembers nothing."""
+        """A new episode."""
+        self.features.reset()
+        if self.supervisor is not None:
+            self.supervisor.reset()
+        self.action = np.zeros(2, np.float32)
+        self._ticks = 0
+
+    def decide(self, observation: Observation, percept: Percept | None) -> Decision:
+        """One tick. Without a percept the wish is to roll on along the last plan; the supervisor stops the car."""
+        if percept is not None:
+            self.features.update(observation, percept)
+            if self._ticks % DECIDE_TICKS == 0:
+                self.action = self.policy(self.features.vector(self.action))
+            self._ticks += 1
+        else:
+            self.features.coast(observation)
+        path, speed = self.features.path, observation.ego.speed
+        proposed = control_for(self.action, path, speed) if percept is not None else Control()
+        control, veto = proposed, ""
+        if self.supervisor is not None:
+            control, veto = self.supervisor(observation, percept, self.features, proposed)
+        return Decision(percept, path, proposed, control, veto)
+
+
+class TruthDriver:
+    """The stack on percepts made from facts, with an error model ("default": the measured one; None: no errors)."""
+
+    def __init__(
+        self,
+        policy: Acts | None = None,
+        error_model: ErrorModel | Path | str | None = "default",
+        seed: int = 0,
+        supervise: bool = True,
+    ) -> None:
+        self.perception = TruthPerception(error_model, seed)
+        self.stack = Stack(policy or Policy.load(), Supervisor() if supervise else None)
+        self.seed = seed
+        self._frame = -1
+
+    def reset(self) -> None:
+        """A new episode; its errors are those of the seed again."""
+        self.perception.reset(self.seed)
+        self.stack.reset()
+        self._frame = -1
+
+    def __call__(self, tick: Tick) -> Decision:
+        if tick.facts.frame <= self._frame:
+            self.reset()
+        self._frame = tick.facts.frame
+        return self.stack.decide(tick.observation, self.perception(tick))
+
+
+class NetworkDriver:
+    """The stack on what an engine perceives in the camera's image. If the engine fails, the car stops in its lane."""
+
+    def __init__(self, engine: Engine, policy: Acts | None = None, supervise: bool = True) -> None:
+        self.engine = engine
+        self.stack = Stack(policy or Policy.load(), Supervisor() if supervise else None)
+        self.failure = ""  # what the engine raised last
+        self._frame = -1
+
+    def reset(self) -> None:
+        """A new episode."""
+        self.engine.reset()
+        self.stack.reset()
+        self.failure = ""
+        self._frame = -1
 
     def __call__(self, tick: Tick) -> Decision:
         observation = tick.observation
-        route = np.vstack([[0.0, 0.0], observation.route_ego[observation.route_ego[:, 0] > 1.0]])
-        path = resample(route, np.arange(min(60.0, arc_length(route)[-1] + 1.0)))
-        speed = observation.ego.speed
-        left = float(np.hypot(*observation.route_ego[-1]))
-        accel = float(np.clip(self.speed - speed, -3.0, 2.0)) if left > 3.0 else -3.0
-        curvature = pursue(path, speed) if len(path) > 2 else 0.0
-        control = Control(steer_for(curvature, speed), throttle_for(accel, speed), brake_for(accel, speed))
-        return Decision(None, path, control, control)
+        if observation.frame <= self._frame:
+            self.reset()
+        self._frame = observation.frame
+        percept: Percept | None = None
+        try:
+            percept = self.engine(observation)
+        except (ValueError, RuntimeError) as error:
+            self.failure = str(error)
+        return self.stack.decide(observation, percept)
 
 
-def load_driver(name: str) -> Driver:
-    """A driver by name (expert, follower) or from a file: `FILE.py:CLASS`. Unknown names raise UserError."""
+def load_driver(
+    name: str,
+    engine: Engine | None = None,
+    policy: Path | str | None = None,
+    error_model: Path | str | None = "default",
+    seed: int = 0,
+    supervise: bool = True,
+) -> Driver:
+    """A driver by name, network, truth, expert or follower, or from a file: `FILE.py:CLASS`.
+
+    `engine` is needed for network; `policy` is a weights file, the shipped one without. Raises UserError.
+    """
     if name == "expert":
         return ExpertDriver()
     if name == "follower":
         return RouteFollower()
+    if name == "truth":
+        return TruthDriver(Policy.load(policy), error_model, seed, supervise)
+    if name == "network":
+        if engine is None:
+            raise UserError("driver 'network' needs a perception engine (--engine.name)")
+        return NetworkDriver(engine, Policy.load(policy), supervise)
     if ":" in name:
         return driver_from_file(name)
     raise UserError(f"unknown driver '{name}': expected network, truth, expert, follower or FILE.py:CLASS")
 
 
 def driver_from_file(target: str) -> Driver:
-    """An instance of a class in any Python file, made without arguments."""
+    """An instance of a class in any Python file, made without arguments. Raises UserError."""
     path, _, name = target.rpartition(":")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     if spec is None or spec.loader is None or not Path(path).is_file():

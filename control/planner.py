@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from math import cos, hypot, sin
+from math import cos, isnan, sin
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from roadcraft.control.knots import dense
 from roadcraft.control.localiser import Localiser
+from roadcraft.control.routeline import BEHIND, RouteLine
 from roadcraft.perception.percept import Percept
+from roadcraft.sim.geometry import wrap
 from roadcraft.sim.messages import LANE_X, PATH_POINTS, ROUTE_SPACING, Observation
 
-KEPT = 6  # knots kept behind the car
+COMPASS = 0.1  # share of a compass reading in the heading; the rest is the yaw rate's
+SURE_MIN = 0.2  # confidence below which a percept says nothing about lanes
 WINDOW = 25  # m of the line ahead of the last place that are searched for the present one
 
 
@@ -69,87 +71,61 @@ def lateral_at(path: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np
 
 
 class Planner:
-    """Keeps the route as a dense line in GNSS coordinates and hands out the path ahead of the true position."""
+    """Hands out the path ahead of the true position; remembers route, heading and GNSS error."""
 
     def __init__(self) -> None:
         self.localiser = Localiser()
+        self.route = RouteLine()
         self.reset()
 
     def reset(self) -> None:
         """Forgets route and position."""
         self.localiser.reset()
-        self._knots = np.zeros((0, 2))
-        self._line = np.zeros((0, 2))
-        self._place = 0
-        self._complete = False
+        self.route.reset()
+        self._place, self._version = 0, -1
+        self._yaw, self._time = float("nan"), 0.0
         self.residual = float("nan")  # [m] lane centre minus plan in the last percept
 
     def __call__(self, observation: Observation, percept: Percept | None) -> NDArray[np.float64]:
         """The path (60, 2) [m], ego frame, 1 m apart, from beside the ego on. No percept: the last error holds."""
         ego = observation.ego
-        self._extend(observation)
-        path = self._path(ego.xy_world, ego.yaw_world)
+        yaw = self._heading(observation)
+        self.route.update(observation.route_ego, ego.xy_world, ego.yaw_world)
+        path = self._path(ego.xy_world, yaw)
         self.residual = float("nan")
-        if percept is not None:
+        if percept is not None and percept.confidence > SURE_MIN:
             plan_y = lateral_at(path, LANE_X)
-            self.residual = self.localiser(percept.lanes_ego, percept.lane_prob, plan_y, ego.yaw_world)
-            path = self._path(ego.xy_world, ego.yaw_world)
+            self.residual = self.localiser(percept.lanes_ego, percept.lane_prob, plan_y, yaw, percept.confidence)
+            path = self._path(ego.xy_world, yaw)
         return path
 
     @property
     def left(self) -> float:
-        """Length [m] of the known line ahead of the car; the route's end where it is `complete`."""
-        return float(len(self._line) - 1 - self._place)
+        """Length [m] of the known line ahead of the car: up to the goal where it is `complete`."""
+        return float(len(self.route.line) - 1 - self._place)
 
     @property
     def complete(self) -> bool:
-        """Whether the line's end is the goal."""
-        return self._complete
+        """Whether the known line ends at the goal."""
+        return self.route.complete
+
+    def _heading(self, observation: Observation) -> float:
+        """The heading [rad]: the compass made smooth by the yaw rate."""
+        ego, dt = observation.ego, observation.time - self._time
+        self._time = observation.time
+        if isnan(self._yaw) or not 0.0 <= dt < 0.5:
+            self._yaw = ego.yaw_world
+        else:
+            self._yaw = wrap(self._yaw + ego.yaw_rate * dt)
+        self._yaw = wrap(self._yaw + COMPASS * wrap(ego.yaw_world - self._yaw))
+        return self._yaw
 
     def _path(self, xy_gnss: NDArray[np.float64], yaw: float) -> NDArray[np.float64]:
         x, y = xy_gnss - self.localiser.error
-        self._place = place_on(self._line, x, y, self._place, WINDOW)
-        return path_from(self._line, self._place, x, y, yaw)
-
-    def _extend(self, observation: Observation) -> None:
-        """Adds the route's new points, each about 10 m beyond the last knot, and makes the line anew when there are."""
-        if self._complete:
-            return
-        ego, route = observation.ego, observation.route_ego
-        c, s = cos(ego.yaw_world), sin(ego.yaw_world)
-        world = route @ np.array([[c, s], [-s, c]]) + ego.xy_world
-        added = [self._knots] if len(self._knots) else [self._first(world)]
-        last = added[0][-1]
-        fresh = world[-3:] if len(self._knots) else world[1:]
-        for point in fresh:
-            ahead = len(added) > 1 or not len(self._knots) or _ahead(self._knots, point)
-            if hypot(*(point - last)) > 0.6 * ROUTE_SPACING and ahead:
-                added.append(point[None])
-                last = point
-        self._complete = bool(np.allclose(world[-1], world[-2], atol=0.05))
-        if self._complete and hypot(*(world[-1] - last)) > 0.5:
-            added.append(world[-1:])
-        if len(added) == 1 and len(self._line):
-            return
-        self._knots = np.concatenate(added)
-        self._remake()
-
-    def _first(self, world: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The first knots: one behind the first point, so that the line begins behind the car."""
-        step = world[1] - world[0]
-        return np.stack([world[0] - 2 * step, world[0] - step, world[0]])
-
-    def _remake(self) -> None:
-        """The dense line of the knots from a few behind the car on; the car's place on it is found again."""
-        here = self._line[self._place] if len(self._line) else self._knots[2]
-        if len(self._line):
-            nearest = int(np.argmin(np.hypot(*(self._knots - here).T)))
-            self._knots = self._knots[max(0, nearest - KEPT) :]
-        self._line = dense(self._knots)
-        self._place = int(np.argmin(np.hypot(*(self._line - here).T)[: (KEPT + 2) * int(ROUTE_SPACING)]))
-
-
-def _ahead(knots: NDArray[np.float64], point: NDArray[np.float64]) -> bool:
-    """Whether a point continues the knots instead of lying on their last interval."""
-    step = knots[-1] - knots[-2]
-    return bool((point - knots[-1]) @ step > 0.3 * ROUTE_SPACING * hypot(*step))
+        line = self.route.line
+        if self._version != self.route.version:  # a new line: find the place on it anew, near the old one
+            first = self._version < 0
+            self._version = self.route.version
+            self._place = place_on(line, x, y, 0, len(line) if first else (BEHIND + 2) * int(ROUTE_SPACING))
+        self._place = place_on(line, x, y, self._place, WINDOW)
+        return path_from(line, self._place, x, y, yaw)

@@ -1,0 +1,341 @@
+"""From percepts to the numbers that the policy sees.
+
+`Features.update` takes every percept (20 Hz): it keeps the planned path, the lights and stop signs and the others on
+the road. `Features.vector` makes the observation (SIZE,) from them whenever the policy decides (10 Hz): normalised,
+clipped to [-1, 1], mirror symmetric (see `mirrored`). LAYOUT names its parts; its hash goes into a policy's card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from math import isfinite
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from roadcraft.control import spacetime
+from roadcraft.control.car import ACCEL_MAX, BRAKE_MAX, HALF_LENGTH, steer_for
+from roadcraft.control.paths import curvatures, curve_speed, headings, project, pursue, stations
+from roadcraft.control.planner import Planner
+from roadcraft.control.signs import Signs
+from roadcraft.control.spacetime import FREE, OTHER
+from roadcraft.perception.percept import Percept
+from roadcraft.sim.messages import DT, PATH_POINTS, Kind, Observation
+
+AT = np.array([3, 6, 10, 15, 20, 30, 40, 55])  # m along the path where it is looked at
+RAMPS = np.array([-4.0, -2.0, 0.0, 2.0])  # m/s^2 tried for when they would meet somebody
+VEHICLES, WALKERS = 4, 2  # nearest others that are given one by one
+CRUISE = 11.0  # m/s where nothing else is known: the speed limit is not perceived
+LINE_MARGIN = 0.8  # m between the bumper and a stop line
+SCORE_MIN = 0.3  # objects less likely than this are not there
+
+LAYOUT = (
+    ("ego", 6),  # speed, longitudinal acceleration, yaw rate, steering, the last action
+    ("command", 6),  # one of LEFT RIGHT STRAIGHT FOLLOW CHANGE_LEFT CHANGE_RIGHT
+    ("path_y", len(AT)),
+    ("path_yaw", len(AT)),
+    ("path_curvature", len(AT)),
+    ("path", 6),  # lateral offset, heading, pursuit's steering, curve speed, its excess over the speed, metres left
+    ("lines_y", 4),  # of the four lane lines, 10 m ahead
+    ("lines_prob", 4),
+    ("localisation", 3),  # lane centre minus plan, sigma along and across
+    ("lead", 5),  # gap, speed, closing speed, walker, the acceleration that follows it
+    ("ramps", len(RAMPS)),  # when each would meet somebody
+    ("crossing", 3),  # safe acceleration, station and moment of the first conflict at present speed
+    ("light", 7),  # red, yellow, green, distance, stopping acceleration, needed deceleration, within reach
+    ("stop", 4),  # belief, distance, stopping acceleration, served
+    ("vehicles", 6 * VEHICLES),
+    ("walkers", 5 * WALKERS),
+    ("percept", 7),  # events, confidence, age
+    ("advice", 1),  # the least of the accelerations above
+)
+SIZE = sum(size for _, size in LAYOUT)
+LAYOUT_HASH = hashlib.sha256(repr((LAYOUT, AT.tolist(), RAMPS.tolist())).encode()).hexdigest()[:16]
+
+
+def part(name: str) -> slice:
+    """Where a named part of LAYOUT stands in the vector."""
+    start = 0
+    for key, size in LAYOUT:
+        if key == name:
+            return slice(start, start + size)
+        start += size
+    raise KeyError(name)
+
+
+@njit(cache=True)
+def others_from(
+    kind: NDArray[np.uint8],
+    xy: NDArray[np.float32],
+    yaw: NDArray[np.float32],
+    size: NDArray[np.float32],
+    velocity: NDArray[np.float32],
+    score: NDArray[np.float32],
+    track: NDArray[np.int32],
+    path: NDArray[np.float32],
+    seen: NDArray[np.int32],
+    others: NDArray[np.void],
+) -> int:
+    """Fills `others` (N,) OTHER from perceived objects; returns how many.
+
+    `seen` (K, 2) counts each track's frames: one that appeared just now counts only when it is near (a false alarm
+    lives for a frame or two).
+    """
+    count = 0
+    for row in range(len(seen)):
+        seen[row, 1] -= 1
+        if seen[row, 1] <= 0:
+            seen[row, 0] = -1
+    for i in range(len(kind)):
+        slot, spare = -1, 0
+        for row in range(len(seen)):
+            if seen[row, 0] == track[i]:
+                slot = row
+            if seen[row, 1] < seen[spare, 1]:
+                spare = row
+        if slot < 0:
+            slot = spare
+            seen[slot, 0], seen[slot, 1] = track[i], 0
+        seen[slot, 1] = min(seen[slot, 1] + 3, 12)
+        near = xy[i, 0] < 12.0 and abs(xy[i, 1]) < 3.0
+        if score[i] < SCORE_MIN or (seen[slot, 1] < 5 and not near):
+            continue
+        o = others[count]
+        o.xy[0], o.xy[1] = xy[i, 0], xy[i, 1]
+        o.yaw = yaw[i]
+        o.half[0], o.half[1] = 0.5 * size[i, 0], 0.5 * size[i, 1]
+        o.velocity[0], o.velocity[1] = velocity[i, 0], velocity[i, 1]
+        o.walker = kind[i] == Kind.PEDESTRIAN
+        ax, ay = path[i, 1, 0] - xy[i, 0], path[i, 1, 1] - xy[i, 1]
+        bx, by = path[i, 3, 0] - path[i, 1, 0], path[i, 3, 1] - path[i, 1, 1]
+        o.yaw_rate = 0.0
+        if ax * ax + ay * ay > 4.0 and bx * bx + by * by > 4.0 and not o.walker:
+            turn = np.arctan2(ax * by - ay * bx, ax * bx + ay * by)
+            o.yaw_rate = min(1.0, max(-1.0, turn))
+        count += 1
+    return count
+
+
+@njit(cache=True)
+def squash(value: float, scale: float) -> float:
+    """value / scale, clipped to [-1, 1]."""
+    return min(1.0, max(-1.0, value / scale))
+
+
+@njit(cache=True)
+def fill(
+    out: NDArray[np.float32],
+    state: NDArray[np.float64],
+    path: NDArray[np.float64],
+    lines: NDArray[np.float64],
+    prob: NDArray[np.float64],
+    light: NDArray[np.float64],
+    others: NDArray[np.void],
+    events: NDArray[np.float64],
+    command: int,
+) -> None:
+    """Writes the vector. `state`: see `Features.vector`, which packs it."""
+    speed, accel_x, yaw_rate, steer = state[0], state[1], state[2], state[3]
+    out[:] = 0.0
+    out[0], out[1] = squash(speed, 20.0), squash(accel_x, 8.0)
+    out[2], out[3] = squash(yaw_rate, 1.0), squash(steer, 0.6)
+    out[4], out[5] = state[4], state[5]
+    out[6 + command - 1] = 1.0
+    k = 12
+    s = stations(path)
+    yaw = headings(path)
+    bend = curvatures(path)
+    n = len(AT)
+    for i in range(n):
+        j = min(AT[i], len(path) - 1)
+        out[k + i] = squash(path[j, 1], 2.0 + 0.6 * AT[i])
+        out[k + n + i] = squash(np.sin(yaw[j]), 1.0)
+        out[k + 2 * n + i] = squash(bend[j], 0.15)
+    k += 3 * n
+    _, offset = project(path, s, 0.0, 0.0)
+    arc = pursue(path, speed)
+    cruise = state[6]
+    top = curve_speed(path, cruise)
+    out[k], out[k + 1], out[k + 2] = (
+        squash(offset, 2.0),
+        squash(yaw[min(2, len(path) - 1)], 0.8),
+        squash(steer_for(arc, speed), 0.6),
+    )
+    out[k + 3], out[k + 4], out[k + 5] = squash(top, 20.0), squash(top - speed, 8.0), squash(state[7], 100.0)
+    k += 6
+    for i in range(4):
+        if prob[i] > 0.5 and not np.isnan(lines[i]):
+            out[k + i] = squash(lines[i], 8.0)
+        out[k + 4 + i] = prob[i]
+    k += 8
+    out[k], out[k + 1], out[k + 2] = squash(state[8], 1.5), squash(state[9], 1.5), squash(state[10], 1.5)
+    k += 3
+    lead = np.empty(3)
+    taken = spacetime.spacetime(path, others, lead)
+    follow = spacetime.follow(speed, top, lead[0], lead[1])
+    advice = follow
+    out[k] = squash(min(lead[0], 60.0), 60.0)
+    out[k + 1] = squash(lead[1], 20.0) if lead[0] < FREE else 1.0
+    out[k + 2] = squash(speed - lead[1], 15.0) if lead[0] < FREE else -1.0
+    out[k + 3], out[k + 4] = lead[2], squash(follow, BRAKE_MAX)
+    k += 5
+    for i in range(len(RAMPS)):
+        out[k + i] = squash(spacetime.conflict_time(taken, speed, RAMPS[i], top), 6.0)
+    k += len(RAMPS)
+    light_distance, stop_distance = state[11], state[12]
+    light_accel = spacetime.stop_at(speed, light_distance - LINE_MARGIN) if light_distance > -0.5 else ACCEL_MAX
+    stop_accel = spacetime.stop_at(speed, stop_distance - LINE_MARGIN) if stop_distance > -1.0 else ACCEL_MAX
+    need = speed * speed / (2.0 * max(light_distance, 0.3)) if light_distance > 0.0 else 0.0
+    red = light[0] + (light[1] if need < 4.0 else 0.0)
+    if red > 0.5 * max(light.sum(), 0.4):
+        advice = min(advice, light_accel)
+    if state[13] > 0.5:
+        advice = min(advice, stop_accel)
+    advice = min(advice, spacetime.stop_at(speed, state[7] + 1.0))
+    safe = spacetime.safe_acceleration(taken, speed, top, max(advice, -8.0))
+    advice = min(advice, safe)
+    hit = spacetime.conflict_time(taken, speed, 0.0, max(top, speed))
+    out[k], out[k + 1] = squash(safe, BRAKE_MAX), squash(hit * speed, 60.0)
+    out[k + 2] = squash(hit, 6.0)
+    k += 3
+    for i in range(3):
+        out[k + i] = light[i]
+    out[k + 3] = squash(light_distance, 50.0)
+    out[k + 4] = squash(light_accel, BRAKE_MAX)
+    out[k + 5] = squash(need, 8.0)
+    out[k + 6] = 1.0 if light_distance < 60.0 else 0.0
+    k += 7
+    out[k], out[k + 1] = state[13], squash(stop_distance, 30.0)
+    out[k + 2], out[k + 3] = squash(stop_accel, BRAKE_MAX), state[14]
+    k += 4
+    nearest(out, k, others)
+    k += 6 * VEHICLES + 5 * WALKERS
+    for i in range(5):
+        out[k + i] = events[i]
+    out[k + 5], out[k + 6] = state[15], squash(state[16], 0.5)
+    k += 7
+    out[k] = squash(advice, BRAKE_MAX)
+
+
+@njit(cache=True)
+def nearest(out: NDArray[np.float32], start: int, others: NDArray[np.void]) -> None:
+    """The nearest vehicles (x, y, v_x, v_y, sin yaw, there) and walkers (x, y, v_x, v_y, there) ahead, by distance."""
+    used = np.zeros(len(others), np.bool_)
+    for slot in range(VEHICLES + WALKERS):
+        walker = slot >= VEHICLES
+        best, row = 60.0**2, -1
+        for i in range(len(others)):
+            o = others[i]
+            d = o.xy[0] ** 2 + 4.0 * o.xy[1] ** 2
+            if not used[i] and o.walker == walker and o.xy[0] > -4.0 and d < best:
+                best, row = d, i
+        if row < 0:
+            continue
+        used[row] = True
+        o = others[row]
+        k = start + 6 * slot if not walker else start + 6 * VEHICLES + 5 * (slot - VEHICLES)
+        out[k], out[k + 1] = squash(o.xy[0], 60.0), squash(o.xy[1], 20.0)
+        fast = 3.0 if walker else 15.0
+        out[k + 2], out[k + 3] = squash(o.velocity[0], fast), squash(o.velocity[1], fast)
+        if walker:
+            out[k + 4] = 1.0
+        else:
+            out[k + 4], out[k + 5] = np.sin(o.yaw), 1.0
+
+
+class Features:
+    """Keeps what must be remembered between percepts; `reset` forgets it."""
+
+    def __init__(self) -> None:
+        self.planner = Planner()
+        self.signs = Signs()
+        self.reset()
+
+    def reset(self) -> None:
+        """A new episode."""
+        self.planner.reset()
+        self.signs.reset()
+        self.path = np.zeros((PATH_POINTS, 2))
+        self.others = np.zeros(0, OTHER)
+        self._seen = np.zeros((64, 2), np.int32)
+        self._observation: Observation | None = None
+        self._percept: Percept | None = None
+        self._time = -1.0
+
+    def update(self, observation: Observation, percept: Percept) -> None:
+        """Takes one tick's observation and percept."""
+        dt = DT if self._time < 0.0 else max(0.0, observation.time - self._time)
+        self._time = observation.time
+        self.path = self.planner(observation, percept)
+        self.signs.update(percept, observation.ego.speed, dt)
+        self.others = self._others(percept)
+        self._observation, self._percept = observation, percept
+
+    def coast(self, observation: Observation) -> None:
+        """Takes an observation without a percept: the path moves on, the rest stays as it was."""
+        self.path = self.planner(observation, None)
+        self.signs.update(None, observation.ego.speed, DT)
+        self._time = observation.time
+
+    def vector(self, last_action: NDArray[np.float32], cruise: float = CRUISE) -> NDArray[np.float32]:
+        """The policy's observation (SIZE,) float32 for what `update` saw last."""
+        observation, percept = self._observation, self._percept
+        if observation is None or percept is None:
+            raise ValueError("Features.vector before the first update")
+        ego, signs, planner = observation.ego, self.signs, self.planner
+        c, s = np.cos(ego.yaw_world), np.sin(ego.yaw_world)
+        p = planner.localiser.covariance
+        along = c * (c * p[0, 0] + s * p[0, 1]) + s * (c * p[1, 0] + s * p[1, 1])
+        across = s * (s * p[0, 0] - c * p[0, 1]) - c * (s * p[1, 0] - c * p[1, 1])
+        residual = planner.residual if isfinite(planner.residual) else 0.0
+        state = np.array(
+            [
+                *(ego.speed, ego.accel_ego[0], ego.yaw_rate, ego.steer, last_action[0], last_action[1]),
+                *(cruise, planner.left - HALF_LENGTH if planner.complete else 200.0, residual),
+                *(max(along, 0.0) ** 0.5, max(across, 0.0) ** 0.5),
+                *(min(signs.light_distance, 1e3), min(signs.stop_distance, 1e3), signs.stop, float(signs.served)),
+                *(percept.confidence, observation.time - percept.time + percept.latency),
+            ]
+        )
+        out = np.empty(SIZE, np.float32)
+        fill(
+            out,
+            state,
+            self.path,
+            percept.lanes_ego[:, 2],
+            percept.lane_prob,
+            signs.light,
+            self.others,
+            percept.events,
+            int(observation.command),
+        )
+        return out
+
+    def _others(self, percept: Percept) -> NDArray[np.void]:
+        objects = percept.objects
+        others = np.zeros(len(objects), OTHER)
+        columns = ("kind", "xy_ego", "yaw_ego", "size", "velocity_ego", "score", "track", "path_ego")
+        return others[: others_from(*(objects[name] for name in columns), self._seen, others)]
+
+
+def mirrored(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vector of the same scene seen in a mirror: left and right exchanged. Its own inverse."""
+    out = vector.copy()
+    ego, command = part("ego").start, part("command").start
+    out[..., [ego + 2, ego + 3, ego + 4]] *= -1
+    left_right = [command + 0, command + 1, command + 4, command + 5]
+    out[..., left_right] = vector[..., [command + 1, command + 0, command + 5, command + 4]]
+    for name in ("path_y", "path_yaw", "path_curvature"):
+        out[..., part(name)] *= -1
+    path, place = part("path").start, part("localisation").start
+    out[..., [path, path + 1, path + 2, place]] *= -1
+    out[..., part("lines_y")] = -vector[..., part("lines_y")][..., ::-1]
+    out[..., part("lines_prob")] = vector[..., part("lines_prob")][..., ::-1]
+    for i in range(VEHICLES):
+        row = part("vehicles").start + 6 * i
+        out[..., [row + 1, row + 3, row + 4]] *= -1
+    for i in range(WALKERS):
+        row = part("walkers").start + 5 * i
+        out[..., [row + 1, row + 3]] *= -1
+    return out

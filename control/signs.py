@@ -1,0 +1,97 @@
+"""What perception said about lights and stop signs, remembered over the last metres.
+
+A light may leave the picture before its line is reached, and a network may lose it for some frames: the state is
+kept while the car rolls on (the line's place is known from the odometer). A stop sign is served once the car stood
+before it.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+
+import numpy as np
+
+from roadcraft.perception.percept import Percept
+
+RATE = 0.35  # share of a new frame in the belief; 20 frames a second
+GOVERNS = 0.5  # probability from which a light or a stop sign counts as seen
+KEEP_TIME = 3.0  # s that an unseen light is remembered
+KEEP_BEFORE = 14.0  # m before its line within which it is
+PASSED = 1.0  # m beyond the line after which a sign is forgotten
+SERVED_SPEED = 0.1  # m/s, the leaderboard's full stop
+SERVED_BOX = 3.5  # m before the line within which a stop serves the sign
+SERVED_LENGTH = 12.0  # m that a served sign stays served
+INF = float("inf")
+
+
+class Signs:
+    """Call `update` once a tick. Distances are from the front bumper to the line [m], inf when there is none."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing seen yet."""
+        self.light = np.zeros(3)  # belief in red, yellow, green; sums to the belief that one governs us
+        self.light_distance = INF
+        self.stop = 0.0  # belief that an unserved stop sign governs us
+        self.stop_distance = INF
+        self._light_age = INF  # s since it was seen
+        self._stop_age = INF
+        self._since_served = INF  # m
+
+    def update(self, percept: Percept | None, speed: float, dt: float) -> None:
+        """Takes one percept (None: nothing new), the speed [m/s] and the time since the last one [s]."""
+        moved = max(0.0, speed) * dt
+        self.light_distance -= moved
+        self.stop_distance -= moved
+        self._light_age += dt
+        self._stop_age += dt
+        self._since_served += moved
+        if percept is not None:
+            self._see_light(percept)
+            self._see_stop(percept, speed)
+        remembered = self._light_age < KEEP_TIME and -PASSED < self.light_distance < KEEP_BEFORE
+        if self._light_age > 0.3 and not remembered:
+            self.light *= 0.8
+            if self.light.sum() < 0.1:
+                self.light[:] = 0.0
+                self.light_distance = INF
+        if self.stop_distance < -PASSED or (self._stop_age > 0.5 and self.stop_distance > KEEP_BEFORE):
+            self.stop, self.stop_distance = 0.0, INF
+
+    @property
+    def served(self) -> bool:
+        """Whether the car has just stood before a stop sign and may go."""
+        return self._since_served < SERVED_LENGTH
+
+    def _see_light(self, percept: Percept) -> None:
+        if percept.light[3] > 1.0 - GOVERNS or not isfinite(percept.light_distance):
+            return
+        self._light_age = 0.0
+        seen = percept.light[:3] / max(1e-6, float(percept.light[:3].sum()))
+        fresh = self.light.sum() < 0.2 or abs(percept.light_distance - self.light_distance) > 15.0
+        self.light = self.light + (0.7 if fresh else RATE) * (seen - self.light)
+        self.light_distance = (
+            percept.light_distance if fresh else self._blend(self.light_distance, percept.light_distance)
+        )
+
+    def _see_stop(self, percept: Percept, speed: float) -> None:
+        if percept.stop_prob > GOVERNS and isfinite(percept.stop_distance):
+            fresh = self._stop_age > 1.0
+            self._stop_age = 0.0
+            new = percept.stop_distance
+            self.stop_distance = (
+                new if fresh or not isfinite(self.stop_distance) else self._blend(self.stop_distance, new)
+            )
+            self.stop += RATE * (percept.stop_prob - self.stop)
+        elif self.stop_distance > KEEP_BEFORE:
+            self.stop -= RATE * self.stop
+        if speed < SERVED_SPEED and -PASSED < self.stop_distance < SERVED_BOX and self.stop > 0.3:
+            self._since_served = 0.0
+        if self.served:
+            self.stop = 0.0
+
+    @staticmethod
+    def _blend(old: float, new: float) -> float:
+        return old + 0.25 * (new - old)

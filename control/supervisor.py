@@ -1,0 +1,199 @@
+"""Between policy and car: takes the policy's wish, returns what may be done and why it is something else.
+
+It sees what the stack sees (percepts, the planned path, the ego's own sensors), never facts. Two kinds of rule:
+
+can it see?   percepts missing, late, frozen, not finite or unsure, a dark image: the car stops in its lane, along the
+              last plan, and stays until it sees again
+is it safe?   an obstacle ahead, a red light, a stop sign, too much lateral acceleration or jerk: the wish is limited
+
+A rule only steps in when the wish does not do what is needed anyway. Each limit has its unit and its source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.control import spacetime
+from roadcraft.control.car import accel_of, brake_for, curvature_of, steer_for, throttle_for
+from roadcraft.control.features import Features
+from roadcraft.control.paths import pursue
+from roadcraft.perception.percept import Percept
+from roadcraft.sim.messages import DT, Control, Observation
+
+JERK_WINDOW = 4.0  # ISO 11270 takes the jerk's mean over 0.5 s: single ticks may have a few times of it
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the supervisor holds to."""
+
+    lateral_accel: float = 3.0  # m/s^2, ISO 11270:2014 5.2.5 (lane keeping)
+    lateral_jerk: float = 5.0  # m/s^3, ISO 11270:2014 5.2.5, mean over 0.5 s
+    brake_need: float = 4.5  # m/s^2 needed to stay clear, from which it brakes fully (UN R152 demands at least 5)
+    time_to_collision: float = 1.0  # s with somebody who crosses
+    brake: float = 8.0  # m/s^2 of an emergency brake
+    line_need: float = 2.5  # m/s^2 needed to stop at a line, from which it takes over; people brake earlier
+    yellow_need: float = 3.5  # m/s^2: a yellow light is passed where stopping would need more (ITE: 3.05 in 1 s)
+    certainty: float = 0.6  # belief from which a light or a stop sign stops the car
+    stale: float = 0.3  # s that a percept may be old
+    frozen: int = 5  # ticks with the very same picture or percept while moving
+    moving: float = 0.5  # m/s above which pictures must change
+    contrast: float = 3.0  # grey levels (of 255), least standard deviation of a picture that shows anything
+    confidence: float = 0.25  # least confidence of a percept
+    stop: float = 4.0  # m/s^2 of the stop in lane when it cannot see
+
+
+class Supervisor:
+    """Call it once a tick. Remembers the last steering and when the picture last changed."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.reset()
+
+    def reset(self) -> None:
+        """A new episode."""
+        self._curvature = float("nan")
+        self._picture = 0
+        self._repeats = 0
+        self._frozen = False
+
+    def __call__(
+        self, observation: Observation, percept: Percept | None, features: Features, proposed: Control
+    ) -> tuple[Control, str]:
+        """The control for the car, and the reason ("" when it is the proposed one)."""
+        speed = observation.ego.speed
+        blind = self._cannot_see(observation, percept)
+        if blind:
+            return self._stop_in_lane(features.path, speed), blind
+        wish = accel_of(proposed.throttle, proposed.brake, speed)
+        accel, reason = self._least(speed, wish, features)
+        steer, lateral = self._steer(proposed.steer, speed)
+        if not reason and not lateral:
+            return proposed, ""
+        if not reason:
+            return Control(steer, proposed.throttle, proposed.brake), lateral
+        return Control(steer, throttle_for(accel, speed), brake_for(accel, speed)), reason
+
+    def _least(self, speed: float, wish: float, features: Features) -> tuple[float, str]:
+        """The lowest acceleration that a rule asks for below the wish, with that rule's name."""
+        accel, reason = wish, ""
+        for name, allowed in (
+            ("obstacle", self._obstacle(speed, wish, features)),
+            ("red_light", self._light(speed, features)),
+            ("stop_sign", self._stop_sign(speed, features)),
+        ):
+            if allowed < accel - 0.3:
+                accel, reason = allowed, name
+        return accel, reason
+
+    def _obstacle(self, speed: float, wish: float, features: Features) -> float:
+        """-brake where somebody on the path, or about to be, cannot be avoided by less; FREE otherwise."""
+        lead = np.empty(3)
+        taken = spacetime.spacetime(features.path, features.others, lead)
+        closing = speed - lead[1]
+        if lead[0] < spacetime.FREE and speed > 0.1:
+            room = max(lead[0] - 0.7, 0.05)
+            if closing > 0.0 and closing * closing / (2.0 * room) > self.limits.brake_need:
+                return -self.limits.brake
+            if lead[0] < 0.3:
+                return -self.limits.brake
+        if speed > 0.3:
+            meets = spacetime.conflict_time(taken, speed, min(wish, 0.0), speed)
+            braking = spacetime.conflict_time(taken, speed, -self.limits.brake, speed)
+            if meets < self.limits.time_to_collision and braking > meets + 0.2:
+                return -self.limits.brake
+        return spacetime.FREE
+
+    def _light(self, speed: float, features: Features) -> float:
+        signs, limits = features.signs, self.limits
+        distance = signs.light_distance
+        if not -0.3 < distance < 80.0:
+            return spacetime.FREE
+        need = speed * speed / (2.0 * max(distance, 0.1))
+        red = signs.light[0] > limits.certainty
+        yellow = signs.light[0] + signs.light[1] > limits.certainty and need < limits.yellow_need
+        if not (red or yellow):
+            return spacetime.FREE
+        return self._before_line(speed, distance)
+
+    def _stop_sign(self, speed: float, features: Features) -> float:
+        signs = features.signs
+        if signs.stop < self.limits.certainty or not -0.5 < signs.stop_distance < 80.0:
+            return spacetime.FREE
+        return self._before_line(speed, signs.stop_distance)
+
+    def _before_line(self, speed: float, distance: float) -> float:
+        """What stops at the line, once that is urgent or the line is near."""
+        need = speed * speed / (2.0 * max(distance - 0.3, 0.1))
+        if need < self.limits.line_need and distance > 1.5:
+            return spacetime.FREE
+        return max(-self.limits.brake, min(-1.1 * need, -0.5))
+
+    def _steer(self, steer: float, speed: float) -> tuple[float, str]:
+        """Steering within the lateral limits, and which of them was met."""
+        wanted = curvature_of(steer, speed)
+        square = max(speed * speed, 1.0)
+        most = self.limits.lateral_accel / square
+        curvature = min(most, max(-most, wanted))
+        reason = "lateral_acceleration" if abs(wanted - curvature) * square > 0.2 else ""
+        if not np.isnan(self._curvature):
+            step = self.limits.lateral_jerk * DT / square * JERK_WINDOW
+            limited = min(self._curvature + step, max(self._curvature - step, curvature))
+            if abs(limited - curvature) * square > 0.2 and not reason:
+                reason = "lateral_jerk"
+            curvature = limited
+        self._curvature = curvature
+        return (steer_for(curvature, speed), reason) if reason else (steer, "")
+
+    def _cannot_see(self, observation: Observation, percept: Percept | None) -> str:
+        """Why what perception says cannot be trusted, "" when it can."""
+        limits = self.limits
+        self._watch_picture(observation, percept)
+        if percept is None:
+            return "missing_percept"
+        if observation.time - percept.time + percept.latency > limits.stale:
+            return "stale_percept"
+        if not _finite(percept):
+            return "invalid_percept"
+        if observation.rgb is not None and float(observation.rgb[::8, ::8].std()) < limits.contrast:
+            return "dark_image"
+        if self._frozen:
+            return "frozen_image"
+        if percept.confidence < limits.confidence:
+            return "unsure_percept"
+        return ""
+
+    def _watch_picture(self, observation: Observation, percept: Percept | None) -> None:
+        """Counts how often the same picture came while the car moved; a frozen one stays frozen until it changes."""
+        if observation.rgb is not None:
+            picture = hash(observation.rgb[::8, ::8].tobytes())
+        elif percept is not None and (len(percept.objects) or np.isfinite(percept.lanes_ego).any()):
+            picture = hash((percept.lanes_ego.tobytes(), percept.objects.tobytes(), percept.light_distance))
+        else:
+            return
+        if picture != self._picture:
+            self._picture, self._repeats, self._frozen = picture, 0, False
+        elif observation.ego.speed > self.limits.moving:
+            self._repeats += 1
+            self._frozen = self._frozen or self._repeats >= self.limits.frozen
+
+    def _stop_in_lane(self, path: NDArray[np.float64], speed: float) -> Control:
+        steer = steer_for(pursue(path, speed), speed)
+        accel = -self.limits.stop if speed > 0.1 else -1.0
+        return Control(steer, 0.0, brake_for(accel, speed))
+
+
+def _finite(percept: Percept) -> bool:
+    """Whether all numbers of a percept that must be finite are."""
+    objects = percept.objects
+    fields = ("xy_ego", "yaw_ego", "size", "velocity_ego", "score")
+    return bool(
+        np.isfinite(percept.light).all()
+        and np.isfinite(percept.lane_prob).all()
+        and np.isfinite((percept.stop_prob, percept.confidence, percept.latency)).all()
+        and not np.isnan((percept.light_distance, percept.stop_distance)).any()
+        and all(np.isfinite(objects[name]).all() for name in fields)
+    )
