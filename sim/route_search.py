@@ -1,0 +1,112 @@
+"""Routes drawn from a seed: random walks over the lanes, the most varied of which is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Command
+from roadcraft.sim.roads import RoadNetwork
+from roadcraft.sim.routes import Route, route_through
+
+WALKS = 40  # random walks to choose from
+SPARE = 150.0  # [m] that a walk goes on after the length asked for, so that there is a place to end
+AFTER_JUNCTION, BEFORE_JUNCTION = 15.0, 12.0  # [m] between the goal and the junctions before and behind it
+STRAIGHT = 0.02  # [rad] heading change over 10 m that still is straight
+CHANGE_SHARE = 0.3  # of the streets with several lanes on which the walk changes lanes
+JUNCTIONS = 3  # that a route crosses at least, where the town has them
+
+
+@dataclass(frozen=True)
+class _Walk:
+    lanes: list[int]
+    start_s: float
+    score: float
+
+
+def draw_route(network: RoadNetwork, seed: int, length: float, start: int | None) -> Route:
+    """See `routes.route_from_seed`."""
+    if start is not None and not 0 <= start < len(network.spawns):
+        raise UserError(f"{network.name} has spawn points 0 to {len(network.spawns) - 1}, not {start}")
+    if len(network.spawns) == 0:
+        raise UserError(f"{network.name} has no place to spawn a car")
+    rng = np.random.default_rng([seed, 7])
+    walks = [_walk(network, rng, length + SPARE, start) for _ in range(WALKS)]
+    for walk in sorted(walks, key=lambda w: -w.score):
+        route = route_through(network, walk.lanes, walk.start_s)
+        end = _goal(route, length)
+        if end is not None:
+            return route.until(end)
+    raise UserError(f"{network.name}: no route of {length:g} m found from seed {seed}; ask for a shorter one")
+
+
+def _walk(network: RoadNetwork, rng: np.random.Generator, length: float, start: int | None) -> _Walk:
+    """A random way over the lanes that prefers streets and kinds of turn that it has not had yet."""
+    x, y, yaw = network.spawns[int(rng.integers(len(network.spawns))) if start is None else start]
+    lane, start_s, _ = network.nearest((x, y), yaw)
+    lanes, left = [lane], length - float(network.lanes["length"][lane] - start_s)
+    turns: dict[int, int] = {}
+    roads = {int(network.lanes["road"][lane]): 1}
+    changed, at = False, start_s
+    while left > 0:
+        sides = network.changes(lane)
+        room = float(network.lanes["length"][lane]) - at
+        if sides and not changed and room > 40.0 and rng.random() < CHANGE_SHARE:
+            lane, at, changed = int(rng.choice(sides)), at + 30.0, True
+            lanes.append(lane)
+            continue
+        after = network.successors(lane)
+        if len(after) == 0:
+            if not sides:
+                break
+            lane = int(rng.choice(sides))  # this lane ends: leave it
+            lanes.append(lane)
+            continue
+        weights = np.array([_wish(network, int(n), roads, turns) for n in after])
+        lane, at = int(rng.choice(after, p=weights / weights.sum())), 0.0
+        lanes.append(lane)
+        left -= float(network.lanes["length"][lane])
+        row = network.lanes[lane]
+        if row["road"] != network.lanes["road"][lanes[-2]]:
+            changed = False
+            roads[int(row["road"])] = roads.get(int(row["road"]), 0) + 1
+            if row["junction"] >= 0:
+                turns[int(row["turn"])] = turns.get(int(row["turn"]), 0) + 1
+    return _Walk(lanes, start_s, _score(network, lanes, roads, turns, left))
+
+
+def _wish(network: RoadNetwork, lane: int, roads: dict[int, int], turns: dict[int, int]) -> float:
+    """How welcome a next lane is: rare turns and new streets are."""
+    weight = 1.0
+    if network.lanes["junction"][lane] >= 0:
+        weight /= 1.0 + turns.get(int(network.lanes["turn"][lane]), 0)
+    ahead = [lane, *(int(n) for n in network.successors(lane))]
+    seen = max(roads.get(int(network.lanes["road"][n]), 0) for n in ahead)
+    return weight * 0.05**seen
+
+
+def _score(network: RoadNetwork, lanes: list[int], roads: dict[int, int], turns: dict[int, int], left: float) -> float:
+    kinds = sum(turns.get(int(k), 0) > 0 for k in (Command.LEFT, Command.RIGHT, Command.STRAIGHT))
+    lights = int((network.lanes["signal"][lanes] >= 0).sum())
+    signs = int((network.lanes["stop"][lanes] >= 0).sum())
+    again = sum(count - 1 for count in roads.values())
+    few = max(JUNCTIONS - sum(turns.values()), 0)
+    return kinds + min(lights, 2) + 0.5 * min(signs, 1) - 2.0 * again - 2.0 * few - (10.0 if left > 0 else 0.0)
+
+
+def _goal(route: Route, length: float) -> float | None:
+    """The first arc length [m] from `length` on that lies on straight road between junctions."""
+    inside = np.flatnonzero(route.junction)
+    for k in range(int(np.searchsorted(route.s, length)), len(route.s) - 5):
+        gaps = route.s[inside] - route.s[k]
+        if np.any((gaps > -AFTER_JUNCTION) & (gaps < BEFORE_JUNCTION)) or route.command[k] in (
+            Command.CHANGE_LEFT,
+            Command.CHANGE_RIGHT,
+        ):
+            continue
+        bend = route.yaw[max(k - 5, 0) : k + 6] - route.yaw[k]
+        if np.abs((bend + np.pi) % (2 * np.pi) - np.pi).max() < STRAIGHT:
+            return float(route.s[k])
+    return None
