@@ -33,7 +33,8 @@ def read_signals(
 ) -> tuple[NDArray[np.void], NDArray[np.float64]]:
     """SIGNAL rows and stop lines (K, 4); fills the lanes' `signal`, `stop`, `priority`."""
     lines, line_places = _stop_lines(root, opendrive)
-    rows, places = [], _landmark_places(opendrive)
+    rows: list[tuple[str, SignalKind, tuple[float, float, float], float]] = []
+    places = _landmark_places(opendrive)
     heads = _heads(root, opendrive)
     governed: list[list[tuple[int, float]]] = []  # one a signal: (lane, arc length of its stop line)
     known: dict[str, int] = {}
@@ -44,7 +45,7 @@ def read_signals(
         ident = source.get("id", "")
         if ident not in known:
             known[ident] = len(rows)
-            rows.append([ident, kind, places.get(ident, (0.0, 0.0, 0.0)), _limit(source, kind)])
+            rows.append((ident, kind, places.get(ident, (0.0, 0.0, 0.0)), _limit(source, kind)))
             governed.append([])
         governed[known[ident]] += _governed(road, element, lanes, points, index, succ, line_places)
     signals = np.zeros(len(rows), SIGNAL)
@@ -77,7 +78,7 @@ def _signal_elements(root: ET.Element) -> list[tuple[ET.Element, ET.Element, ET.
 
 
 def _landmark_places(opendrive: Any) -> dict[str, tuple[float, float, float]]:
-    out = {}
+    out: dict[str, tuple[float, float, float]] = {}
     for landmark in opendrive.get_all_landmarks():
         where = landmark.transform.location
         out.setdefault(landmark.id, (where.x, -where.y, where.z))
@@ -129,7 +130,8 @@ def _heads(root: ET.Element, opendrive: Any) -> dict[str, tuple[float, float, fl
 
 def _stop_lines(root: ET.Element, opendrive: Any) -> tuple[NDArray[np.float64], dict[int, list[tuple[float, float]]]]:
     """Painted stop lines (K, 4), and by road their (s, t)."""
-    lines, places = [], {}
+    lines: list[tuple[float, float, float, float]] = []
+    places: dict[int, list[tuple[float, float]]] = {}
     for road in root.iter("road"):
         for element in road.findall("objects/object"):
             if "stopline" not in (element.get("name") or "").lower().replace(" ", "").replace("_", ""):

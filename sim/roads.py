@@ -100,7 +100,7 @@ class LaneGrid(NamedTuple):
     """What compiled kernels need to find lanes: pass it to `nearest_lane` and `lane_point`."""
 
     first: NDArray[np.int32]  # (L,)
-    count: NDArray[np.int32]  # (L,)
+    counts: NDArray[np.int32]  # (L,)
     kind: NDArray[np.uint8]  # (L,)
     xy: NDArray[np.float64]  # (N, 2)
     yaw: NDArray[np.float64]  # (N,)
@@ -160,7 +160,7 @@ def nearest_lane(grid: LaneGrid, x: float, y: float, yaw: float, aligned: bool, 
 @numba.njit(cache=True)
 def _project(grid: LaneGrid, lane: int, i: int, x: float, y: float) -> tuple[float, float]:
     """Arc length and lateral offset of a place on the two segments that meet at point `i` of `lane`."""
-    first, last = grid.first[lane], grid.first[lane] + grid.count[lane] - 1
+    first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1
     best, s, lateral = inf, grid.s[i], 0.0
     for a in range(max(i - 1, first), min(i, last - 1) + 1):
         ax, ay = grid.xy[a, 0], grid.xy[a, 1]
@@ -178,7 +178,7 @@ def _project(grid: LaneGrid, lane: int, i: int, x: float, y: float) -> tuple[flo
 @numba.njit(cache=True)
 def lane_point(grid: LaneGrid, lane: int, s: float) -> tuple[float, float, float, float]:
     """x, y [m], yaw [rad], width [m] of a lane's centre at arc length `s`, held at its ends."""
-    first, last = grid.first[lane], grid.first[lane] + grid.count[lane] - 1
+    first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1
     step = grid.s[last] / max(last - first, 1)
     a = first + min(max(int(s / max(step, 1e-9)), 0), max(last - first - 1, 0))
     while a > first and grid.s[a] > s:
@@ -246,8 +246,8 @@ class RoadNetwork:
 
         With a heading, lanes that lead elsewhere count as further away. `kinds` is a mask such as DRIVING | PARKING.
         """
-        x, y = xy  # type: ignore[misc]
-        return nearest_lane(self.grid, float(x), float(y), 0.0 if yaw is None else float(yaw), yaw is not None, kinds)
+        x, y = np.asarray(xy, float).tolist()
+        return nearest_lane(self.grid, x, y, 0.0 if yaw is None else float(yaw), yaw is not None, kinds)
 
     def point(self, lane: int, s: float) -> tuple[float, float, float, float]:
         """x, y [m], yaw [rad], width [m] of a lane's centre at arc length `s` [m], held at its ends."""

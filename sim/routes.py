@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -158,7 +159,7 @@ def _commands(
     events: list[tuple[float, float, int]] = []
     junction = network.lanes["junction"][lane]
     edges = np.flatnonzero(np.diff(np.concatenate([[-1], junction, [-1]])))
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         if junction[begin] >= 0:
             turns = network.lanes["turn"][lane[begin:end]]
             bends = turns[turns != Command.STRAIGHT]
@@ -172,8 +173,8 @@ def _commands(
             command = Command.CHANGE_LEFT if left else Command.CHANGE_RIGHT
             events += [(s[k] - half, s[k] + half, int(command)) for k in middle]
     out = np.full(len(at), Command.FOLLOW, np.uint8)
-    for begin, end, command in sorted(events, reverse=True):  # what comes first is written last
-        out[(at >= begin - COMMAND_AHEAD) & (at < end)] = command
+    for since, until, asked in sorted(events, reverse=True):  # what comes first is written last
+        out[(at >= since - COMMAND_AHEAD) & (at < until)] = asked
     return out
 
 
@@ -202,7 +203,7 @@ def route_from_points(network: RoadNetwork, xy: ArrayLike) -> Route:
     choices = [_lanes_at(network, point) for point in points]
     costs = [{lane: 0.0 for lane in choices[0]}]
     ways: list[dict[int, tuple[int, list[int]]]] = [{}]
-    for before, after in zip(choices, choices[1:], strict=False):
+    for before, after in pairwise(choices):
         cost: dict[int, float] = {}
         way: dict[int, tuple[int, list[int]]] = {}
         for a, s_a in before.items():
