@@ -93,10 +93,10 @@ def project(path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: floa
 
 @njit(cache=True)
 def pursue(path: NDArray[np.float64], speed: float) -> float:
-    """Curvature [1/m] that follows the path: pure pursuit from the rear axle, looking 0.55 s + 2.6 m ahead."""
+    """Curvature [1/m] that follows the path: pure pursuit from the rear axle, looking 0.5 s + 2 m ahead."""
     s = stations(path)
     start, _ = project(path, s, 0.0, 0.0)
-    look = min(18.0, max(3.2, 2.6 + 0.55 * abs(speed)))
+    look = min(18.0, max(3.0, 2.0 + 0.5 * abs(speed)))
     x, y = point_at(path, s, start + look)
     return rear_axle_arc(x, y)
 
