@@ -77,7 +77,7 @@ class TickBuilder:
             self._lanes,
             self._route,
             self._memory,
-            lights,
+            np.ascontiguousarray(lights),
             (x, y, yaw),
             self._half,
             (gnss_x, gnss_y, sensed.yaw_world),

@@ -171,7 +171,7 @@ def height_at(x, y, roads, heights, flat):  # type: ignore[no-untyped-def]
     lane, s, _ = nearest_lane(roads, x, y, 0.0, False, _ANY_ROAD)
     if lane < 0:
         return heights[0]
-    first, last = roads.first[lane], roads.first[lane] + roads.count[lane] - 1
+    first, last = roads.first[lane], roads.first[lane] + roads.counts[lane] - 1
     a = first
     step = roads.s[last] / max(last - first, 1)
     a = min(first + int(s / max(step, 1e-9)), last - 1)

@@ -1,7 +1,8 @@
 """Facts on a hand-made road whose every number is known.
 
 Two lanes lead along x (right one at y = -1.75, left one at y = 1.75), one comes back (y = 5.25), from x = 0 to 100.
-Then a junction without paint to x = 120, then the right lane alone to x = 220. A light stands at x = 98, a stop sign at 200.
+Then a junction without paint to x = 120, then the right lane alone to x = 220. A light stands at x = 98, a stop sign
+at x = 200.
 """
 
 import math
