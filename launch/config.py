@@ -101,8 +101,6 @@ class Drive:
     """What is wrong with the camera: every frame black, frozen, three seconds late, or from another town."""
     blind: bool = False
     """Every frame black: the same as --fault black."""
-    latency: str | None = None
-    """A bench.json whose measured latencies delay the percepts."""
     video: bool = True
     """Write drive.mp4."""
     rerun: bool = True
@@ -186,8 +184,6 @@ class EvaluatePolicy:
     """Whether the supervisor stands between policy and car."""
     fault: Literal["none", "black", "frozen", "late", "other_town"] = "none"
     """What is wrong with the camera."""
-    latency: str | None = None
-    """A bench.json whose measured latencies delay the percepts."""
     max_ticks: int | None = None
     """Stop each route after that many ticks of 0.05 s."""
     resume: str | None = None

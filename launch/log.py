@@ -79,7 +79,7 @@ class Progress:
 
     def __call__(self, moment: Moment) -> None:
         assert self.bar is not None
-        metres = min(round(moment.tick.facts.progress), self.length)
+        metres = min(round(moment.after.facts.progress), self.length)
         if metres > self.metres:
             self.bar.update(metres - self.metres)
             self.metres = metres
@@ -103,10 +103,11 @@ class Figures:
         self.latency: list[float] = []
         self.vetoes: Counter[str] = Counter()
         self.final_speed = 0.0
-        self.began = self.last = 0.0
+        self.began = self.last = self.route_length = 0.0
 
     def begin(self, episode: Episode, tick: Tick) -> None:
         """The clock starts."""
+        self.route_length = tick.facts.route_length
         self.began = self.last = perf_counter()
 
     def __call__(self, moment: Moment) -> None:
@@ -115,7 +116,7 @@ class Figures:
             self.latency.append(moment.decision.percept.latency)
         if moment.decision.veto:
             self.vetoes[moment.decision.veto] += 1
-        self.final_speed = float(moment.tick.facts.velocity_ego[0])
+        self.final_speed = float(moment.after.facts.velocity_ego[0])
         self.last = perf_counter()
 
     def close(self) -> None:

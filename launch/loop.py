@@ -18,7 +18,8 @@ class Moment:
 
     tick: Tick  # that the decision was made on
     decision: Decision
-    verdict: Verdict  # after the decision was carried out
+    after: Tick  # what came of it
+    verdict: Verdict  # on `after`
     decide: float  # [s] from observation ready to control decided
 
 
@@ -56,7 +57,7 @@ def drive_episode(
         decide = time.perf_counter() - began
         seen, tick = tick, world.step(decision.control)
         verdict = referee(tick.facts)
-        moment = Moment(seen, decision, verdict, decide)
+        moment = Moment(seen, decision, tick, verdict, decide)
         for subscriber in subscribers:
             subscriber(moment)
         ticks += 1
