@@ -5,14 +5,13 @@ What the server does for a client in one tick, in the same order: control, scena
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadcraft.sim.embedded.catalogue import find
-from roadcraft.sim.embedded.render.views import Scene, View
 from roadcraft.sim.embedded.server.wire import Pose, compose
 from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.town import Town, load_town
@@ -35,6 +34,9 @@ from roadcraft.sim.stage import (
     ground_height,
     light_bits,
 )
+
+if TYPE_CHECKING:
+    from roadcraft.sim.embedded.render import View
 
 NO_CONTACTS = np.zeros(0, CONTACT)
 _MAX_KIND_OF_VEHICLES = int(Kind.BICYCLE)
@@ -128,13 +130,14 @@ class EmbeddedWorld:
         return contacts
 
     def _render(self, body: np.void) -> tuple[NDArray[np.uint8], Labels | None]:
+        # Compiled code that worlds without a camera never need.
+        from roadcraft.sim.embedded.render import Renderer, Scene
+
         simulation, camera = self.simulation, self._episode.camera
         assert simulation is not None
         assert camera is not None
         assert self._town is not None
         if self._renderer is None:
-            from roadcraft.sim.embedded.render import Renderer  # compiled code that worlds without a camera never need
-
             self._renderer = Renderer(self._town)
         scene = Scene(simulation.bodies, simulation.lights.state, simulation.weather, simulation.time)
         images = self._renderer.render(
@@ -153,6 +156,8 @@ class EmbeddedWorld:
 
 def mounted_view(camera: Camera, body: np.void) -> View:
     """What a camera fixed to a body looks at."""
+    from roadcraft.sim.embedded.render import View
+
     x, y, z = body["xyz"].tolist()
     holder = Pose(x, y, z, float(body["yaw"]), float(body["pitch"]), float(body["roll"]))
     dx, dy, dz = camera.xyz_ego
@@ -254,7 +259,7 @@ def _read(bodies, ego, sirens, actors, state):  # type: ignore[no-untyped-def]
 def read_bodies(
     bodies: NDArray[np.void], ego: int, sirens: NDArray[np.uint32]
 ) -> tuple[NDArray[np.float64], NDArray[np.void], float]:
-    """The ego's x, y, yaw, velocity (2), accel (2), yaw rate as one (8,) array; the actors near it; background speed."""
+    """The ego's x, y, yaw, velocity (2), accel (2), yaw rate as one (8,) array; actors near it; background speed."""
     state = np.empty(8)
     actors = np.empty(len(bodies), ACTOR)
     count, total, others = _read(bodies, ego, sirens, actors, state)
