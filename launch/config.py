@@ -195,9 +195,79 @@ class EvaluatePolicy:
         check(10 <= self.route_length < 1e5, f"route_length {self.route_length} is not 10 m to 100 km")
 
 
+def gates(text: str) -> dict[str, float]:
+    """The limits of "name=value,name=value". Raises UserError for anything else."""
+    limits: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        match = re.fullmatch(r"\s*(\w+)=([0-9.]+)\s*", part)
+        if match is None:
+            raise UserError(f"gate {part!r} is not like p99_ms=20")
+        limits[match[1]] = float(match[2])
+    return limits
+
+
+def check_gate(text: str, figures: tuple[str, ...]) -> None:
+    """Raises UserError unless all the gate's names are figures of the benchmark."""
+    for name in gates(text):
+        check(name in figures, f"gate {name}: there are {', '.join(figures)}")
+
+
+@dataclass(frozen=True)
+class BenchSim:
+    """Ticks a second of the embedded simulator, with and without a camera."""
+
+    seed: int = 2000
+    """Draws town and traffic."""
+    traffic: Traffic = field(default_factory=Traffic)
+    ticks: int = 200
+    """Ticks of each round."""
+    rounds: int = 5
+    """Rounds; the median counts."""
+
+
+@dataclass(frozen=True)
+class BenchEnv:
+    """Steps a second of the training environment."""
+
+    seed: int = 0
+    """Draws the episodes."""
+    engine: Engine = field(default_factory=Engine)
+    steps: int = 200
+    """Steps of each round."""
+    rounds: int = 5
+    """Rounds; the median counts."""
+
+
+@dataclass(frozen=True)
+class BenchLoop:
+    """From camera frame to applied control in the closed loop."""
+
+    seed: int = 2000
+    """Draws the drive."""
+    driver: str = "network"
+    """network, truth, expert, follower, or FILE.py:CLASS."""
+    engine: Engine = field(default_factory=Engine)
+    sim: Sim = field(default_factory=lambda: Sim(world="embedded"))
+    ticks: int = 2000
+    """Ticks that count."""
+    warmup: int = 40
+    """Ticks before, that do not."""
+    gate: str = ""
+    """Limits such as p99_ms=20,max_ms=50; exit status 1 when one is missed."""
+
+    def __post_init__(self) -> None:
+        check(self.ticks >= 1, f"ticks {self.ticks} is below 1")
+        check_gate(self.gate, ("mean_ms", "p50_ms", "p99_ms", "max_ms"))
+
+    def drive(self) -> Drive:
+        """The drive that is measured."""
+        return Drive(seed=self.seed, driver=self.driver, engine=self.engine, sim=self.sim, video=False, rerun=False)
+
+
 VERBS: dict[str, type | dict[str, type]] = {
     "serve": Serve,
     "drive": Drive,
     "collect": Collect,
     "evaluate": {"policy": EvaluatePolicy},
+    "bench": {"sim": BenchSim, "env": BenchEnv, "loop": BenchLoop},
 }

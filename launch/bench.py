@@ -1,0 +1,153 @@
+"""roadcraft bench sim     ticks a second of the simulator, without a camera, with one, and through CARLA's protocol
+roadcraft bench env     steps a second of the training environment, with percepts from truth and from the network
+roadcraft bench loop    from camera frame to applied control in the closed loop: percentiles, missed deadlines
+
+Every figure is a median of several rounds, taken in turn (A B C A B C ...) so that noise falls on all alike. The last
+line carries the machine. `--gate p99_ms=20` exits 1 when a figure of the last line is above its limit: for CI.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from roadcraft.launch import build
+from roadcraft.launch.config import BenchEnv, BenchLoop, BenchSim, gates
+from roadcraft.launch.log import percentiles
+from roadcraft.launch.loop import decided, reset_driver
+from roadcraft.launch.machine import machine
+from roadcraft.launch.runs import Run
+from roadcraft.sim.embedded.world import EmbeddedWorld
+from roadcraft.sim.episodes import episode_from_seed
+from roadcraft.sim.messages import DT, Camera, Control, Traffic, World
+
+DEADLINES = {"20_hz": 0.05, "50_hz": 0.02, "100_hz": 0.01}  # s
+
+
+def run(asked: BenchSim | BenchEnv | BenchLoop, run: Run) -> int:
+    """The verb; its status is 1 when a gate is missed."""
+    if isinstance(asked, BenchSim):
+        run.result.update(bench_sim(asked))
+    elif isinstance(asked, BenchEnv):
+        run.result.update(bench_env(asked))
+    else:
+        run.result.update(bench_loop(asked, run.folder))
+    run.result["machine"] = machine()
+    run.write_json("bench.json", run.result)
+    return missed_gates(asked.gate, run.result) if isinstance(asked, BenchLoop) else 0
+
+
+def missed_gates(gate: str, result: dict[str, Any]) -> int:
+    """1 when a figure is above its limit (or not a number), and says which; otherwise 0."""
+    missed = [
+        f"{name} {result[name]:.2f} > {limit:g}" for name, limit in gates(gate).items() if not result[name] <= limit
+    ]
+    if missed:
+        print("gate missed: " + ", ".join(missed), file=sys.stderr)
+    return 1 if missed else 0
+
+
+def in_turn(contenders: dict[str, Callable[[int], float]], rounds: int, count: int) -> dict[str, float]:
+    """Rates [1/s] by name: each contender does `count` things a round and says how long it took; medians of rounds."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in tqdm(range(rounds), desc="rounds"):
+        for name, contender in contenders.items():
+            times[name].append(contender(count))
+    return {name: count / median(taken) for name, taken in times.items()}
+
+
+def stepping(world: World) -> Callable[[int], float]:
+    """Steps a world with a car that rolls along; returns how long `count` ticks took [s]."""
+
+    def steps(count: int) -> float:
+        began = perf_counter()
+        for _ in range(count):
+            world.step(Control(throttle=0.3))
+        return perf_counter() - began
+
+    return steps
+
+
+def bench_sim(asked: BenchSim) -> dict[str, Any]:
+    """Ticks a second with the ego standing in traffic."""
+    episode = episode_from_seed(
+        asked.seed, traffic=Traffic(asked.traffic.vehicles, asked.traffic.walkers), scenarios=()
+    )
+    cameras = {
+        "no_camera": None,
+        "camera_320x180": Camera(320, 180),
+        "camera_640x360": Camera(),
+        "labels_640x360": Camera(labels=True),
+    }
+    contenders: dict[str, Callable[[int], float]] = {}
+    worlds: list[World] = []
+    for name, camera in cameras.items():
+        worlds.append(EmbeddedWorld())
+        worlds[-1].reset(replace(episode, camera=camera))
+        contenders[name] = stepping(worlds[-1])
+    rates = in_turn(contenders, asked.rounds, asked.ticks)
+    for world in worlds:
+        world.close()
+    return {"ticks_per_s": rates, "real_time_factor": {name: rate * DT for name, rate in rates.items()}}
+
+
+def bench_env(asked: BenchEnv) -> dict[str, Any]:
+    """Steps a second of `DriveEnv`, one environment, one process."""
+    from roadcraft.control.env import DriveEnv
+
+    envs = {"truth": DriveEnv(), "network": DriveEnv(engine=build.build_engine(asked.engine))}
+
+    def steps(env: DriveEnv) -> Callable[[int], float]:
+        env.reset(seed=asked.seed)
+        action = np.array([0.0, 0.2], np.float32)
+
+        def go(count: int) -> float:
+            began = perf_counter()
+            for _ in range(count):
+                if any(env.step(action)[2:4]):
+                    env.reset()
+            return perf_counter() - began
+
+        return go
+
+    rates = in_turn({name: steps(env) for name, env in envs.items()}, asked.rounds, asked.steps)
+    for env in envs.values():
+        env.close()
+    return {"steps_per_s": rates}
+
+
+def bench_loop(asked: BenchLoop, folder: Path) -> dict[str, Any]:
+    """One drive; each tick's time from observation ready to control decided, the driver's parts included."""
+    drive = asked.drive()
+    driver, engine, precision = build.build_driver(drive, asked.seed)
+    seconds: list[float] = []
+    with build.open_world(asked.sim, folder) as world:
+        tick = world.reset(build.build_episode(drive, asked.seed))
+        reset_driver(driver)
+        for number in tqdm(range(asked.warmup + asked.ticks), desc="ticks"):
+            began = perf_counter()
+            control = decided(driver, tick).control
+            if number >= asked.warmup:
+                seconds.append(perf_counter() - began)
+            tick = world.step(control)
+            if tick.facts.progress > tick.facts.route_length - 5:
+                tick = world.reset(build.build_episode(drive, asked.seed))
+                reset_driver(driver)
+    values = np.array(seconds)
+    return {
+        **percentiles(seconds),
+        "mean_ms": float(values.mean() * 1e3),
+        "max_ms": float(values.max() * 1e3),
+        "missed": {name: int((values > limit).sum()) for name, limit in DEADLINES.items()},
+        "ticks": len(seconds),
+        "engine": engine,
+        "precision": precision,
+    }
