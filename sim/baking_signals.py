@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from math import cos, pi, sin
+from math import cos, sin
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.geometry import wrap
+from roadcraft.sim.reference_line import ReferenceLine
 from roadcraft.sim.roads import SIGNAL, LaneKind, Priority, SignalKind
 
 KINDS = {
@@ -32,10 +32,10 @@ def read_signals(
     succ: list[list[int]],
 ) -> tuple[NDArray[np.void], NDArray[np.float64]]:
     """SIGNAL rows and stop lines (K, 4); fills the lanes' `signal`, `stop`, `priority`."""
-    lines, line_places = _stop_lines(root, opendrive)
+    lines, line_places = _stop_lines(root)
     rows: list[tuple[str, SignalKind, tuple[float, float, float], float]] = []
     places = _landmark_places(opendrive)
-    heads = _heads(root, opendrive)
+    heads = _heads(root)
     governed: list[list[tuple[int, float]]] = []  # one a signal: (lane, arc length of its stop line)
     known: dict[str, int] = {}
     for road, element, source in _signal_elements(root):
@@ -92,51 +92,30 @@ def _limit(signal: ET.Element, kind: SignalKind) -> float:
     return float(signal.get("value", 0)) * {"mph": 0.44704, "m/s": 1.0}.get(signal.get("unit", "km/h"), 1 / 3.6)
 
 
-def _reference_pose(opendrive: Any, road: int, s: float) -> tuple[float, float, float]:
-    """The road's reference line at `s`, from the waypoint of an innermost lane of it."""
-    for lane in (-1, 1):
-        waypoint = opendrive.get_waypoint_xodr(road, lane, s)
-        if waypoint is not None:
-            where, half = waypoint.transform.location, waypoint.lane_width / 2
-            yaw = -np.radians(waypoint.transform.rotation.yaw)
-            # `yaw` follows the travel; the reference line is at the left border in either direction
-            x, y = where.x - half * sin(yaw), -where.y + half * cos(yaw)
-            return x, y, wrap(yaw if lane < 0 else yaw + pi)
-    return 0.0, 0.0, 0.0
-
-
-def object_pose(opendrive: Any, road: ET.Element, element: ET.Element) -> tuple[float, float, float, float]:
-    """x, y, z [m] and heading [rad] of an <object>, z without the road's elevation."""
-    road_id, length = int(road.attrib["id"]), float(road.attrib["length"])
-    s = min(max(float(element.get("s", 0)), 1e-3), length - 1e-3)
-    x, y, yaw = _reference_pose(opendrive, road_id, s)
-    t = float(element.get("t", 0))
-    heading = yaw + float(element.get("hdg", 0))
-    return x - t * sin(yaw), y + t * cos(yaw), float(element.get("zOffset", 0)), heading
-
-
-def _heads(root: ET.Element, opendrive: Any) -> dict[str, tuple[float, float, float]]:
+def _heads(root: ET.Element) -> dict[str, tuple[float, float, float]]:
     """Where posts hold a light or a sign that does not stand at its own (s, t): by signal id."""
     out = {}
     for road in root.iter("road"):
+        line = ReferenceLine(road)
         for element in road.findall("objects/object"):
             if element.get("name") in ("TrafficLight", "TrafficSign") and element.get("subtype"):
-                x, y, _, heading = object_pose(opendrive, road, element)
+                x, y, _, heading = line.place(element)
                 reach, height = float(element.get("length", 0)), float(element.get("height", 0))
                 head = (x + reach * cos(heading), y + reach * sin(heading), height)
                 out[element.get("subtype", "")] = head
     return out
 
 
-def _stop_lines(root: ET.Element, opendrive: Any) -> tuple[NDArray[np.float64], dict[int, list[tuple[float, float]]]]:
+def _stop_lines(root: ET.Element) -> tuple[NDArray[np.float64], dict[int, list[tuple[float, float]]]]:
     """Painted stop lines (K, 4), and by road their (s, t)."""
     lines: list[tuple[float, float, float, float]] = []
     places: dict[int, list[tuple[float, float]]] = {}
     for road in root.iter("road"):
+        line = ReferenceLine(road)
         for element in road.findall("objects/object"):
             if "stopline" not in (element.get("name") or "").lower().replace(" ", "").replace("_", ""):
                 continue
-            x, y, _, heading = object_pose(opendrive, road, element)
+            x, y, _, heading = line.place(element)
             half = float(element.get("width", 0)) / 2
             dx, dy = -half * sin(heading), half * cos(heading)
             lines.append((x - dx, y - dy, x + dx, y + dy))

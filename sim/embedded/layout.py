@@ -11,8 +11,8 @@ from enum import Enum
 
 import numpy as np
 
-from roadcraft.sim.embedded.opendrive import Lane, Line, Road, RoadMap, Section, Width, constant, taper
-from roadcraft.sim.embedded.planview import Plan
+from roadcraft.sim.embedded.opendrive import Lane, Line, Road, RoadMap, Section, Signal, Width, constant, taper
+from roadcraft.sim.planview import Plan, Pose
 
 ZONE = 20.0  # [m] before a junction in which lane lines are solid and nobody parks
 TURN_ZONE = 30.0  # [m] length of a left-turn lane
@@ -98,13 +98,38 @@ class Edge:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What stands beside the streets. Pairs are the least and the most."""
+
+    built: float = 0.9  # share of the street's length with buildings
+    lot: tuple[float, float] = (12.0, 26.0)  # [m] width of a building along the street
+    depth: tuple[float, float] = (10.0, 16.0)  # [m]
+    floors: tuple[int, int] = (2, 6)
+    setback: tuple[float, float] = (3.0, 6.0)  # [m] from the sidewalk to the wall
+    tree_gap: float = 13.0  # [m] between street trees
+    lamp_gap: float = 32.0  # [m] between street lamps
+    woods: float = 0.002  # trees per square metre away from the street
+    parked: float = 0.6  # share of parking places taken
+
+
 @dataclass
 class Layout:
     """What a style returns."""
 
     name: str
+    surroundings: Surroundings = Surroundings()
     nodes: list[Node] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Approach:
+    """A signal and the arm of a junction that it speaks to."""
+
+    signal: Signal
+    pose: Pose  # of the street's end on its reference line, heading into the junction
+    lateral: float  # [m] of the outermost incoming lane's centre in that frame
 
 
 @dataclass
@@ -115,6 +140,7 @@ class Build:
     rng: np.random.Generator
     town: RoadMap
     streets: list[Road] = field(default_factory=list)  # one an edge
+    approaches: list[Approach] = field(default_factory=list)
     next_id: int = 0
 
     def fresh(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from roadcraft.sim.embedded.layout import Control, Edge, Layout, Node, Profile, Side
-from roadcraft.sim.embedded.planview import Plan, straight
+from roadcraft.sim.planview import Plan, straight
 
 COLUMNS = ROWS = 4
 CORNER = 18.0  # [m] radius of the bends at the town's corners

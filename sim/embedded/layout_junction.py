@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, pi, sin, tan
 
-from roadcraft.sim.embedded.layout import Build, Control, Edge, Node
+from roadcraft.sim.embedded.layout import Approach, Build, Control, Edge, Node
 from roadcraft.sim.embedded.opendrive import (
     LIGHT,
     STOP,
@@ -27,8 +27,8 @@ from roadcraft.sim.embedded.opendrive import (
     Width,
     taper,
 )
-from roadcraft.sim.embedded.planview import Plan, Pose, connect, offset
 from roadcraft.sim.geometry import wrap
+from roadcraft.sim.planview import Plan, Pose, connect, offset
 
 TURN_ANGLE = 0.7  # [rad] smaller heading changes are straight on
 CROSSWALK_BEGIN, CROSSWALK_DEPTH = 0.6, 3.0  # [m] from the road's end, and along the road
@@ -299,6 +299,8 @@ def _signal(build: Build, arm: Arm, before: float, kind: str, name: str, z: floa
     orientation = "+" if arm.contact == "end" else "-"
     signal = Signal(build.fresh(), kind, name, arm.s(before), arm.t(edge - 0.5), orientation, (min(ids), max(ids)), z)
     arm.road.signals.append(signal)
+    outermost = arm.incoming[-1]
+    build.approaches.append(Approach(signal, arm.pose, (outermost.inner + outermost.outer) / 2))
     return signal
 
 

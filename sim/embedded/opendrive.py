@@ -9,7 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 
-from roadcraft.sim.embedded.planview import Plan
+from roadcraft.sim.planview import Plan
 
 GEO_ORIGIN = (49.0, 8.0)  # degrees: where generated towns lie
 GEO_REFERENCE = (

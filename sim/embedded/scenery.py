@@ -1,31 +1,35 @@
-"""What stands beside the roads: buildings, trees, poles, parked cars, read from a map's OpenDRIVE objects."""
+"""What stands beside the roads: buildings, trees, posts, parked cars, read from a map's OpenDRIVE objects."""
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.geometry import wrap
+from roadcraft.sim.reference_line import ReferenceLine
 from roadcraft.sim.roads import RoadNetwork
 
 
 class Shape(IntEnum):
-    """How a thing is drawn and collided with; `extent` are the half sizes of its bounding box in any case."""
+    """How a thing is drawn. `extent` are half sizes and `xyz` the foot below its middle, but for LAMP and SIGNAL."""
 
     BOX = 0  # walls, benches, boxes
     CYLINDER = 1  # posts
     TREE = 2  # trunk and crown; only the trunk (TRUNK_RADIUS) is solid
     BUILDING = 3  # box with windows; `style` chooses facade and roof
     CAR = 4  # parked car; `style` chooses the model
-    LAMP = 5  # street lamp: post with an arm along its yaw
-    SIGNAL = 6  # traffic light: post, and an arm along its yaw to the head; see `signal`
-    SIGN = 7  # traffic sign on a post, plate facing back against its yaw; see `signal`
+    LAMP = 5  # street lamp: the post stands at `xyz`, its arm reaches 2 extent[0] along `yaw`
+    SIGNAL = 6  # traffic light: post at `xyz`, arm of 2 extent[0] along `yaw`, head at its end; see `signal`
+    SIGN = 7  # traffic sign: post at `xyz`, plate on top facing those who drive along `yaw`; see `signal`
     BUSH = 8  # hedge or bush
 
 
 TRUNK_RADIUS = 0.25  # [m]
+POLE, VEGETATION, BUILDING, CAR, STATIC_TAG, FENCE, GUARD_RAIL = 6, 9, 3, 14, 20, 5, 28  # CARLA's semantic tags
 
 STATIC = np.dtype(
     [
@@ -42,6 +46,19 @@ STATIC = np.dtype(
     ]
 )
 
+# By OpenDRIVE object type: shape, tag, solid, default colour, default half sizes.
+TYPES = {
+    "building": (Shape.BUILDING, BUILDING, True, (170, 160, 150), (6.0, 5.0, 4.0)),
+    "tree": (Shape.TREE, VEGETATION, True, (60, 95, 45), (2.0, 2.0, 3.0)),
+    "vegetation": (Shape.BUSH, VEGETATION, False, (70, 105, 55), (1.0, 1.0, 0.6)),
+    "pole": (Shape.CYLINDER, POLE, True, (110, 112, 115), (0.12, 0.12, 2.5)),
+    "car": (Shape.CAR, CAR, True, (150, 150, 155), (2.2, 0.9, 0.75)),
+    "barrier": (Shape.BOX, GUARD_RAIL, True, (160, 162, 165), (2.0, 0.1, 0.4)),
+    "railing": (Shape.BOX, FENCE, True, (120, 122, 125), (2.0, 0.05, 0.5)),
+    "obstacle": (Shape.BOX, STATIC_TAG, True, (150, 130, 110), (0.5, 0.5, 0.5)),
+}
+NAMES = {"TrafficLight": Shape.SIGNAL, "TrafficSign": Shape.SIGN, "StreetLamp": Shape.LAMP}
+
 
 @dataclass(frozen=True, slots=True)
 class Scenery:
@@ -56,5 +73,40 @@ class Scenery:
 
 
 def read_scenery(text: str, network: RoadNetwork) -> Scenery:
-    """The standing things of an OpenDRIVE text."""
-    return Scenery(np.zeros(0, STATIC))
+    """The standing things of an OpenDRIVE text; objects of unknown types are left out."""
+    signals = {str(ident): row for row, ident in enumerate(network.signals["id"])}
+    rows = []
+    for road in ET.fromstring(text.encode()).iter("road"):
+        line = ReferenceLine(road)
+        for element in road.findall("objects/object"):
+            if element.get("type") in TYPES:
+                rows.append(_row(element, line.place(element), signals))
+    return Scenery(np.array(rows, STATIC))
+
+
+def _row(element: ET.Element, pose: NDArray[np.float64], signals: dict[str, int]) -> tuple:
+    """One STATIC row of an <object> at x, y, z, heading."""
+    shape, tag, solid, color, half = TYPES[element.get("type", "")]
+    shape = NAMES.get(element.get("name", ""), shape)
+    subtype = element.get("subtype", "")
+    radius = element.get("radius")
+    names = ("radius", "radius") if radius is not None else ("length", "width")
+    scale = 1.0 if radius is not None else 0.5
+    extent = [float(element.get(name, 0)) * scale for name in names] + [float(element.get("height", 0)) / 2]
+    if shape not in NAMES.values():
+        extent = [e if e > 0 else h for e, h in zip(extent, half, strict=True)]
+    paint = element.find("userData[@code='color']")
+    if paint is not None:
+        color = tuple(bytes.fromhex(paint.get("value", "808080")))
+    return (
+        int(element.get("id", 0)),
+        shape,
+        tag,
+        tuple(pose[:3]),
+        wrap(pose[3]),
+        tuple(extent),
+        color,
+        int(subtype) % 256 if subtype.isdigit() and shape not in NAMES.values() else 0,
+        solid,
+        signals.get(subtype, -1) if shape in (Shape.SIGNAL, Shape.SIGN) else -1,
+    )

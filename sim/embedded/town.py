@@ -18,11 +18,11 @@ from roadcraft.sim.cache import cached, source_digest
 from roadcraft.sim.embedded import (
     layout,
     layout_grid,
+    layout_ground,
     layout_junction,
     layout_roads,
     layout_scenery,
     opendrive,
-    planview,
     scenery,
 )
 from roadcraft.sim.embedded.layout import Layout
@@ -35,7 +35,16 @@ from roadcraft.sim.roads import RoadNetwork
 
 LAYOUTS: dict[str, Callable[[str, np.random.Generator], Layout]] = {"grid": grid_layout}
 STYLES = tuple(LAYOUTS)
-MAKERS = (layout, layout_grid, layout_junction, layout_roads, layout_scenery, opendrive, planview, scenery)
+MAKERS = (
+    layout,
+    layout_grid,
+    layout_ground,
+    layout_junction,
+    layout_roads,
+    layout_scenery,
+    opendrive,
+    scenery,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,87 @@
+"""Which places of a town are taken: a raster over it, and the way from a place in the world to (s, t) of a road."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from roadcraft.sim.embedded.layout_junction import width_at
+from roadcraft.sim.embedded.opendrive import Road
+from roadcraft.sim.geometry import wrap
+
+CELL = 0.5  # [m]
+MARGIN = 80.0  # [m] of ground around the outermost road
+FREE, ROAD, WALK, TAKEN = 0, 1, 2, 3
+
+
+class Ground:
+    """The raster: each cell is free, road, sidewalk or taken by a thing."""
+
+    def __init__(self, roads: list[Road]) -> None:
+        self.roads = roads
+        self.samples = [road.plan.poses(np.arange(0.0, road.plan.length + 1.0, 1.0)) for road in roads]
+        every = np.concatenate(self.samples)[:, :2]
+        self.origin = every.min(0) - MARGIN
+        size = np.ceil((every.max(0) + MARGIN - self.origin) / CELL).astype(int)
+        self.cells = np.zeros((size[1], size[0]), np.uint8)
+        for code, kinds in ((WALK, {"sidewalk"}), (ROAD, None)):
+            for road in roads:
+                self._pave(road, code, kinds)
+
+    def _pave(self, road: Road, code: int, kinds: set[str] | None) -> None:
+        """Marks the lanes of some kinds; None: all but sidewalks."""
+        step = CELL * 0.8
+        ends = [section.s for section in road.sections[1:]] + [road.plan.length]
+        for section, end in zip(road.sections, ends, strict=True):
+            s = np.linspace(section.s, end, max(ceil((end - section.s) / step), 1) + 1)
+            shift = np.array([width_at(road.lane_offset, x) for x in s]) if road.lane_offset else np.zeros(len(s))
+            for sign in (-1, 1):
+                border = shift.copy()
+                for lane in section.side(sign):
+                    width = np.array([width_at(lane.width, x - section.s) for x in s])
+                    if (lane.kind == "sidewalk") if kinds is None else (lane.kind not in kinds):
+                        border += sign * width
+                        continue
+                    for share in np.linspace(0.0, 1.0, ceil(width.max() / step) + 1):
+                        self.mark(road.plan.place(s, border + sign * share * width), code)
+                    border += sign * width
+
+    def _index(self, xy: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        column, row = ((xy - self.origin) / CELL).astype(np.int64).T
+        return np.clip(row, 0, self.cells.shape[0] - 1), np.clip(column, 0, self.cells.shape[1] - 1)
+
+    def mark(self, xy: NDArray[np.float64], code: int = TAKEN) -> None:
+        self.cells[self._index(np.asarray(xy, float).reshape(-1, 2))] = code
+
+    def at(self, xy: ArrayLike) -> NDArray[np.uint8]:
+        """The codes (k,) at places (k, 2)."""
+        return self.cells[self._index(np.asarray(xy, float).reshape(-1, 2))]
+
+    def free(self, xy: ArrayLike) -> bool:
+        """Whether nothing at all is at any of the places."""
+        return not self.at(xy).any()
+
+    def nearest_road(self, xy: ArrayLike) -> tuple[Road, float, float, float]:
+        """A road, and s, t [m] and the heading [rad] on it, that give exactly this place.
+
+        Roads are tried from the nearest on: beside a road's end no (s, t) of it leads there.
+        """
+        place = np.asarray(xy, float)
+        gaps = np.array([np.hypot(*(sample[:, :2] - place).T).min() for sample in self.samples])
+        for k in np.argsort(gaps):
+            road = self.roads[k]
+            s, t = road.plan.project(place)
+            if np.hypot(*(road.plan.place(s, t)[0] - place)) < 0.01:
+                return road, s, t, wrap(road.plan.pose(s)[2])
+        raise ValueError(f"no road lies beside ({place[0]:.1f}, {place[1]:.1f})")
+
+
+def rectangle(xy: ArrayLike, heading: float, length: float, width: float, spacing: float = CELL) -> NDArray[np.float64]:
+    """Points (k, 2) that cover a turned rectangle, edges included."""
+    u = np.linspace(-length / 2, length / 2, ceil(length / spacing) + 1)
+    v = np.linspace(-width / 2, width / 2, ceil(width / spacing) + 1)
+    u, v = (a.ravel() for a in np.meshgrid(u, v))
+    c, s = np.cos(heading), np.sin(heading)
+    return np.stack([u * c - v * s, u * s + v * c], -1) + np.asarray(xy, float)
