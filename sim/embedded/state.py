@@ -228,7 +228,7 @@ class Simulation:
         body = self._bodies[row]
         place = np.asarray(xyz, float)
         if not (np.isfinite(place).all() and isfinite(yaw)):
-            raise UserError(f"place {number}: position {xyz} or yaw {yaw} is not finite")
+            raise UserError(f"place {number}: position {place.tolist()} or yaw {yaw} is not finite")
         body["xyz"][: len(place)] = place
         body["yaw"], body["pitch"], body["roll"] = _wrapped(yaw), pitch, roll
         if velocity is not None:

@@ -1,28 +1,331 @@
-"""Built-in drivers."""
+"""Built-in drivers: the vehicles whose `autopilot` is not 0.
+
+Each follows lanes drawn by its own seed, keeps its distance by the Intelligent Driver Model (Treiber, Hennecke, Helbing
+2000), slows down for bends, stops at red and yellow, at stop signs and where others have right of way, waits for room
+behind a junction, and brakes for whatever body is or will soon be in the corridor that it is going to sweep. It works
+the same pedals and wheel as anybody else; the tyres do the rest.
+
+    a = a0 (1 - (v / v0)^4 - (s* / s)^2),   s* = s0 + max(0, v T + v dv / (2 sqrt(a0 b)))
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from math import cos, hypot, inf, sin, sqrt
+from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from roadcraft.sim.roads import RoadNetwork
+from roadcraft.sim.embedded.collisions import CELL, separation
+from roadcraft.sim.embedded.driver import (
+    DRIVER,
+    SAMPLES,
+    advance_on_path,
+    allowed_speed,
+    extend_path,
+    locate,
+    sample_path,
+    steering,
+)
+from roadcraft.sim.embedded.driver import engage as _engage
+from roadcraft.sim.embedded.junctions import may_enter
+from roadcraft.sim.embedded.lanechange import consider_change
+from roadcraft.sim.embedded.traffic_graph import SLOWING, Graph, make_graph
+from roadcraft.sim.embedded.vehicle import pedals_for, steer_for
+from roadcraft.sim.messages import Command, Kind, LightState
+from roadcraft.sim.roads import DRIVING, nearest_lane
 
-DRIVER = np.dtype([("random", np.uint64)])
+__all__ = ["DRIVER", "Graph", "Scratch", "drive", "engage", "make_graph", "make_scratch"]
+
+COMFORT = 2.5  # m/s^2, b of the model
+HARDEST = 9.0  # m/s^2 at which drivers brake
+SIDE = 0.25  # [m] of air that a driver wants on either side
+LINE_GAP = 0.8  # [m] before a stop line at which drivers stop
+YELLOW_SLOWING = 3.5  # m/s^2 up to which a driver stops at yellow
+SIGNAL_DISTANCE = 30.0  # [m] before a turn at which the indicator goes on
+POSITION, LOW_BEAM, BRAKE_LIGHT, RIGHT_LIGHT, LEFT_LIGHT = 1, 2, 8, 16, 32  # CARLA's VehicleLightState
+_BICYCLE, _PEDESTRIAN = int(Kind.BICYCLE), int(Kind.PEDESTRIAN)
+_RED, _YELLOW = int(LightState.RED), int(LightState.YELLOW)
+_LEFT, _RIGHT = int(Command.LEFT), int(Command.RIGHT)
 
 
-def make_graph(network: RoadNetwork) -> Any:
-    return network
+class Scratch(NamedTuple):
+    """Working memory of one tick."""
+
+    head: NDArray[np.int32]  # (L,) first vehicle in each lane, -1
+    after: NDArray[np.int32]  # (capacity,) next vehicle in the same lane
+    points: NDArray[np.float64]  # (SAMPLES, 3) x, y, yaw of the way ahead
+    seen: NDArray[np.int64]  # (capacity,) which driver looked at the body last
+    clock: NDArray[np.float64]  # (1,) [s] that drivers have lived through
 
 
-def make_scratch(capacity: int, graph: Any) -> NDArray[np.void]:
-    return np.zeros(capacity, DRIVER)
+def make_scratch(capacity: int, graph: Graph) -> Scratch:
+    return Scratch(
+        np.full(len(graph.lanes), -1, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.zeros((SAMPLES, 3)),
+        np.full(capacity, -1, np.int64),
+        np.zeros(1),
+    )
 
 
-def engage(graph: Any, bodies: NDArray[np.void], drivers: NDArray[np.void], row: int) -> None:
-    pass
+def engage(graph: Graph, bodies: NDArray[np.void], drivers: NDArray[np.void], row: int) -> None:
+    """A driver with the seed `bodies[row]["autopilot"]` takes the wheel."""
+    _start(graph, bodies, drivers, row)
 
 
-def drive(*args: Any) -> None:
-    pass
+@njit(cache=True)
+def _start(graph, bodies, drivers, row):  # type: ignore[no-untyped-def]
+    _engage(graph, bodies[row], drivers[row])
+
+
+@njit(cache=True)
+def _register(bodies, drivers, graph, scratch):  # type: ignore[no-untyped-def]
+    """Notes the lane that each vehicle is in, and for each lane its vehicles."""
+    scratch.head[:] = -1
+    for i in range(bodies.shape[0]):
+        b = bodies[i]
+        if b.id == 0 or b.kind > _BICYCLE:
+            continue
+        if b.autopilot == 0:
+            if b.lane < 0 or b.velocity[0] != 0.0 or b.velocity[1] != 0.0 or not b.physics:
+                lane, s, lateral = nearest_lane(graph.grid, b.xyz[0], b.xyz[1], b.yaw, True, DRIVING)
+                near = lane >= 0 and abs(lateral) < 3.0
+                b.lane, b.lane_s = (lane, s) if near else (-1, 0.0)
+        elif not advance_on_path(graph, b, drivers[i]):
+            locate(graph, b, drivers[i])
+        if b.lane >= 0:
+            scratch.after[i] = scratch.head[b.lane]
+            scratch.head[b.lane] = i
+
+
+@njit(cache=True)
+def idm(speed, wanted, accel, headway, still, gap, leader):  # type: ignore[no-untyped-def]
+    """Acceleration [m/s^2] of the Intelligent Driver Model; `gap` [m] to a leader with speed `leader`, inf: none."""
+    free = accel * (1.0 - (speed / max(wanted, 0.1)) ** 4)
+    free = max(free, -COMFORT)
+    if gap == inf:
+        return free
+    star = still + max(0.0, speed * headway + speed * (speed - leader) / (2.0 * sqrt(accel * COMFORT)))
+    close = accel * (1.0 - (star / max(gap, 0.1)) ** 2)
+    return max(min(free, close), -HARDEST)
+
+
+@njit(cache=True)
+def _sweep(b, e, points, count, spacing, reach):  # type: ignore[no-untyped-def]
+    """(gap [m], speed along the way [m/s]) to body e if the corridor of b meets it; (inf, 0) if it does not."""
+    vx, vy = e.velocity[0], e.velocity[1]
+    walker = e.kind == _PEDESTRIAN
+    room = 2.0 * SIDE if walker else SIDE
+    half, wide = b.extent[0], b.extent[1] + room
+    radius = hypot(half, wide) + hypot(e.extent[0], e.extent[1])
+    for k in range(count):
+        d = k * spacing
+        if d > reach:
+            break
+        px, py, yaw = points[k, 0], points[k, 1], points[k, 2]
+        c, s = cos(yaw), sin(yaw)
+        along = vx * c + vy * s
+        across = vy * c - vx * s
+        # Those who cross are also looked for where they will be when b comes here.
+        ahead = 0.0
+        if walker and abs(across) > 0.2:
+            ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 2.5)
+        elif e.autopilot == 0 and abs(across) > 1.0:
+            ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 1.0)
+        for step in range(3 if ahead > 0.05 else 1):
+            x, y = e.xyz[0] + 0.5 * step * ahead * vx, e.xyz[1] + 0.5 * step * ahead * vy
+            dx, dy = x - px, y - py
+            if dx * dx + dy * dy > radius * radius:
+                continue
+            depth, _, _ = separation(px, py, yaw, half, wide, x, y, e.yaw, e.extent[0], e.extent[1])
+            if depth < 0.0:
+                continue
+            turn = e.yaw - yaw
+            extent = e.extent[0] * abs(cos(turn)) + e.extent[1] * abs(sin(turn))
+            overlap = half + extent - (dx * c + dy * s)
+            if k == 0 and dx * c + dy * s < 0.0:
+                return inf, 0.0  # it is behind
+            return max(d - max(overlap, 0.0), 0.0) - (0.8 if walker else 0.0), (0.0 if walker else along)
+    return inf, 0.0
+
+
+@njit(cache=True)
+def _obstacle(i, bodies, drivers, scratch, bins, count, spacing, wanted):  # type: ignore[no-untyped-def]
+    """(acceleration [m/s^2], row) that the most hindering body in driver i's corridor allows; row -1: none."""
+    b, d = bodies[i], drivers[i]
+    points, stamp = scratch.points, scratch.seen
+    worst, blocker = inf, -1
+    columns, rows = bins.shape[0], bins.shape[1]
+    last = -1
+    for k in range(count):
+        column = min(max(int((points[k, 0] - bins.origin[0]) / CELL), 0), columns - 1)
+        row = min(max(int((points[k, 1] - bins.origin[1]) / CELL), 0), rows - 1)
+        if row * columns + column == last:
+            continue
+        last = row * columns + column
+        for r in range(max(row - 1, 0), min(row + 2, rows)):
+            for c in range(max(column - 1, 0), min(column + 2, columns)):
+                j = bins.head[r * columns + c]
+                while j >= 0:
+                    if j != i and stamp[j] != i and bodies[j].collides:
+                        stamp[j] = i
+                        gap, leader = _sweep(b, bodies[j], points, count, spacing, 1e9)
+                        if gap < inf:
+                            still = 1.2 if bodies[j].kind == _PEDESTRIAN else d.gap
+                            a = idm(b.speed, wanted, d.accel, d.headway, still, gap, leader)
+                            if a < worst:
+                                worst, blocker = a, j
+                    j = bins.after[j]
+    return worst, blocker
+
+
+@njit(cache=True)
+def _stop_before(b, d, wanted, distance):  # type: ignore[no-untyped-def]
+    """Acceleration that brings the front to a stand LINE_GAP before a line `distance` [m] ahead of the middle."""
+    gap = distance - b.extent[0]
+    if gap < LINE_GAP + 1.5 and b.speed < 1.0:
+        return -2.0 if gap < LINE_GAP + 0.5 or b.speed > 0.3 else 0.1
+    return idm(b.speed, wanted, d.accel, 0.3, LINE_GAP, max(gap, 0.05), 0.0)
+
+
+@njit(cache=True)
+def _obey(i, bodies, drivers, graph, lights, scratch, wanted):  # type: ignore[no-untyped-def]
+    """Acceleration that lights, stop signs and right of way on the way ahead allow."""
+    b, d = bodies[i], drivers[i]
+    allowed = inf
+    care = max(b.speed, 0.0) ** 2 / (2.0 * SLOWING) + 12.0  # [m] within which anything matters
+    start = -b.lane_s  # of the lane in hand, from b's middle
+    for k in range(d.lanes):
+        lane = graph.lanes[d.path[k]]
+        if start > care:
+            break
+        if lane.junction < 0 or k > 0 or b.lane_s < 0.0:
+            line = start + lane.length
+            if lane.signal >= 0:
+                line = start + lane.signal_s
+                state = lights[lane.signal].state
+                gap = line - b.extent[0]
+                stoppable = max(b.speed, 0.0) ** 2 / (2.0 * YELLOW_SLOWING) < gap
+                if gap > -1.0 and (state == _RED or (state == _YELLOW and stoppable)):
+                    allowed = min(allowed, _stop_before(b, d, wanted, line))
+                    d.granted = -1
+                    break
+            if lane.stop >= 0 and d.stopped != d.path[k]:
+                line = start + lane.stop_s
+                if line - b.extent[0] > -1.0:
+                    allowed = min(allowed, _stop_before(b, d, wanted, line))
+                    if line - b.extent[0] < LINE_GAP + 2.5 and abs(b.speed) < 0.08:
+                        d.stopped = d.path[k]
+                    else:
+                        break
+            elif lane.stop >= 0:
+                line = start + lane.stop_s
+            ahead = k + 1
+            if ahead < d.lanes and lane.junction < 0 and graph.lanes[d.path[ahead]].junction >= 0:
+                enter = d.path[ahead]
+                to_start = start + lane.length
+                if d.granted != enter and to_start - b.extent[0] > -1.0:
+                    exit_lane = d.path[ahead + 1] if ahead + 1 < d.lanes else -1
+                    if line - b.extent[0] < 3.0 and abs(b.speed) < 0.5 and d.arrived < 0.0:
+                        d.arrived = scratch.clock[0]
+                    if to_start < care and may_enter(
+                        i, bodies, drivers, graph, lights, scratch, enter, exit_lane, to_start
+                    ):
+                        d.granted = enter
+                    else:
+                        allowed = min(allowed, _stop_before(b, d, wanted, min(line, to_start)))
+                        break
+                elif d.granted == enter and d.standing > 4.0 and line - b.extent[0] > 0.0:
+                    d.granted = -1  # something else holds it: let others go meanwhile
+        start += lane.length
+    return allowed
+
+
+@njit(cache=True)
+def _mutual(i, drivers, blocker):  # type: ignore[no-untyped-def]
+    """Whether the chain of who waits for whom leads back to i, and i has the lowest row in it."""
+    j = blocker
+    for _ in range(8):
+        if j < 0 or drivers[j].standing < 4.0:
+            return False
+        if j == i:
+            return True
+        if j < i:
+            return False
+        j = drivers[j].blocker
+    return False
+
+
+@njit(cache=True)
+def _indicate(b, d, graph, night, braking):  # type: ignore[no-untyped-def]
+    """Brake lights, indicators and lamps."""
+    bits = (POSITION | LOW_BEAM) if night else 0
+    if braking:
+        bits |= BRAKE_LIGHT
+    distance = -b.lane_s
+    for k in range(min(d.lanes, 4)):
+        lane = graph.lanes[d.path[k]]
+        if distance > SIGNAL_DISTANCE:
+            break
+        if lane.junction >= 0 and (lane.turn == _LEFT or lane.turn == _RIGHT):
+            bits |= LEFT_LIGHT if lane.turn == _LEFT else RIGHT_LIGHT
+            break
+        distance += lane.length
+    if abs(d.offset) > 1.0 and not bits & (LEFT_LIGHT | RIGHT_LIGHT):
+        bits |= LEFT_LIGHT if d.offset < 0.0 else RIGHT_LIGHT
+    b.lights = np.uint32(bits)
+
+
+@njit(cache=True)
+def drive(bodies, physics, drivers, graph, bins, lights, scratch, night, dt):  # type: ignore[no-untyped-def]
+    """All built-in drivers decide, row by row."""
+    _register(bodies, drivers, graph, scratch)
+    scratch.clock[0] += dt
+    scratch.seen[:] = -1
+    for i in range(bodies.shape[0]):
+        b = bodies[i]
+        if b.id == 0 or b.autopilot == 0 or b.kind > _BICYCLE:
+            continue
+        _drive_one(i, bodies, physics, drivers, graph, bins, lights, scratch, night, dt)
+
+
+@njit(cache=True)
+def _drive_one(i, bodies, physics, drivers, graph, bins, lights, scratch, night, dt):  # type: ignore[no-untyped-def]
+    b, d, p = bodies[i], drivers[i], physics[i]
+    if d.lanes == 0:
+        b.throttle, b.brake, b.steer = 0.0, 1.0, 0.0
+        return
+    speed = max(b.speed, 0.0)
+    fade = d.fading * dt
+    d.offset -= min(max(d.offset, -fade), fade)
+    horizon = min(speed * speed / (2.0 * SLOWING) + 1.5 * speed + 18.0, 110.0)
+    extend_path(graph, b, d, horizon + 40.0)
+    spacing = max(horizon / (SAMPLES - 1), 1.5)
+    count = sample_path(graph, b, d, spacing, scratch.points)
+    wanted = max(allowed_speed(graph, b, d, SLOWING) * d.eagerness, 1.0)
+    a = idm(speed, wanted, d.accel, d.headway, d.gap, inf, 0.0)
+    seen, blocker = _obstacle(i, bodies, drivers, scratch, bins, count, spacing, wanted)
+    if blocker >= 0 and d.standing > 4.0 and bodies[blocker].autopilot != 0 and _mutual(i, drivers, blocker):
+        seen = max(seen, 0.3)
+    a = min(a, seen)
+    a = min(a, _obey(i, bodies, drivers, graph, lights, scratch, wanted))
+    if d.path[0] != d.granted and graph.lanes[d.path[0]].junction < 0 and d.lanes == 1:
+        a = min(a, _stop_before(b, d, wanted, graph.lanes[d.path[0]].length - b.lane_s))  # the road ends
+    consider_change(i, bodies, drivers, graph, scratch, a, wanted, dt)
+    angle = steering(b, p, spacing, scratch.points, count)
+    b.steer = np.float32(steer_for(p, angle, speed))
+    throttle, brake = pedals_for(p, speed, a)
+    if speed < 0.15 and a <= 0.05:
+        throttle, brake = 0.0, 0.6
+    b.throttle, b.brake, b.reverse, b.hand_brake = np.float32(throttle), np.float32(brake), False, False
+    d.blocker = blocker if seen <= 0.05 else -1
+    if speed < 0.15:
+        d.standing += dt
+    else:
+        d.standing = 0.0
+        if speed > 2.0:
+            d.arrived = -1.0
+            d.stopped = -1 if d.stopped != d.path[0] else d.stopped
+    _indicate(b, d, graph, night, brake > 0.02)

@@ -1,0 +1,201 @@
+"""One built-in driver: what it remembers, the way it will take, how it steers along it."""
+
+from __future__ import annotations
+
+from math import atan, cos, hypot, sin
+
+import numpy as np
+from numba import njit
+
+from roadcraft.sim.roads import DRIVING, nearest_lane
+
+PATH = 10  # lanes of the way ahead
+SAMPLES = 28  # points of the way ahead at which obstacles are looked for
+LANE_CHANGE_TIME = 3.5  # s
+
+DRIVER = np.dtype(
+    [
+        ("random", np.uint64),  # state of its own random numbers
+        ("path", np.int32, PATH),  # lanes ahead, the present one first
+        ("lanes", np.int32),  # how many of them are known
+        ("lateral", np.float64),  # [m] from the centre of its lane, left positive
+        ("offset", np.float64),  # [m] where in its lane it wants to be; fades to 0 (lane changes begin with a jump)
+        ("fading", np.float64),  # [m/s] by which it fades
+        ("eagerness", np.float64),  # wanted speed as a share of what is allowed
+        ("headway", np.float64),  # [s] to the car in front
+        ("gap", np.float64),  # [m] to the car in front when standing
+        ("accel", np.float64),  # [m/s^2]
+        ("granted", np.int32),  # junction lane that it may enter or is in, -1
+        ("arrived", np.float64),  # [s] when it came to stand before the junction, -1: not yet
+        ("stopped", np.int32),  # lane whose stop sign it has obeyed, -1
+        ("standing", np.float64),  # [s] since it last moved
+        ("blocker", np.int32),  # row of the body that it stands for, -1
+        ("rest", np.float64),  # [s] until it thinks of changing lanes again
+    ]
+)
+
+
+@njit(cache=True)
+def draw(d):  # type: ignore[no-untyped-def]
+    """A random number in [0, 1) from the driver's own sequence (splitmix64)."""
+    d.random = np.uint64(d.random) + np.uint64(0x9E3779B97F4A7C15)
+    z = np.uint64(d.random)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return float((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 9007199254740992.0
+
+
+@njit(cache=True)
+def engage(graph, b, d):  # type: ignore[no-untyped-def]
+    """Puts a driver with the seed `b.autopilot` into body b: character, lane, nothing granted."""
+    d.random = np.uint64(b.autopilot)
+    draw(d)
+    d.eagerness = 0.85 + 0.2 * draw(d)
+    d.headway = 1.2 + 0.6 * draw(d)
+    d.gap = 2.0 + 1.0 * draw(d)
+    d.accel = 1.6 + 0.8 * draw(d)
+    d.rest = 4.0 * draw(d)
+    locate(graph, b, d)
+
+
+@njit(cache=True)
+def locate(graph, b, d):  # type: ignore[no-untyped-def]
+    """Finds the lane anew, and forgets the way."""
+    lane, s, lateral = nearest_lane(graph.grid, b.xyz[0], b.xyz[1], b.yaw, True, DRIVING)
+    b.lane, b.lane_s = lane, s
+    d.lateral = lateral
+    d.offset = min(max(lateral, -6.0), 6.0)
+    d.fading = max(abs(d.offset) / LANE_CHANGE_TIME, 0.1)
+    d.path[0], d.lanes = lane, 1 if lane >= 0 else 0
+    d.granted, d.stopped, d.blocker, d.arrived = -1, -1, -1, -1.0
+
+
+@njit(cache=True)
+def _follow(grid, lane, s, x, y):  # type: ignore[no-untyped-def]
+    """(s, lateral, past the end) of a place near arc length `s` on a lane, searched forwards from 2 m behind."""
+    first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1
+    step = grid.s[last] / max(last - first, 1)
+    a = min(max(first + int((s - 2.0) / step), first), last - 1)
+    best, found, lateral, over = 1e18, s, 0.0, False
+    for i in range(a, min(a + 8, last)):
+        ax, ay = grid.xy[i, 0], grid.xy[i, 1]
+        dx, dy = grid.xy[i + 1, 0] - ax, grid.xy[i + 1, 1] - ay
+        square = max(dx * dx + dy * dy, 1e-12)
+        t = ((x - ax) * dx + (y - ay) * dy) / square
+        u = min(max(t, 0.0), 1.0)
+        gx, gy = x - ax - u * dx, y - ay - u * dy
+        distance = gx * gx + gy * gy
+        if distance < best:
+            best = distance
+            found = grid.s[i] + u * (grid.s[i + 1] - grid.s[i])
+            lateral = (dx * (y - ay) - dy * (x - ax)) / np.sqrt(square)
+            over = i == last - 1 and t >= 1.0
+    return found, lateral, over
+
+
+@njit(cache=True)
+def advance_on_path(graph, b, d):  # type: ignore[no-untyped-def]
+    """Notes where the body is on its way; False when it is lost."""
+    if d.lanes == 0 or b.lane != d.path[0]:
+        return False
+    for _ in range(3):
+        s, lateral, over = _follow(graph.grid, d.path[0], b.lane_s, b.xyz[0], b.xyz[1])
+        b.lane_s, d.lateral = s, lateral
+        if not over or d.lanes < 2:
+            break
+        for k in range(d.lanes - 1):
+            d.path[k] = d.path[k + 1]
+        d.lanes -= 1
+        if d.granted == b.lane:
+            d.granted = -1
+        b.lane, b.lane_s = d.path[0], 0.0
+    return abs(d.lateral - d.offset) < 4.0
+
+
+@njit(cache=True)
+def extend_path(graph, b, d, horizon):  # type: ignore[no-untyped-def]
+    """Chooses lanes at random until `horizon` [m] of way are known."""
+    known = -b.lane_s
+    for k in range(d.lanes):
+        known += graph.lanes[d.path[k]].length
+    while known < horizon and d.lanes < PATH:
+        last = d.path[d.lanes - 1]
+        start, end = graph.succ_start[last], graph.succ_start[last + 1]
+        choices = 0
+        for k in range(start, end):
+            choices += 1 if graph.endless[graph.succ[k]] else 0
+        if choices == 0:
+            return
+        pick = int(draw(d) * choices)
+        for k in range(start, end):
+            if graph.endless[graph.succ[k]]:
+                if pick == 0:
+                    d.path[d.lanes] = graph.succ[k]
+                pick -= 1
+        known += graph.lanes[d.path[d.lanes]].length
+        d.lanes += 1
+
+
+@njit(cache=True)
+def sample_path(graph, b, d, spacing, points):  # type: ignore[no-untyped-def]
+    """Fills `points` (SAMPLES, 3): x, y, yaw of the way every `spacing` [m], from the body on; returns how many."""
+    grid, count = graph.grid, 0
+    k, lane, s = 0, d.path[0], b.lane_s
+    while count < points.shape[0]:
+        length = graph.lanes[lane].length
+        while s > length:
+            k += 1
+            if k >= d.lanes:
+                return count
+            s -= length
+            lane = d.path[k]
+            length = graph.lanes[lane].length
+        first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1
+        at = s / max(grid.s[last], 1e-9) * (last - first)
+        i = min(int(at), last - first - 1)
+        t = at - i
+        i += first
+        turn = grid.yaw[i + 1] - grid.yaw[i]
+        turn -= 2 * np.pi * np.floor(turn / (2 * np.pi) + 0.5)
+        yaw = grid.yaw[i] + t * turn
+        shift = d.offset * max(1.0 - count * spacing / 25.0, 0.0)
+        points[count, 0] = grid.xy[i, 0] + t * (grid.xy[i + 1, 0] - grid.xy[i, 0]) - shift * sin(yaw)
+        points[count, 1] = grid.xy[i, 1] + t * (grid.xy[i + 1, 1] - grid.xy[i, 1]) + shift * cos(yaw)
+        points[count, 2] = yaw
+        count += 1
+        s += spacing
+    return count
+
+
+@njit(cache=True)
+def steering(b, p, spacing, points, count):  # type: ignore[no-untyped-def]
+    """Wheel angle [rad] that leads the rear axle along the way: pure pursuit (Coulter 1992)."""
+    if count < 2:
+        return 0.0
+    x, y = b.xyz[0] - p.rear * cos(b.yaw), b.xyz[1] - p.rear * sin(b.yaw)
+    ahead = 3.2 + 0.35 * max(b.speed, 0.0)
+    at = min(max((ahead - p.rear) / spacing, 0.0), count - 1.001)
+    i = int(at)
+    t = at - i
+    tx = points[i, 0] + t * (points[i + 1, 0] - points[i, 0]) - x
+    ty = points[i, 1] + t * (points[i + 1, 1] - points[i, 1]) - y
+    distance = max(hypot(tx, ty), 0.5)
+    side = (cos(b.yaw) * ty - sin(b.yaw) * tx) / distance
+    return atan((p.front + p.rear) * 2.0 * side / distance)
+
+
+@njit(cache=True)
+def allowed_speed(graph, b, d, slowing):  # type: ignore[no-untyped-def]
+    """Speed [m/s] that limits and bends of the known way allow here."""
+    grid = graph.grid
+    lane = d.path[0]
+    first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1
+    i = min(first + int(b.lane_s / max(grid.s[last], 1e-9) * (last - first)), last)
+    speed = graph.limit[i]
+    distance = graph.lanes[lane].length - b.lane_s
+    for k in range(1, d.lanes):
+        lane = d.path[k]
+        ahead = graph.limit[grid.first[lane]]
+        speed = min(speed, np.sqrt(ahead * ahead + 2.0 * slowing * max(distance, 0.0)))
+        distance += graph.lanes[lane].length
+    return speed
