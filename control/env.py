@@ -111,7 +111,7 @@ class DriveEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
             info["verdict"] = verdict
         return self.features.vector(self.action), sum(terms.values()), terminated, truncated, info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The camera's last picture (H, W, 3)."""
         return None if self.tick is None else self.tick.observation.rgb
 

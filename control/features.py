@@ -267,8 +267,8 @@ class Features:
         """Takes one tick's observation and percept."""
         dt = DT if self._time < 0.0 else max(0.0, observation.time - self._time)
         self._time = observation.time
-        self.path = self.planner(observation, percept)
         self.signs.update(percept, observation.ego.speed, dt)
+        self.path = self.planner(observation, percept, self.signs.line_distance)
         self.others = self._others(percept)
         self._observation, self._percept = observation, percept
 

@@ -1,78 +1,104 @@
 """Where the car really is: the GNSS error estimated from the lane lines that perception sees.
 
 The route's points lie on lane centres, so the distance between the perceived centre of the ego's lane and the route is
-the GNSS error across the street; after a turn the other component shows. A Kalman filter over the error's two world
-components remembers both, so that the corrected route also leads through junctions, where nothing is painted.
+the GNSS error across the street; after a turn the other component shows, and before one the stop line tells it roughly.
+A Kalman filter over the error's two world components remembers both; how the error drifts is known from the wheels
+(GNSS step minus odometry step). So the corrected route also leads through junctions, where nothing is painted.
 """
 
 from __future__ import annotations
 
-from math import cos, exp, isnan, sin
+from math import cos, isnan, sin
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from roadcraft.sim.messages import DT, LANE_X
+from roadcraft.control.car import HALF_LENGTH, REAR_AXLE
+from roadcraft.control.paths import headings, project, stations
+from roadcraft.sim.messages import LANE_X, Ego
 
 SIGMA = 1.0  # m, standard deviation of the GNSS error (DESIGN)
-TAU = 100.0  # s in which it changes; the filter needs the order of magnitude only
+ODOMETRY = 0.03  # m of error after 1 m, growing with the square root of the distance
+RIGIDITY = 150.0  # m/s^2 of lateral acceleration per radian of side slip of the rear tyres
 LINE_SIGMA = 0.25  # m of one frame's lane centre; its errors last several frames
 HALF_SIGMA = 0.4  # m when only one line of the lane is seen
 LANE_WIDTH = 3.5  # m until a lane has been measured
 NEAR = 6  # entries of LANE_X that are used: up to 20 m
 LINE_PROB = 0.5  # a line that is likelier than this exists
-GATE = 2.0  # m beyond which a lane centre is another lane's
+GATE = 2.2  # m beyond which a lane centre is another lane's
+CORNER_AFTER_LINE = 6.0  # m from a stop line to where the turn behind it begins: crosswalk and kerb radius
+CORNER_SIGMA = 0.6  # m, how much that differs from junction to junction
+CORNER_GATE = 4.0  # m beyond which the corner is not the line's
+CORNER_AT = (10.0, 4.0)  # m before the line where it is measured, once each
+DISTANCE_SIGMA = 0.08  # relative error of a perceived distance to a line
 
 
 @njit(cache=True)
 def centre_residual(
-    lanes: NDArray[np.float64], prob: NDArray[np.float64], plan_y: NDArray[np.float64], width: float, lane: int
-) -> tuple[float, float, float]:
-    """Lane centre minus plan [m], its variance [m^2] and the lane's measured width [m] (NaN where not measured).
+    lanes: NDArray[np.float64],
+    prob: NDArray[np.float64],
+    path: NDArray[np.float64],
+    s: NDArray[np.float64],
+    yaw: NDArray[np.float64],
+    width: float,
+    lane: int,
+) -> tuple[float, float, float, float]:
+    """How far the lane's centre lies left of the path [m], its variance [m^2], the path's heading, the lane's width.
 
-    `lane` is -1 for the lane to the left, 0 for the ego's, 1 for the right one; `plan_y` (10,) is the plan's lateral
-    offset at LANE_X. The variance is inf where no line is seen.
+    `lane` is -1 for the lane to the left, 0 for the ego's, 1 for the right one. The variance is inf where no line is
+    seen; the width [m] is NaN where not both are.
     """
     left, right = lane + 1, lane + 2
-    total = weight = width_sum = width_weight = 0.0
-    both = False
+    total = weight = turned = width_sum = width_weight = 0.0
     for i in range(NEAR):
+        x = LANE_X[i]
         y_left = y_right = np.nan
         if 0 <= left < 4 and prob[left] > LINE_PROB:
             y_left = lanes[left, i]
         if 0 <= right < 4 and prob[right] > LINE_PROB:
             y_right = lanes[right, i]
-        if isnan(plan_y[i]) or (isnan(y_left) and isnan(y_right)):
+        if isnan(y_left) and isnan(y_right):
             continue
-        w = 1.0 / (0.1 + 0.0005 * LANE_X[i] ** 2)
-        if not isnan(y_left) and not isnan(y_right):
-            both = True
-            centre = 0.5 * (y_left + y_right)
-            width_sum += w * (y_left - y_right)
-            width_weight += w
-        elif not isnan(y_left):
-            centre, w = y_left - 0.5 * width, 0.3 * w
+        w = 1.0 / (0.1 + 0.0005 * x * x)
+        guess = y_left if isnan(y_right) else y_right if isnan(y_left) else 0.5 * (y_left + y_right)
+        at, offset = project(path, s, x, guess)
+        j = min(len(path) - 1, max(0, int(at + 0.5)))
+        across = cos(yaw[j])
+        if across < 0.35:
+            continue  # the path runs across: the lines there are another street's
+        if isnan(y_right):
+            offset, w = offset - 0.5 * width, 0.3 * w
+        elif isnan(y_left):
+            offset, w = offset + 0.5 * width, 0.3 * w
         else:
-            centre, w = y_right + 0.5 * width, 0.3 * w
-        total += w * (centre - plan_y[i])
+            width_sum += w * (y_left - y_right) * across
+            width_weight += w
+        total += w * offset
+        turned += w * yaw[j]
         weight += w
     if weight == 0.0:
-        return 0.0, np.inf, np.nan
-    sigma = LINE_SIGMA if both else HALF_SIGMA
+        return 0.0, np.inf, 0.0, np.nan
+    sigma = LINE_SIGMA if width_weight > 0.0 else HALF_SIGMA
     measured = width_sum / width_weight if width_weight > 0.0 else np.nan
-    return total / weight, sigma * sigma, measured
+    return total / weight, sigma * sigma, turned / weight, measured
 
 
 @njit(cache=True)
-def drift(error: NDArray[np.float64], covariance: NDArray[np.float64], dt: float) -> None:
-    """The error wanders for `dt` [s] (Ornstein-Uhlenbeck), in place."""
-    keep = exp(-dt / TAU)
-    error *= keep
-    covariance *= keep * keep
-    grown = SIGMA * SIGMA * (1.0 - keep * keep)
-    covariance[0, 0] += grown
-    covariance[1, 1] += grown
+def corner_ahead(s: NDArray[np.float64], yaw: NDArray[np.float64]) -> float:
+    """Arc length [m] at which the path's next street corner begins; inf where there is none."""
+    n = len(yaw)
+    for i in range(n - 12):
+        turn = yaw[i + 12] - yaw[i]
+        turn -= 2.0 * np.pi * np.floor(turn / (2.0 * np.pi) + 0.5)
+        if abs(turn) < 0.6:
+            continue
+        for j in range(i, i + 12):
+            bent = yaw[j] - yaw[i]
+            bent -= 2.0 * np.pi * np.floor(bent / (2.0 * np.pi) + 0.5)
+            if abs(bent) > 0.06:
+                return s[j]
+    return np.inf
 
 
 @njit(cache=True)
@@ -99,26 +125,39 @@ class Localiser:
         self.covariance = np.eye(2) * SIGMA**2
         self.width = LANE_WIDTH
         self.seen = 0
+        self._line_before = np.inf  # m to the stop line at the last call
+        self._last: tuple[NDArray[np.float64], float] | None = None  # GNSS place, speed
 
-    def __call__(
+    def move(self, ego: Ego, yaw: float, dt: float) -> None:
+        """The car moved for `dt` [s], now heading `yaw`: what GNSS says beyond what the wheels say is drift."""
+        last, self._last = self._last, (ego.xy_world, ego.speed)
+        if last is None:
+            return
+        speed, mid = 0.5 * (last[1] + ego.speed), yaw - 0.5 * dt * ego.yaw_rate
+        forward = speed * dt
+        left = (REAR_AXLE * ego.yaw_rate - speed * speed * ego.yaw_rate / RIGIDITY) * dt
+        c, s = cos(mid), sin(mid)
+        self.error = self.error + ego.xy_world - last[0] - (forward * c - left * s, forward * s + left * c)
+        self.covariance += np.eye(2) * (ODOMETRY**2 * abs(forward))
+
+    def see_lanes(
         self,
         lanes: NDArray[np.float64],
         prob: NDArray[np.float64],
-        plan_y: NDArray[np.float64],
+        path: NDArray[np.float64],
         yaw_world: float,
         sure: float = 1.0,
-        dt: float = DT,
     ) -> float:
-        """Takes one percept's lines; returns the residual [m] of the nearest lane centre, NaN where none was used.
+        """Takes one percept's lines against the present path (T, 2); returns the residual [m], NaN where none was used.
 
-        `plan_y` (10,) is the present plan at LANE_X; `sure` in (0, 1] weakens the measurement.
+        `sure` in (0, 1] weakens the measurement.
         """
-        drift(self.error, self.covariance, dt)
-        best, best_variance, best_width = np.nan, np.inf, np.nan
+        s, yaw = stations(path), headings(path)
+        best, best_variance, best_yaw, best_width = np.nan, np.inf, 0.0, np.nan
         for lane in (0, -1, 1):
-            residual, variance, width = centre_residual(lanes, prob, plan_y, self.width, lane)
+            residual, variance, turned, width = centre_residual(lanes, prob, path, s, yaw, self.width, lane)
             if variance < np.inf and (isnan(best) or abs(residual) < abs(best)):
-                best, best_variance, best_width = residual, variance, width
+                best, best_variance, best_yaw, best_width = residual, variance, turned, width
             if lane == 0 and (self.seen < 10 or abs(residual) < 1.2):
                 break
         if isnan(best) or (abs(best) > GATE and self.seen >= 10):
@@ -126,5 +165,18 @@ class Localiser:
         self.seen += 1
         if not isnan(best_width) and 2.5 < best_width < 5.0:
             self.width += 0.05 * (best_width - self.width)
-        correct(self.error, self.covariance, yaw_world + np.pi / 2, best, best_variance / max(sure, 0.05))
+        normal = yaw_world + best_yaw + np.pi / 2
+        correct(self.error, self.covariance, normal, best, best_variance / max(sure, 0.05))
         return best
+
+    def see_line(self, distance: float, path: NDArray[np.float64], yaw_world: float) -> None:
+        """Takes the distance [m] from the front bumper to a stop line before a turn: the route turns soon behind it."""
+        before, self._line_before = self._line_before, distance
+        if not any(distance <= at < before for at in CORNER_AT):
+            return
+        yaw = headings(path)
+        corner = corner_ahead(stations(path), yaw)
+        residual = distance + HALF_LENGTH + CORNER_AFTER_LINE - corner
+        if abs(residual) < CORNER_GATE:
+            variance = CORNER_SIGMA**2 + (DISTANCE_SIGMA * distance) ** 2
+            correct(self.error, self.covariance, yaw_world + yaw[0], residual, variance)

@@ -12,7 +12,7 @@ from roadcraft.control.localiser import Localiser
 from roadcraft.control.routeline import BEHIND, RouteLine
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.geometry import wrap
-from roadcraft.sim.messages import LANE_X, PATH_POINTS, ROUTE_SPACING, Observation
+from roadcraft.sim.messages import PATH_POINTS, ROUTE_SPACING, Ego, Observation
 
 COMPASS = 0.1  # share of a compass reading in the heading; the rest is the yaw rate's
 SURE_MIN = 0.2  # confidence below which a percept says nothing about lanes
@@ -49,27 +49,6 @@ def path_from(line: NDArray[np.float64], start: int, x: float, y: float, yaw: fl
     return path
 
 
-@njit(cache=True)
-def lateral_at(path: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The path's y [m] at the distances x = `at` [m] ahead; NaN once it has turned away."""
-    y = np.full(len(at), np.nan)
-    i = 0
-    for k in range(len(at)):
-        while i < len(path) - 1 and path[i + 1, 0] < at[k]:
-            if path[i + 1, 0] < path[i, 0] - 0.3:
-                return y
-            i += 1
-        if i == len(path) - 1:
-            return y
-        dx = path[i + 1, 0] - path[i, 0]
-        if dx < 0.3:
-            return y
-        y[k] = path[i, 1] + (at[k] - path[i, 0]) / dx * (path[i + 1, 1] - path[i, 1])
-        if abs(path[i + 1, 1] - path[i, 1]) > 0.4 * dx:
-            y[k] = np.nan  # the lane's centre at x says little where the path runs across
-    return y
-
-
 class Planner:
     """Hands out the path ahead of the true position; remembers route, heading and GNSS error."""
 
@@ -86,16 +65,25 @@ class Planner:
         self._yaw, self._time = float("nan"), 0.0
         self.residual = float("nan")  # [m] lane centre minus plan in the last percept
 
-    def __call__(self, observation: Observation, percept: Percept | None) -> NDArray[np.float64]:
-        """The path (60, 2) [m], ego frame, 1 m apart, from beside the ego on. No percept: the last error holds."""
+    def __call__(
+        self, observation: Observation, percept: Percept | None, line_distance: float = float("inf")
+    ) -> NDArray[np.float64]:
+        """The path (60, 2) [m], ego frame, 1 m apart, from beside the ego on. No percept: the last error holds.
+
+        `line_distance`: from the front bumper to the next stop line that is surely there [m].
+        """
         ego = observation.ego
-        yaw = self._heading(observation)
+        dt = observation.time - self._time
+        yaw = self._heading(ego, dt)
+        self._time = observation.time
+        self.localiser.move(ego, yaw, dt)
         self.route.update(observation.route_ego, ego.xy_world, ego.yaw_world)
         path = self._path(ego.xy_world, yaw)
         self.residual = float("nan")
         if percept is not None and percept.confidence > SURE_MIN:
-            plan_y = lateral_at(path, LANE_X)
-            self.residual = self.localiser(percept.lanes_ego, percept.lane_prob, plan_y, yaw, percept.confidence)
+            localiser = self.localiser
+            self.residual = localiser.see_lanes(percept.lanes_ego, percept.lane_prob, path, yaw, percept.confidence)
+            localiser.see_line(line_distance, path, yaw)
             path = self._path(ego.xy_world, yaw)
         return path
 
@@ -109,10 +97,8 @@ class Planner:
         """Whether the known line ends at the goal."""
         return self.route.complete
 
-    def _heading(self, observation: Observation) -> float:
+    def _heading(self, ego: Ego, dt: float) -> float:
         """The heading [rad]: the compass made smooth by the yaw rate."""
-        ego, dt = observation.ego, observation.time - self._time
-        self._time = observation.time
         if isnan(self._yaw) or not 0.0 <= dt < 0.5:
             self._yaw = ego.yaw_world
         else:

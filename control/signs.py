@@ -65,6 +65,12 @@ class Signs:
         """Whether the car has just stood before a stop sign and may go."""
         return self._since_served < SERVED_LENGTH
 
+    @property
+    def line_distance(self) -> float:
+        """From the front bumper to the next stop line that is surely there [m]; inf when there is none."""
+        light = self.light_distance if self.light.sum() > 0.6 and self._light_age < 0.2 else INF
+        return min(light, self.stop_distance if self._stop_age < 0.2 else INF)
+
     def _see_light(self, percept: Percept) -> None:
         if percept.light[3] > 1.0 - GOVERNS or not isfinite(percept.light_distance):
             return

@@ -126,9 +126,9 @@ class Supervisor:
         return self._before_line(speed, signs.stop_distance)
 
     def _before_line(self, speed: float, distance: float) -> float:
-        """What stops at the line, once that is urgent or the line is near."""
+        """What stops at the line, once that is urgent; what holds the car when it stands at the line."""
         need = speed * speed / (2.0 * max(distance - 0.3, 0.1))
-        if need < self.limits.line_need and distance > 1.5:
+        if need < self.limits.line_need and distance > 0.4:
             return spacetime.FREE
         return max(-self.limits.brake, min(-1.1 * need, -0.5))
 
