@@ -1,0 +1,313 @@
+"""Draws objects: picks their level of detail, transforms, shades and scan-converts their faces."""
+
+# Kernels take records and named tuples of arrays, whose types only the compiler knows.
+# mypy: allow-untyped-defs, no-check-untyped-defs
+from __future__ import annotations
+
+from math import cos, sin, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from roadcraft.sim.embedded.render.materials import MATERIALS
+from roadcraft.sim.embedded.render.raster import (
+    COMPILE,
+    FACADE,
+    FACES,
+    FLAT,
+    fill,
+    gather_face,
+    invert_scale,
+    project_mesh,
+)
+
+TABLE = MATERIALS  # a constant to the compiler
+
+
+class Eye(NamedTuple):
+    """One camera and the light, for the kernels. All float32 but the place."""
+
+    place: NDArray[np.float64]  # (3,) [m] world
+    axes: NDArray[np.float32]  # (3, 3) rows right, down, forward
+    lens: NDArray[np.float32]  # (6,) focal length, cx, cy [pixels], tangents of the half angles, far limit [m]
+    light: NDArray[
+        np.float32
+    ]  # (8, 3) sun (camera space), up (camera space), direct, ambient, horizon, fog, zenith, sun (world)
+    haze: NDArray[np.float32]  # (2,) density [1/m], start [m]
+
+
+PART = np.dtype(
+    [
+        ("model", np.int32),  # row of Models.mesh
+        ("xyz", np.float64, 3),  # [m] world
+        ("basis", np.float32, 9),  # row-major: unit space to world, orthogonal columns
+        ("center", np.float32, 3),  # [m] of the bounding ball, from xyz
+        ("radius", np.float32),  # [m]
+        ("thin", np.float32),  # [m] smallest width: thinner than a third of a pixel is left out
+        ("paint", np.float32, 3),  # [0, 1]
+        ("tag", np.uint8),
+        ("variant", np.uint32),
+        ("signal", np.int32),  # row of the light that it shows, -1
+        ("style", np.uint8),
+    ]
+)
+
+
+class Models(NamedTuple):
+    """Meshes by level of detail."""
+
+    mesh: NDArray[np.int32]  # (K, 3) near, middling, far
+    switch: NDArray[np.float32]  # (K, 2) [pixels] radius on the screen above which the first and the second level show
+
+
+@njit(**COMPILE)
+def in_view(eye, x, y, z, radius):
+    """Camera-space depth of a ball's centre if any of it can be seen, else -1e9."""
+    ax, lens = eye.axes, eye.lens
+    depth = ax[2, 0] * x + ax[2, 1] * y + ax[2, 2] * z
+    if depth < -radius or depth - radius > lens[5]:
+        return np.float32(-1e9)
+    across = abs(ax[0, 0] * x + ax[0, 1] * y + ax[0, 2] * z)
+    if across - depth * lens[3] > radius * sqrt(np.float32(1.0) + lens[3] * lens[3]):
+        return np.float32(-1e9)
+    along = abs(ax[1, 0] * x + ax[1, 1] * y + ax[1, 2] * z)
+    if along - depth * lens[4] > radius * sqrt(np.float32(1.0) + lens[4] * lens[4]):
+        return np.float32(-1e9)
+    return depth
+
+
+@njit(**COMPILE)
+def to_camera(eye, x, y, z, basis, transform):
+    """Unit space -> camera space (3x4, row-major) from unit space -> world at an offset from the camera."""
+    ax = eye.axes
+    for i in range(3):
+        for k in range(3):
+            transform[4 * i + k] = ax[i, 0] * basis[k] + ax[i, 1] * basis[3 + k] + ax[i, 2] * basis[6 + k]
+        transform[4 * i + 3] = ax[i, 0] * x + ax[i, 1] * y + ax[i, 2] * z
+
+
+@njit(**COMPILE)
+def byte(value):
+    return np.uint32(min(max(value, np.float32(0.0)), np.float32(1.0)) * np.float32(255.0) + np.float32(0.5))
+
+
+@njit(**COMPILE)
+def pack_pixel(r, g, b, tag):
+    return byte(b) | (byte(g) << np.uint32(8)) | (byte(r) << np.uint32(16)) | (np.uint32(tag) << np.uint32(24))
+
+
+@njit(**COMPILE)
+def shade_face(eye, row, nx, ny, nz, paint, lights, haze, tag):
+    """Colour of a face of a material in the light; (nx, ny, nz) is its unit normal in camera space."""
+    material = TABLE[row]
+    light = eye.light
+    if material["tag"]:
+        tag = material["tag"]
+    glow = np.float32(0.0)
+    if lights & material["bright_bits"]:
+        glow = np.float32(1.0)
+    elif lights & material["dim_bits"]:
+        glow = np.float32(0.55)
+    sun = max(np.float32(0.0), nx * light[0, 0] + ny * light[0, 1] + nz * light[0, 2])
+    up = nx * light[1, 0] + ny * light[1, 1] + nz * light[1, 2]
+    fill_light = np.float32(0.86) + np.float32(0.22) * up
+    out0, out1, out2 = np.float32(0), np.float32(0), np.float32(0)
+    keep = np.float32(1.0) - haze
+    gloss = material["gloss"] * (np.float32(0.55) + np.float32(0.45) * max(np.float32(0.0), up))
+    for k in range(3):
+        base = material["rgb"][k] + (paint[k] - material["rgb"][k]) * material["paint"]
+        value = base * (light[3, k] * fill_light + light[2, k] * sun)
+        value += gloss * (light[4, k] - value)
+        value += glow * (material["glow"][k] - value)
+        value = value * keep + light[5, k] * haze
+        if k == 0:
+            out0 = value
+        elif k == 1:
+            out1 = value
+        else:
+            out2 = value
+    return pack_pixel(out0, out1, out2, tag)
+
+
+@njit(**COMPILE)
+def draw_mesh(canvas, library, eye, mesh, transform, inverse, paint, lights, haze, tag, owner, variant, style):
+    """Draws the visible faces of one mesh."""
+    f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
+    whole = project_mesh(canvas, library, mesh, transform, f, cx, cy)
+    invert_scale(transform, inverse)
+    ex, ey, ez = inverse[9], inverse[10], inverse[11]
+    first, count = library.mesh[mesh, 2], library.mesh[mesh, 3]
+    for face in range(first, first + count):
+        nx, ny, nz, d = library.plane[face, 0], library.plane[face, 1], library.plane[face, 2], library.plane[face, 3]
+        beyond = nx * ex + ny * ey + nz * ez - d  # > 0: the camera is on the outer side
+        number = canvas.faces[0]
+        if beyond <= 0 or number >= FACES:
+            continue
+        corners = gather_face(canvas, library, library.face[face, 0], library.face[face, 1], whole, f, cx, cy)
+        if corners == 0:
+            continue
+        mx = inverse[0] * nx + inverse[1] * ny + inverse[2] * nz
+        my = inverse[3] * nx + inverse[4] * ny + inverse[5] * nz
+        mz = inverse[6] * nx + inverse[7] * ny + inverse[8] * nz
+        # In camera space the face's plane is m . p = -beyond, so 1/z = -(mx (x - cx)/f + my (y - cy)/f + mz) / beyond.
+        scale = np.float32(-1.0) / beyond
+        a, b = mx * scale / f, my * scale / f
+        if fill(canvas, corners, a, b, mz * scale - a * cx - b * cy, np.uint32(number)):
+            length = np.float32(1.0) / sqrt(mx * mx + my * my + mz * mz)
+            row = library.face[face, 2]
+            row += np.int64(variant % np.uint32(TABLE[row]["variants"]))
+            canvas.face_pixel[number] = shade_face(
+                eye, row, mx * length, my * length, mz * length, paint, lights, haze, tag
+            )
+            canvas.face_owner[number] = owner
+            canvas.face_kind[number] = FACADE if TABLE[row]["facade"] else FLAT
+            canvas.faces[0] = number + 1
+
+
+@njit(**COMPILE)
+def haze_at(eye, depth):
+    """Share of haze in front of something at a depth [m]."""
+    return np.float32(1.0) - np.float32(np.exp(-eye.haze[0] * max(np.float32(0.0), depth - eye.haze[1])))
+
+
+@njit(**COMPILE)
+def pick_level(models, model, eye, depth, radius):
+    """The mesh of a model for its size on the screen."""
+    size = eye.lens[0] * radius / max(depth, np.float32(0.5))
+    if size > models.switch[model, 0]:
+        return models.mesh[model, 0]
+    return models.mesh[model, 1] if size > models.switch[model, 1] else models.mesh[model, 2]
+
+
+@njit(**COMPILE)
+def draw_parts(canvas, library, models, eye, cells, parts, signals, transform, inverse):
+    """Draws standing things. `cells` (C, 6): centre x, y, z, radius, first and last row of `parts`."""
+    for c in range(cells.shape[0]):
+        x = np.float32(cells[c, 0] - eye.place[0])
+        y = np.float32(cells[c, 1] - eye.place[1])
+        z = np.float32(cells[c, 2] - eye.place[2])
+        if in_view(eye, x, y, z, np.float32(cells[c, 3])) < -1e8:
+            continue
+        for i in range(int(cells[c, 4]), int(cells[c, 5])):
+            part = parts[i]
+            x = np.float32(part["xyz"][0] - eye.place[0])
+            y = np.float32(part["xyz"][1] - eye.place[1])
+            z = np.float32(part["xyz"][2] - eye.place[2])
+            center = part["center"]
+            depth = in_view(eye, x + center[0], y + center[1], z + center[2], part["radius"])
+            if depth < -1e8 or part["thin"] * eye.lens[0] < np.float32(0.33) * depth:
+                continue
+            lights = np.uint32(1) if part["signal"] == -2 else np.uint32(0)
+            if part["signal"] >= 0 and part["signal"] < signals.shape[0]:
+                lights = (
+                    np.uint32(1) << np.uint32(signals[part["signal"]]) if signals[part["signal"]] < 3 else np.uint32(0)
+                )
+            to_camera(eye, x, y, z, part["basis"], transform)
+            mesh = pick_level(models, part["model"], eye, depth, part["radius"])
+            haze = haze_at(eye, depth)
+            draw_mesh(
+                canvas, library, eye, mesh, transform, inverse, part["paint"], lights, haze, part["tag"], np.uint32(0),
+                part["variant"], part["style"],
+            )  # fmt: skip
+
+
+@njit(**COMPILE)
+def body_basis(body, basis):
+    """Unit space -> world of a body: Rz(yaw) Ry(pitch) Rx(roll) times half length, half width and full height."""
+    cy, sy = np.float32(cos(body["yaw"])), np.float32(sin(body["yaw"]))
+    cp, sp = np.float32(cos(body["pitch"])), np.float32(sin(body["pitch"]))
+    cr, sr = np.float32(cos(body["roll"])), np.float32(sin(body["roll"]))
+    ex, ey = np.float32(body["extent"][0]), np.float32(body["extent"][1])
+    ez = np.float32(2 * body["extent"][2])
+    basis[0], basis[1], basis[2] = cy * cp * ex, (cy * sp * sr - sy * cr) * ey, (cy * sp * cr + sy * sr) * ez
+    basis[3], basis[4], basis[5] = sy * cp * ex, (sy * sp * sr + cy * cr) * ey, (sy * sp * cr - cy * sr) * ez
+    basis[6], basis[7], basis[8] = -sp * ex, cp * sr * ey, cp * cr * ez
+
+
+@njit(**COMPILE)
+def draw_walker(canvas, library, eye, body, basis, walker, transform, inverse, joint, paint, haze, x, y, z):
+    """A walker near by: torso, then legs and arms that swing with `stride`. `walker`: meshes of torso, leg, arm."""
+    tag, owner, variant = np.uint8(12), body["id"], body["id"]
+    unit = min(
+        np.float32(body["extent"][2]) * np.float32(0.2), np.float32(body["extent"][0])
+    )  # a slim body's half depth
+    length = sqrt(basis[0] * basis[0] + basis[3] * basis[3] + basis[6] * basis[6])
+    width = sqrt(basis[1] * basis[1] + basis[4] * basis[4] + basis[7] * basis[7])
+    half = min(np.float32(body["extent"][2]) * np.float32(0.28), width)
+    for k in range(3):  # the bounding box of CARLA's walkers is wider than they are
+        basis[3 * k] *= unit / length
+        basis[3 * k + 1] *= half / width
+    tall = np.float32(2 * body["extent"][2])
+    moving = min(np.float32(1.0), np.float32(abs(body["speed"])))
+    swing = np.float32(0.5) * np.float32(sin(body["stride"])) * moving
+    to_camera(eye, x, y, z, basis, transform)
+    draw_mesh(
+        canvas, library, eye, walker[0], transform, inverse, paint, np.uint32(0), haze, tag, owner, variant, np.uint8(0)
+    )
+    for limb in range(4):
+        side = np.float32(1.0 if limb % 2 == 0 else -1.0)
+        leg = limb < 2
+        angle = swing * side if leg else -swing * side * np.float32(0.9)
+        pivot = np.float32(0.5 if leg else 0.8) * tall
+        offset = np.float32(0.25 if leg else 0.82) * side
+        c, s = np.float32(cos(angle)), np.float32(sin(angle))
+        for k in range(3):
+            fx, fz = basis[3 * k] / unit, basis[3 * k + 2] / tall  # unit vectors of the body's x and z
+            # Turned about the joint: x' = c x + s z, z' = c z - s x.
+            joint[3 * k] = (c * fx - s * fz) * unit
+            joint[3 * k + 1] = basis[3 * k + 1] * np.float32(0.8)
+            joint[3 * k + 2] = (c * fz + s * fx) * tall
+        ox = basis[1] * offset + (basis[2] / tall - joint[2] / tall) * pivot
+        oy = basis[4] * offset + (basis[5] / tall - joint[5] / tall) * pivot
+        oz = basis[7] * offset + (basis[8] / tall - joint[8] / tall) * pivot
+        to_camera(eye, x + ox, y + oy, z + oz, joint, transform)
+        mesh = walker[1] if leg else walker[2]
+        draw_mesh(
+            canvas, library, eye, mesh, transform, inverse, paint, np.uint32(0), haze, tag, owner, variant, np.uint8(0)
+        )
+
+
+@njit(**COMPILE)
+def draw_bodies(
+    canvas, library, models, model_of, walker, tags, eye, bodies, hide, blink, transform, inverse, basis, joint
+):
+    """Draws vehicles, walkers and props. `walker`: meshes of torso, leg, arm, whole; `tags` by kind."""
+    paint = np.empty(3, np.float32)
+    for i in range(bodies.shape[0]):
+        body = bodies[i]
+        if body["id"] == 0 or body["id"] == hide:
+            continue
+        x = np.float32(body["xyz"][0] - eye.place[0])
+        y = np.float32(body["xyz"][1] - eye.place[1])
+        z = np.float32(body["xyz"][2] - eye.place[2])
+        ex, ey, ez = body["extent"][0], body["extent"][1], body["extent"][2]
+        radius = np.float32(sqrt(ex * ex + ey * ey + ez * ez))
+        depth = in_view(eye, x, y, z + np.float32(ez), radius)
+        if depth < -1e8 or eye.lens[0] * radius < depth * np.float32(0.4):
+            continue
+        for k in range(3):
+            paint[k] = np.float32(body["color"][k]) * np.float32(1 / 255)
+        haze = haze_at(eye, depth)
+        body_basis(body, basis)
+        if body["kind"] == 5:
+            if eye.lens[0] * radius > np.float32(9.0) * depth:
+                draw_walker(canvas, library, eye, body, basis, walker, transform, inverse, joint, paint, haze, x, y, z)
+                continue
+            mesh = walker[3]
+            lights = np.uint32(0)
+            slim_x = min(np.float32(1.0), np.float32(0.2 * ez / ex))
+            slim_y = min(np.float32(1.0), np.float32(0.28 * ez / ey))
+            for k in range(3):
+                basis[3 * k] *= slim_x
+                basis[3 * k + 1] *= slim_y
+        else:
+            model = model_of[body["blueprint"]] if body["blueprint"] >= 0 else model_of[0]
+            mesh = pick_level(models, model, eye, depth, radius)
+            lights = body["lights"] & (np.uint32(0xFFFFFFFF) if blink else ~np.uint32(16 + 32))
+        to_camera(eye, x, y, z, basis, transform)
+        draw_mesh(
+            canvas, library, eye, mesh, transform, inverse, paint, lights, haze, tags[body["kind"]], body["id"],
+            body["id"], np.uint8(0),
+        )  # fmt: skip

@@ -1,0 +1,203 @@
+"""Where paint lies on the road: lane lines of every OpenDRIVE type, crosswalks, turn arrows."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.sim.messages import Command
+from roadcraft.sim.roads import LaneKind, RoadNetwork
+
+LINE_WIDTH = 0.15  # [m] where the file says nothing
+DASH, GAP = 3.0, 6.0  # [m] of broken lines
+DOT, DOT_GAP = 0.2, 1.2  # [m] of Botts' dots
+APART = 0.11  # [m] from the middle of a double line to the middle of each of its lines
+BAR, BAR_GAP = 0.5, 0.5  # [m] of zebra crossings
+ARROW_LENGTH, ARROW_SPACING, ARROW_BACK = 4.2, 24.0, 7.0  # [m]; the last from a lane's end to the arrow's tip
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Stripe:
+    """A painted line along `xy` (n, 2) [m]."""
+
+    xy: Points
+    width: float  # [m]
+    yellow: bool
+
+    def borders(self) -> tuple[Points, Points]:
+        direction = np.gradient(self.xy, axis=0)
+        direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-9)
+        normal = np.stack([-direction[:, 1], direction[:, 0]], -1) * self.width / 2
+        return self.xy + normal, self.xy - normal
+
+
+@dataclass(frozen=True, slots=True)
+class RoadMark:
+    """An OpenDRIVE roadMark: from `begin` [m] of its lane section on."""
+
+    begin: float
+    kind: str
+    yellow: bool
+    width: float
+
+
+def road_marks(root: ET.Element) -> dict[tuple[int, int, int], list[RoadMark]]:
+    """The marks at the outer border of each (road, section, lane id); lane 0 is the middle line."""
+    marks: dict[tuple[int, int, int], list[RoadMark]] = {}
+    for road in root.iter("road"):
+        for section, element in enumerate(road.iter("laneSection")):
+            for lane in element.iter("lane"):
+                key = (int(road.get("id", "0")), section, int(lane.get("id", "0")))
+                marks[key] = [
+                    RoadMark(
+                        float(mark.get("sOffset", "0")),
+                        mark.get("type", "none"),
+                        mark.get("color", "white").lower() == "yellow",
+                        float(mark.get("width") or LINE_WIDTH) or LINE_WIDTH,
+                    )
+                    for mark in lane.iter("roadMark")
+                ]
+    return marks
+
+
+def lane_stripes(network: RoadNetwork, root: ET.Element) -> list[Stripe]:
+    """All lane lines. Each lane paints its outer border, on its right; lane -1 (else 1) also the middle line."""
+    marks = road_marks(root)
+    present = {(int(r["road"]), int(r["section"]), int(r["lane_id"])) for r in network.lanes}
+    stripes: list[Stripe] = []
+    for index, lane in enumerate(network.lanes):
+        key = (int(lane["road"]), int(lane["section"]), int(lane["lane_id"]))
+        _along(network, index, -1.0, marks.get(key, []), key[2] > 0, stripes)
+        if key[2] == -1 or (key[2] == 1 and (key[0], key[1], -1) not in present):
+            _along(network, index, 1.0, marks.get((*key[:2], 0), []), key[2] > 0, stripes)
+    return stripes
+
+
+def _along(
+    network: RoadNetwork, lane: int, side: float, marks: list[RoadMark], reversed_lane: bool, stripes: list[Stripe]
+) -> None:
+    """Adds the stripes on one border of a lane, left (1) or right (-1)."""
+    at = network.points(lane)
+    yaw, s = network.yaw[at], network.s[at]
+    normal = np.stack([-np.sin(yaw), np.cos(yaw)], -1)
+    border = network.xy[at] + normal * (side * network.width[at, None] / 2)
+    length = float(s[-1])
+    for i, mark in enumerate(marks):
+        begin, end = mark.begin, marks[i + 1].begin if i + 1 < len(marks) else length
+        if end - begin < 0.05:
+            continue
+        # Inner line first: towards the road's middle line, which lies on the left of all lanes.
+        for offset, dash in _lines(mark.kind):
+            path = border + normal * offset
+            for a, b in _pieces(begin, min(end, length), dash):
+                low, high = (length - b, length - a) if reversed_lane else (a, b)
+                stripes.append(Stripe(_cut(path, s, low, high), mark.width, mark.yellow))
+
+
+def _lines(kind: str) -> list[tuple[float, tuple[float, float] | None]]:
+    """Lateral offset [m, left positive] and (dash, gap) of the lines that an OpenDRIVE type is made of."""
+    solid, broken = None, (DASH, GAP)
+    types: dict[str, list[tuple[float, tuple[float, float] | None]]] = {
+        "solid": [(0.0, solid)],
+        "broken": [(0.0, broken)],
+        "solid solid": [(APART, solid), (-APART, solid)],
+        "solid broken": [(APART, solid), (-APART, broken)],
+        "broken solid": [(APART, broken), (-APART, solid)],
+        "broken broken": [(APART, broken), (-APART, broken)],
+        "botts dots": [(0.0, (DOT, DOT_GAP))],
+    }
+    return types.get(kind, [])
+
+
+def _pieces(begin: float, end: float, dash: tuple[float, float] | None) -> list[tuple[float, float]]:
+    """The painted stretches of a line from `begin` to `end` [m]."""
+    if dash is None:
+        return [(begin, end)]
+    starts = np.arange(begin + dash[1] / 2, end, sum(dash))
+    return [(float(a), float(min(a + dash[0], end))) for a in starts]
+
+
+def _cut(path: Points, s: Points, low: float, high: float) -> Points:
+    """The points of a path from arc length `low` to `high`."""
+    inside = s[(s > low + 0.01) & (s < high - 0.01)]
+    at = np.concatenate([[low], inside, [high]])
+    return np.stack([np.interp(at, s, path[:, 0]), np.interp(at, s, path[:, 1])], -1)
+
+
+def zebra(crosswalks: tuple[Points, ...]) -> list[Points]:
+    """Bars of zebra crossings: convex polygons (4, 2). A crosswalk's longer sides are those across the road."""
+    bars = []
+    for walk in crosswalks:
+        corners = _rectangle(walk)
+        if corners is None:
+            continue
+        a, b, c, d = corners  # a -> b is the long side
+        length = float(np.linalg.norm(b - a))
+        count = max(1, int((length - 0.2) / (BAR + BAR_GAP)))
+        pad = (length - count * (BAR + BAR_GAP) + BAR_GAP) / 2
+        for i in range(count):
+            low, high = (pad + i * (BAR + BAR_GAP)) / length, (pad + i * (BAR + BAR_GAP) + BAR) / length
+            bars.append(np.array([a + (b - a) * low, a + (b - a) * high, d + (c - d) * high, d + (c - d) * low]))
+    return bars
+
+
+def _rectangle(walk: Points) -> Points | None:
+    """Four corners of a crosswalk, its first side being a long one."""
+    points = np.asarray(walk, float)
+    if len(points) > 4 and np.allclose(points[0], points[-1]):
+        points = points[:-1]
+    if len(points) < 4:
+        return None
+    if len(points) > 4:  # any polygon: its box along the longest side
+        sides = np.roll(points, -1, 0) - points
+        along = sides[np.argmax(np.linalg.norm(sides, axis=1))]
+        along /= np.linalg.norm(along)
+        frame = np.array([along, [-along[1], along[0]]])
+        low, high = (points @ frame.T).min(0), (points @ frame.T).max(0)
+        points = np.array([low, [high[0], low[1]], high, [low[0], high[1]]]) @ frame
+    if np.linalg.norm(points[1] - points[0]) < np.linalg.norm(points[2] - points[1]):
+        points = np.roll(points, -1, 0)
+    return points
+
+
+# Arrows in metres: x along the lane, y to the left; convex pieces.
+_SHAFT = [(-2.1, -0.075), (1.0, -0.075), (1.0, 0.075), (-2.1, 0.075)]
+_AHEAD = [_SHAFT, [(0.9, -0.3), (2.1, 0.0), (0.9, 0.3)]]
+_TURN = [
+    [(-2.1, -0.075), (0.3, -0.075), (0.3, 0.075), (-2.1, 0.075)],
+    [(0.15, 0.0), (0.55, 0.3), (0.45, 0.45), (0.0, 0.1)],
+    [(0.4, 0.3), (0.55, 0.3), (0.55, 0.5), (0.4, 0.5)],
+    [(0.1, 0.45), (0.9, 0.45), (0.48, 1.05)],
+]
+
+
+def turn_arrows(network: RoadNetwork) -> list[Points]:
+    """Arrows before junctions on roads where several lanes lead the same way."""
+    polygons: list[Points] = []
+    for index, lane in enumerate(network.lanes):
+        if lane["junction"] >= 0 or lane["kind"] != LaneKind.DRIVING or lane["length"] < 30:
+            continue
+        turns = {int(network.lanes["turn"][n]) for n in network.successors(index)}
+        turns &= {Command.LEFT, Command.RIGHT, Command.STRAIGHT}
+        beside = [int(lane[side]) for side in ("left", "right") if lane[side] >= 0]
+        if not turns or not any(network.lanes["kind"][n] == LaneKind.DRIVING for n in beside):
+            continue
+        for place in (ARROW_BACK + 2.1, ARROW_BACK + 2.1 + ARROW_SPACING):
+            if place + 6 < lane["length"]:
+                x, y, yaw, _ = network.point(index, float(lane["length"]) - place)
+                polygons += _arrow(turns, x, y, yaw)
+    return polygons
+
+
+def _arrow(turns: set[int], x: float, y: float, yaw: float) -> list[Points]:
+    pieces = [np.array(p) for p in _AHEAD] if Command.STRAIGHT in turns else []
+    if Command.LEFT in turns:
+        pieces += [np.array(p) for p in _TURN]
+    if Command.RIGHT in turns:
+        pieces += [np.array(p) * (1, -1) for p in _TURN]
+    c, s = np.cos(yaw), np.sin(yaw)
+    return [p @ np.array([[c, s], [-s, c]]) + (x, y) for p in pieces]

@@ -1,0 +1,149 @@
+"""The renderer: a town's ground and scenery, prepared once; any camera, any weather, any bodies."""
+
+from __future__ import annotations
+
+from math import exp, tan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.sim.embedded.bodies import BODY
+from roadcraft.sim.embedded.catalogue import _TAGS
+from roadcraft.sim.embedded.render import models
+from roadcraft.sim.embedded.render.draw import Eye
+from roadcraft.sim.embedded.render.frame import Buffers, Town3D, render_frame
+from roadcraft.sim.embedded.render.ground import load_ground
+from roadcraft.sim.embedded.render.lighting import Light, light_of
+from roadcraft.sim.embedded.render.palette import CLASSES, COLORS, SURFACES
+from roadcraft.sim.embedded.render.parts import build_parts
+from roadcraft.sim.embedded.render.raster import make_canvas
+from roadcraft.sim.embedded.render.sky import bake_sky
+from roadcraft.sim.embedded.render.views import Images, Scene, View
+from roadcraft.sim.embedded.town import Town
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Kind, Weather
+
+FAR = 400.0  # [m] beyond which objects are left out
+BLINK_HZ = 1.5  # indicators
+MAX_PIXELS = 4096
+
+
+class Renderer:
+    """Draws one town. Not to be shared between threads: its buffers are reused."""
+
+    def __init__(self, town: Town) -> None:
+        library, levels, walker = models.build()
+        parts, cells = build_parts(town.scenery, town.network)
+        tags = np.array([_TAGS.get(kind, 20) for kind in Kind], np.uint8)
+        self._town = Town3D(library, levels, models.MODEL_OF, walker, tags, load_ground(town.network), parts, cells)
+        self._buffers: dict[tuple[int, int], Buffers] = {}
+        self._weather: Weather | None = None
+
+    def render(
+        self,
+        scene: Scene,
+        view: View,
+        *,
+        rgb: bool = True,
+        semantic: bool = False,
+        instance: bool = False,
+        depth: bool = False,
+        hide: int = 0,
+    ) -> Images:
+        """Draws what a camera sees. The images are overwritten by the next call with the same size.
+
+        Raises UserError for a size or a field of view that no camera has, ValueError for bodies of another type.
+        """
+        buffers = self._prepare(scene, view)
+        wanted = np.uint32(rgb | semantic << 1 | instance << 2 | depth << 3)
+        eye = self._eye(view)
+        blink = (scene.time * BLINK_HZ) % 1.0 < 0.5
+        render_frame(
+            self._town,
+            buffers,
+            eye,
+            self._palette,
+            self._sky,
+            scene.bodies,
+            scene.light_states,
+            np.uint32(hide),
+            blink,
+            wanted,
+        )
+        return Images(
+            buffers.rgb if rgb else None,
+            buffers.semantic if semantic else None,
+            buffers.instance if instance else None,
+            buffers.depth if depth else None,
+        )
+
+    def _prepare(self, scene: Scene, view: View) -> Buffers:
+        size = (int(view.width), int(view.height))
+        if size not in self._buffers:
+            if not (1 <= size[0] <= MAX_PIXELS and 1 <= size[1] <= MAX_PIXELS):
+                raise UserError(f"camera of {size[0]} x {size[1]} pixels: both must lie between 1 and {MAX_PIXELS}")
+            self._buffers[size] = _make_buffers(*size)
+        if not 0.01 < view.fov < 3.1:
+            raise UserError(f"camera with a field of view of {view.fov} rad: it must lie between 0.01 and 3.1")
+        if scene.bodies.dtype != BODY:
+            raise ValueError("Scene.bodies must be an array of BODY rows")
+        if scene.weather != self._weather:
+            self._light_up(scene.weather)
+        return self._buffers[size]
+
+    def _light_up(self, weather: Weather) -> None:
+        """Everything that depends on the weather alone."""
+        light = light_of(weather)
+        self._light, self._palette, self._sky = light, lit_palette(light), bake_sky(light)
+        self._weather = weather
+
+    def _eye(self, view: View) -> Eye:
+        axes, light, f = view.axes, self._light, view.focal
+        half_x = tan(view.fov / 2)
+        half_y = half_x * view.height / view.width
+        lens = np.array([f, view.width / 2, view.height / 2, half_x, half_y, FAR], np.float32)
+        table = np.stack(
+            [
+                axes @ light.sun,
+                axes @ (0.0, 0.0, 1.0),
+                light.direct,
+                light.ambient,
+                light.horizon,
+                light.fog,
+                light.zenith,
+                light.sun,
+            ]
+        )
+        haze = np.array([light.fog_density, light.fog_start], np.float32)
+        return Eye(np.asarray(view.xyz, np.float64), axes.astype(np.float32), lens, table.astype(np.float32), haze)
+
+
+def _make_buffers(width: int, height: int) -> Buffers:
+    shape = (height, width)
+    return Buffers(
+        make_canvas(width, height),
+        np.zeros((4, 16), np.float32),
+        np.zeros((*shape, 3), np.uint8),
+        np.zeros(shape, np.uint8),
+        np.zeros(shape, np.uint32),
+        np.zeros(shape, np.float32),
+    )
+
+
+def lit_palette(light: Light) -> NDArray[np.uint32]:
+    """(4, 256) the ground's colours in the light: open, in the sun's shadow, below a thing, both."""
+    up = 0.86 + 0.22
+    sun = light.direct * max(float(light.sun[2]), 0.0)
+    rows = []
+    for shadow in range(4):
+        shade = light.ambient * up * (0.72 if shadow & 2 else 1.0) + sun * (0.0 if shadow & 1 else 1.0)
+        rgb = np.clip(COLORS / 255 * shade * (1 - 0.35 * light.wet), 0, 1)
+        values = (rgb * 255 + 0.5).astype(np.uint32)
+        tag = CLASSES[SURFACES].astype(np.uint32) << 24
+        rows.append(values[:, 2] | values[:, 1] << 8 | values[:, 0] << 16 | tag)
+    return np.array(rows, np.uint32)
+
+
+def fog_share(light: Light, distance: float) -> float:
+    """Share of fog in front of something at a distance [m]."""
+    return 1 - exp(-light.fog_density * max(0.0, distance - light.fog_start))
