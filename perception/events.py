@@ -29,7 +29,7 @@ def wrapped(angle: float) -> float:
 
 
 @njit(cache=True)
-def path_position(path: NDArray, x: float, y: float) -> tuple[float, float, float]:  # type: ignore[type-arg]
+def path_position(path: NDArray, x: float, y: float) -> tuple[float, float, float]:
     """Arc length [m], lateral offset [m, left +] and heading [rad] of the path (N, 2), 1 m apart, nearest to x, y."""
     best, at = 1e18, 0
     for i in range(path.shape[0]):
@@ -45,14 +45,14 @@ def path_position(path: NDArray, x: float, y: float) -> tuple[float, float, floa
 
 @njit(cache=True)
 def corridor_flags(
-    path: NDArray,  # type: ignore[type-arg]
-    pose: NDArray,  # type: ignore[type-arg]
-    kind: NDArray,  # type: ignore[type-arg]
-    braking: NDArray,  # type: ignore[type-arg]
-    xyz: NDArray,  # type: ignore[type-arg]
-    yaw: NDArray,  # type: ignore[type-arg]
-    velocity: NDArray,  # type: ignore[type-arg]
-    extent: NDArray,  # type: ignore[type-arg]
+    path: NDArray,
+    pose: NDArray,
+    kind: NDArray,
+    braking: NDArray,
+    xyz: NDArray,
+    yaw: NDArray,
+    velocity: NDArray,
+    extent: NDArray,
 ) -> tuple[bool, bool, bool, float]:
     """Lead braking, cut-in, pedestrian crossing now or within FORESIGHT, and the arc length [m] of the nearest thing
     that stands in the corridor (inf when there is none)."""

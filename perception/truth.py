@@ -1,9 +1,9 @@
 """Percepts made from facts with a measured error model: what a policy trains on, thousands of times a second.
 
-`TruthPerception(None)` is exact; with an `ErrorModel` it misses, invents, blurs and delays as the network was measured to
-on validation seeds (`evaluate.py` writes the JSON). Errors are correlated in time as a network's are: each is an
-Ornstein-Uhlenbeck process per object, lane line or light. Where nothing was rendered, occlusion by other actors is found
-from the angles they cover.
+`TruthPerception(None)` is exact; with an `ErrorModel` it misses, invents, blurs and delays as the network was measured
+to on validation seeds (`evaluate.py` writes the JSON). Errors are correlated in time as a network's are: each is an
+Ornstein-Uhlenbeck process per object, lane line or light. Where nothing was rendered, occlusion by other actors is
+found from the angles they cover.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ class ErrorModel:
         known = {field.name for field in fields(ErrorModel)}
         if unknown := sorted(set(model) - known):
             raise UserError(f"{source}: unknown keys {', '.join(unknown)}")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in model.items()}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in model.items()}
         default = asdict(ErrorModel())
         for key, value in values.items():
             if np.shape(value) != np.shape(default[key]):

@@ -84,7 +84,7 @@ def _visible_fractions(xyz, yaw, extent, pose, camera):  # type: ignore[no-untyp
         if depth[i] == math.inf:
             break
         first = int(boxes[i, 0] / w * BINS)
-        last = max(first + 1, int(math.ceil(boxes[i, 2] / w * BINS)))
+        last = max(first + 1, math.ceil(boxes[i, 2] / w * BINS))
         free = 0.0
         for k in range(first, min(last, BINS)):
             # Nearer things stand lower in the image and hide everything down from their top edge.

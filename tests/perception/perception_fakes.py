@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
@@ -14,7 +15,10 @@ from roadcraft.sim.messages import (
     LANE_X,
     Camera,
     Command,
+    Control,
+    Driver,
     Ego,
+    Episode,
     Facts,
     Kind,
     Labels,
@@ -119,3 +123,34 @@ def drawn_tick(frame: int = 0, **changes: Any) -> Tick:
     a["visible_px"] = [(instance == number).sum() for number in a["id"]]
     f = facts(frame, **(changes | {"actors": a}))
     return Tick(observation(frame, rgb, camera), f, Labels(semantic, instance, depth.astype(np.float32)))
+
+
+class DrawnWorld:
+    """A world of `drawn_tick`s: one car ahead pulls away, one pedestrian crosses."""
+
+    dt = 0.05
+
+    def reset(self, episode: Episode) -> Tick:
+        self._frame = -1
+        return self.step(Control())
+
+    def step(self, control: Control) -> Tick:
+        self._frame += 1
+        t = self._frame * self.dt
+        rows = actors(
+            (1, Kind.CAR, 15.0 + 3.0 * t, 0.3, 0.0, 3.0), (2, Kind.PEDESTRIAN, 12.0, -3.0 + 1.0 * t, np.pi / 2, 1.0)
+        )
+        return drawn_tick(self._frame, actors=rows, light=LightState.RED, light_distance=30.0 - t, light_id="7")
+
+    def close(self) -> None:
+        pass
+
+
+def coasting(_: int) -> Driver:
+    """A driver that does nothing."""
+
+    @dataclass
+    class Nothing:
+        control: Control = field(default_factory=Control)
+
+    return lambda tick: Nothing()

@@ -1,0 +1,277 @@
+"""Training of the network: clips in, weights out. Resumes exactly; stops at the first number that is not finite.
+
+Everything random in step n is drawn from (seed, n), so that a run that was broken off and resumed sees the same clips.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from roadcraft.perception.augment import Augmentation
+from roadcraft.perception.data import Clip, Shards, draw_clip
+from roadcraft.perception.losses import PRIORITY, TASKS, Balance, Batch, collate, task_losses
+from roadcraft.perception.network import Architecture, Network
+from roadcraft.perception.weights_io import fill, save_weights
+from roadcraft.sim.errors import UserError
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training run."""
+
+    data: Path  # folder of shards; new ones are noticed while training
+    out: Path
+    size: str = "small"  # of the network, see Architecture.named
+    memory: str = "gru"
+    steps: int = 4000
+    batch: int = 6  # clips a step
+    length: int = 4  # frames a clip
+    rate: float = 2e-3  # highest learning rate
+    warm_up: int = 100  # steps
+    decay: float = 0.02  # of the weights, per unit of learning rate
+    average: float = 0.998  # per step, of the averaged weights that are validated and shipped
+    seed: int = 0
+    bf16: bool = True
+    threads: int = 1
+    loaders: int = 1  # threads that read and augment clips
+    save_every: int = 100
+    validate_every: int = 400
+    validation: Path | None = None  # folder of shards
+    init: Path | None = None  # weights to start from
+    tasks: tuple[str, ...] = TASKS
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+class NotFinite(UserError):
+    """A loss became NaN or infinite."""
+
+
+def train(how: Training, command: str = "", progress: bool = True) -> Path:
+    """Trains, or goes on with what lies in `how.out`; returns the path of the best weights."""
+    torch.set_num_threads(how.threads)
+    run = Run(how, command)
+    run.resume()
+    bar = tqdm(total=how.steps, initial=run.step, unit="step", disable=not progress, mininterval=5.0)
+    for clips in run.batches():
+        losses = run.train_step(clips)
+        bar.update(1)
+        bar.set_postfix_str(" ".join(f"{k} {losses[k]:.3f}" for k in ("heat", "lanes", "light") if k in losses))
+        if run.step % how.save_every == 0 or run.step == how.steps:
+            run.save()
+        if run.step % how.validate_every == 0 or run.step == how.steps:
+            run.validate()
+    bar.close()
+    run.log.close()
+    return run.best
+
+
+class Run:
+    """The state of a training run, and what one step does to it."""
+
+    def __init__(self, how: Training, command: str = "") -> None:
+        self.how, self.command = how, command
+        self.best = how.out / "best.safetensors"
+        torch.manual_seed(how.seed)
+        architecture = replace(Architecture.named(how.size), memory=how.memory)
+        self.network = Network(architecture).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if how.init is not None:
+            fill(self.network, how.init)
+        self.balance = Balance(how.tasks)
+        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            _groups(self.network, self.balance, how.decay), lr=how.rate, betas=(0.9, 0.98)
+        )
+        self.step, self.best_score, self.seconds = 0, math.inf, 0.0
+        self.shards = Shards(how.data)
+        if not self.shards.refresh():
+            raise UserError(f"no shards in {how.data}: `roadcraft collect` records some")
+        how.out.mkdir(parents=True, exist_ok=True)
+        self.log = SummaryWriter(str(how.out / "tensorboard"))
+
+    def batches(self) -> Iterator[list[Clip]]:
+        """The clips of each step that is left, read ahead by threads."""
+        how = self.how
+        size = (self.network.architecture.height, self.network.architecture.width)
+        lock = threading.Lock()
+
+        def load(step: int) -> list[Clip]:
+            rng = np.random.default_rng((how.seed, step))
+            if step % 50 == 0:
+                with lock:
+                    self.shards.refresh()
+            return [draw_clip(self.shards, how.length, size, how.augmentation, rng) for _ in range(how.batch)]
+
+        with ThreadPoolExecutor(how.loaders) as pool:
+            ahead = [pool.submit(load, self.step + k) for k in range(min(how.loaders + 1, how.steps - self.step))]
+            for step in range(self.step, how.steps):
+                clips = ahead.pop(0).result()
+                if step + how.loaders + 1 < how.steps:
+                    ahead.append(pool.submit(load, step + how.loaders + 1))
+                yield clips
+
+    def rate(self) -> float:
+        """Learning rate of the coming step: linear warm-up, then a cosine down to a fiftieth."""
+        how = self.how
+        if self.step < how.warm_up:
+            return how.rate * (self.step + 1) / how.warm_up
+        share = (self.step - how.warm_up) / max(how.steps - how.warm_up, 1)
+        return how.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+
+    def train_step(self, clips: list[Clip]) -> dict[str, float]:
+        """One step of the optimiser. Raises NotFinite, before anything is changed, naming the step and the task."""
+        began = time.monotonic()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        self.network.train()
+        losses = self._losses(self.network, clips)
+        values = {name: float(loss.detach()) for name, loss in losses.items()}
+        if bad := [name for name, value in values.items() if not math.isfinite(value)]:
+            raise NotFinite(
+                f"the loss of {', '.join(bad)} is not finite in step {self.step} (seed {self.how.seed}); "
+                f"the last good checkpoint is {self.how.out / 'state.safetensors'}"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        self.balance(losses).backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+        if not torch.isfinite(norm):
+            raise NotFinite(f"the gradient is not finite in step {self.step} (seed {self.how.seed})")
+        self.optimizer.step()
+        self._average()
+        self.step += 1
+        self.seconds += time.monotonic() - began
+        if self.step % 10 == 0:
+            for name, value in values.items():
+                self.log.add_scalar(f"loss/{name}", value, self.step)
+            self.log.add_scalar("rate", self.rate(), self.step)
+            self.log.add_scalar("gradient", float(norm), self.step)
+        return values
+
+    def _losses(self, network: Network, clips: list[Clip]) -> Batch:
+        frames = torch.from_numpy(np.stack([clip.frames for clip in clips]))
+        motion = torch.from_numpy(np.stack([clip.motion for clip in clips]))
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.how.bf16):
+            heads, _ = network(frames, motion)
+        losses = task_losses(heads, collate([clip.targets for clip in clips]))
+        return {task: losses[task] for task in self.how.tasks}
+
+    def _average(self) -> None:
+        keep = min(self.how.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for mine, theirs in zip(
+                self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
+            ):
+                if mine.dtype.is_floating_point:
+                    mine.lerp_(theirs, 1 - keep)
+                else:
+                    mine.copy_(theirs)
+
+    def validate(self) -> None:
+        """Losses of the averaged weights on the same clips each time; the best are kept as
+        `best.safetensors`. The score
+        is the sum of the losses' logarithms, by priority: what the balance of the tasks comes to."""
+        if self.how.validation is None:
+            self._keep_best(-float(self.step))
+            return
+        shards = Shards(self.how.validation)
+        shards.refresh()
+        size = (self.network.architecture.height, self.network.architecture.width)
+        rng = np.random.default_rng(0)
+        totals = dict.fromkeys(self.how.tasks, 0.0)
+        rounds = 12
+        with torch.no_grad():
+            for _ in range(rounds):
+                clips = [draw_clip(shards, 4, size, Augmentation.none(), rng) for _ in range(4)]
+                for name, loss in self._losses(self.averaged, clips).items():
+                    totals[name] += float(loss) / rounds
+        for name, value in totals.items():
+            self.log.add_scalar(f"validation/{name}", value, self.step)
+        score = sum(PRIORITY.get(name, 1.0) * math.log(max(value, 1e-4)) for name, value in totals.items())
+        self.log.add_scalar("validation/score", score, self.step)
+        with (self.how.out / "validation.jsonl").open("a") as file:
+            print(json.dumps({"step": self.step, "score": score, **totals}), file=file)
+        self._keep_best(score)
+
+    def _keep_best(self, score: float) -> None:
+        if score < self.best_score:
+            self.best_score = score
+            save_weights(self.best, self.averaged, self.card())
+
+    def card(self) -> dict[str, Any]:
+        """What is known of these weights so far."""
+        how = asdict(self.how)
+        return {
+            "command": self.command,
+            "training": json.loads(json.dumps(how, default=str)),
+            "step": self.step,
+            "hours": round(self.seconds / 3600, 3),
+            "frames": sum(map(len, self.shards.clips)),
+            "shards_skipped": self.shards.skipped,
+            "validation_score": None if math.isinf(self.best_score) else self.best_score,
+            "licence": "MIT",
+        }
+
+    def save(self) -> None:
+        """All that is needed to go on, in one safetensors file, written whole or not at all."""
+        tensors: dict[str, Tensor] = {}
+        for name, module in (("network", self.network), ("averaged", self.averaged), ("balance", self.balance)):
+            tensors |= {f"{name}/{k}": v.contiguous() for k, v in module.state_dict().items()}
+        for i, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{i}/{k}": torch.as_tensor(v).contiguous() for k, v in values.items()}
+        meta = {
+            "step": str(self.step),
+            "best": repr(self.best_score),
+            "seconds": repr(self.seconds),
+            "architecture": json.dumps(self.network.architecture.as_dict()),
+        }
+        path = self.how.out / "state.safetensors"
+        save_file({k: v.clone() for k, v in tensors.items()}, path.with_suffix(".tmp"), meta)
+        os.replace(path.with_suffix(".tmp"), path)
+
+    def resume(self) -> None:
+        """Goes on where `save` left off, if it did. Raises UserError for a checkpoint of another architecture."""
+        path = self.how.out / "state.safetensors"
+        if not path.is_file():
+            return
+        with safe_open(path, "pt") as file:
+            meta = file.metadata()
+        if json.loads(meta["architecture"]) != self.network.architecture.as_dict():
+            raise UserError(f"{path} is of another architecture: {meta['architecture']}")
+        tensors = load_file(path)
+        for name, module in (("network", self.network), ("averaged", self.averaged), ("balance", self.balance)):
+            module.load_state_dict({k.split("/", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{name}/")})
+        state = self.optimizer.state_dict()
+        for key, value in tensors.items():
+            if key.startswith("optimizer/"):
+                _, index, name = key.split("/")
+                state["state"].setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict(state)
+        self.step, self.best_score, self.seconds = int(meta["step"]), float(meta["best"]), float(meta["seconds"])
+
+
+def _groups(network: Network, balance: Balance, decay: float) -> list[dict[str, Any]]:
+    """Weights decay; biases, norms and task weights do not."""
+    matrices = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [
+        {"params": matrices, "weight_decay": decay},
+        {"params": others, "weight_decay": 0.0},
+        {"params": list(balance.parameters()), "weight_decay": 0.0},
+    ]

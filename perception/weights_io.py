@@ -1,0 +1,90 @@
+"""Weights on disk: a safetensors file and beside it a JSON card that says what they are and where they came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from roadcraft.perception.network import Architecture, Network
+from roadcraft.sim.errors import UserError
+
+SHIPPED = "street-small"  # name of the network in perception/weights that engines take without being told
+
+
+def shipped(name: str = SHIPPED) -> Path:
+    """Path of a network in the package. Raises UserError when there is none of that name."""
+    folder = Path(str(resources.files("roadcraft.perception.weights")))
+    path = folder / f"{name}.safetensors"
+    if not path.is_file():
+        have = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
+        raise UserError(f"no shipped weights {name!r} (there are: {have}); `roadcraft train perception` makes some")
+    return path
+
+
+def file_hash(path: Path) -> str:
+    """First 16 hex digits of the file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def card_path(path: Path) -> Path:
+    """Where the card of a weights file is."""
+    return path.with_suffix(".json")
+
+
+def save_weights(path: Path, network: Network, card: dict[str, Any]) -> None:
+    """Writes the weights and their card, which gains the architecture and the file's hash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+    save_file(tensors, path)
+    full = card | {"architecture": network.architecture.as_dict(), "hash": file_hash(path)}
+    card_path(path).write_text(json.dumps(full, indent=2) + "\n")
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card beside a weights file. Raises UserError when it is missing or the hash does not fit."""
+    if not path.is_file():
+        raise UserError(f"no weights at {path}")
+    try:
+        card: dict[str, Any] = json.loads(card_path(path).read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(f"no readable card {card_path(path)} beside the weights: {error}") from None
+    if card.get("hash") != file_hash(path):
+        raise UserError(
+            f"{path} has hash {file_hash(path)}, its card says {card.get('hash')}: one of them is not theirs"
+        )
+    return card
+
+
+def load_network(path: Path | None = None) -> tuple[Network, dict[str, Any]]:
+    """The network (in evaluation mode) and the card. Raises UserError when hash, names or shapes do not fit."""
+    path = path or shipped()
+    card = read_card(path)
+    network = Network(Architecture.from_dict(card["architecture"]))
+    fill(network, path)
+    return network.eval(), card
+
+
+def fill(network: Network, path: Path) -> None:
+    """Loads weights into a network. Raises UserError for the first tensor that does not fit."""
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} is not a safetensors file: {error}") from None
+    own = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
+    for name in sorted(own.keys() | tensors.keys()):
+        if name not in tensors or name not in own:
+            raise UserError(f"{path}: tensor {name} is {'missing' if name in own else 'unknown'} in this architecture")
+        if own[name].shape != tensors[name].shape:
+            raise UserError(f"{path}: {name} has shape {tuple(tensors[name].shape)}, wanted {tuple(own[name].shape)}")
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(tensors[name])

@@ -1,0 +1,120 @@
+"""Recording, reading back, and training: two steps and a resume equal four; a resume is exact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import perception_fakes as fake
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from roadcraft.perception.augment import Augmentation
+from roadcraft.perception.data import Recipe, Shards, collect
+from roadcraft.perception.train import NotFinite, Run, Training, train
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Episode
+
+RECIPE = Recipe(frames=5, clips=1, warm_up=2, jitter=0.0, swerve=0.0)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    episodes = [Episode("grid", seed) for seed in (1, 2)]
+    assert collect(fake.DrawnWorld(), episodes, fake.coasting, folder, RECIPE) == 10
+    return folder
+
+
+def tiny(shards: Path, out: Path, **changes: object) -> Training:
+    values = {"size": "tiny", "steps": 4, "batch": 1, "length": 2, "save_every": 2, "validate_every": 4, "warm_up": 1}
+    return Training(data=shards, out=out, **(values | changes))  # type: ignore[arg-type]
+
+
+def test_shards_give_back_what_was_recorded(shards: Path) -> None:
+    read = Shards(shards)
+    assert read.refresh() == 10
+    assert [len(clip) for clip in read.clips] == [5, 5]
+    sample = read.read(read.clips[0][3])
+    tick = fake.DrawnWorld()
+    tick.reset(Episode("grid"))
+    for _ in range(2 + 3 * 2):
+        now = tick.step(fake.Control())
+    assert abs(sample.rgb.astype(int) - now.observation.rgb).mean() < 3.0  # a JPEG
+    np.testing.assert_array_equal(sample.semantic, now.labels.semantic)
+    car = sample.labels.objects[0]
+    assert car["pixels"] == now.facts.actors["visible_px"][0] > 0
+    np.testing.assert_allclose(car["xyz_ego"][:2], now.facts.actors["xyz"][0, :2])
+    later = sample.labels.objects["path_ego"][0]
+    assert np.isnan(later).all()  # the clip ends before
+    first = read.read(read.clips[0][0]).labels.objects["path_ego"]
+    assert np.isnan(first[:, 0]).all()  # 0.5 s are no multiple of 0.1 s that a clip of 0.5 s has
+
+
+def test_a_shard_cut_short_is_named_and_skipped(shards: Path, tmp_path: Path) -> None:
+    for path in shards.glob("*.tar"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    broken = sorted(tmp_path.glob("*.tar"))[0]
+    broken.write_bytes(broken.read_bytes()[:-40000])
+    read = Shards(tmp_path)
+    assert read.refresh() == 5
+    assert read.skipped == [broken.name]
+
+
+def test_four_steps_equal_two_and_a_resume(shards: Path, tmp_path: Path) -> None:
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    train(tiny(shards, whole), progress=False)
+    run = Run(tiny(shards, halves))
+    for clips, _ in zip(run.batches(), range(2), strict=False):
+        run.train_step(clips)
+    run.save()
+    run.log.close()
+    train(tiny(shards, halves), progress=False)
+    a, b = load_file(whole / "state.safetensors"), load_file(halves / "state.safetensors")
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def test_training_learns_the_one_picture_it_sees(shards: Path, tmp_path: Path) -> None:
+    run = Run(tiny(shards, tmp_path, steps=25, rate=1e-2, augmentation=Augmentation.none(), bf16=False))
+    clips = next(run.batches())
+    first = run.train_step(clips)
+    for _ in range(20):
+        last = run.train_step(clips)
+    run.log.close()
+    for task in ("drivable", "heat", "lanes", "light", "place"):
+        assert last[task] < 0.8 * first[task], task
+
+
+def test_nan_stops_and_keeps_the_checkpoint(shards: Path, tmp_path: Path) -> None:
+    run = Run(tiny(shards, tmp_path))
+    clips = next(run.batches())
+    run.train_step(clips)
+    run.save()
+    before = load_file(tmp_path / "state.safetensors")
+    clips[0].motion[:] = np.nan
+    with pytest.raises(NotFinite, match="step 1"):
+        run.train_step(clips)
+    run.log.close()
+    again = Run(tiny(shards, tmp_path))
+    again.resume()
+    again.log.close()
+    assert again.step == 1
+    for name, value in again.network.state_dict().items():
+        assert torch.equal(value, before[f"network/{name}"]), name
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(shards: Path, tmp_path: Path) -> None:
+    run = Run(tiny(shards, tmp_path))
+    run.save()
+    run.log.close()
+    with pytest.raises(UserError, match="another architecture"):
+        train(tiny(shards, tmp_path, memory="attention"), progress=False)
+
+
+def test_no_shards_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="collect"):
+        Run(replace(tiny(tmp_path, tmp_path / "out"), data=tmp_path))
