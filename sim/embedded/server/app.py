@@ -1,0 +1,467 @@
+"""The server: one thread that answers calls, steps the simulation and pushes streams.
+
+Everything happens in one loop over non-blocking sockets, so calls run in the order of their arrival and the simulation
+needs no lock. The order of one tick:
+
+    1  the simulation steps; attached actors follow
+    2  the world snapshot goes out, then the answer to `tick_cue`
+    3  collision and obstacle events, then the sensors that are due and heard
+
+In synchronous mode a tick is held back, for a while, until streams that a client announced are connected and full
+queues have room. Meanwhile other clients are served; what the ticking client sent after its tick waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from roadcraft.sim.embedded.scenery import read_scenery
+from roadcraft.sim.embedded.server import (  # noqa: F401  # the modules fill the table of calls
+    batch,
+    calls_actors,
+    calls_signals,
+    calls_vehicles,
+    calls_world,
+)
+from roadcraft.sim.embedded.server.calls import Result, answer, success
+from roadcraft.sim.embedded.server.live import LiveWorld
+from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP, Maps
+from roadcraft.sim.embedded.server.navigation import Navigation
+from roadcraft.sim.embedded.server.rpc import Connection, ProtocolError, reply
+from roadcraft.sim.embedded.server.sensors import Sensors
+from roadcraft.sim.embedded.server.snapshot import LIGHTS_CHANGED, MAP_CHANGED
+from roadcraft.sim.embedded.server.streams import Session, Streams
+from roadcraft.sim.embedded.server.wire import Pose
+from roadcraft.sim.embedded.town import Town, load_town
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.roads import network_from_opendrive
+
+log = logging.getLogger(__name__)
+
+MOST_CONNECTIONS = 128  # call sockets
+MOST_SESSIONS = 2048  # stream sockets
+PATIENCE_CONNECT = 1.0  # s that a tick waits for an announced stream
+PATIENCE_QUEUE = 2.0  # s that a tick waits for a full queue
+SILENT = 10.0  # s after which a socket that never spoke may be closed
+ASYNC_STEP = 1 / 30  # s between free-running ticks without a fixed step
+DEFAULT_STEP = 0.05  # s, a synchronous tick without a fixed step
+ORPHANED = 1.0  # s after which synchronous mode without any ticking client ends
+
+
+@dataclass(slots=True)
+class Options:
+    """How a server is started."""
+
+    port: int = 2000
+    host: str = "127.0.0.1"
+    town: str = "grid"
+    maps: Path | None = None
+    alias_towns: bool = False
+    seed: int = 0
+    vehicles: int = 0
+    walkers: int = 0
+    fault: str = ""
+    folder: Path = field(default_factory=lambda: Path("recordings"))  # where clients' recordings go
+
+
+@dataclass(slots=True)
+class Settings:
+    """`carla.WorldSettings`, in the wire's order."""
+
+    synchronous: bool = False
+    no_rendering: bool = False
+    fixed_delta: float | None = None
+    substepping: bool = True
+    max_substep: float = 0.01
+    max_substeps: int = 10
+    max_culling: float = 0.0
+    deterministic_ragdolls: bool = True
+    tile_stream_distance: float = 3000.0
+    active_distance: float = 2000.0
+    spectator_as_ego: bool = True
+
+
+@dataclass(slots=True)
+class HeldTick:
+    """A synchronous tick that waits."""
+
+    connection: Connection
+    number: int | None
+    since: float
+
+
+class Server:
+    """One CARLA server."""
+
+    def __init__(self, options: Options) -> None:
+        self.options, self.host, self.port = options, options.host, options.port
+        self.settings = Settings()
+        self.maps = Maps(options.maps, options.alias_towns)
+        self.traffic_managers: dict[int, list[Any]] = {}
+        self.custom_map = ""  # OpenDRIVE text for the next generated world
+        self.held: list[HeldTick] = []
+        self.caller: Connection | None = None
+        self.flags = MAP_CHANGED
+        self.stopping = False
+        self.connections: dict[socket.socket, Connection] = {}
+        self.sessions: set[Session] = set()
+        self.pending: dict[Connection, None] = {}  # connections with requests that were read but not run, in order
+        self.selector = selectors.DefaultSelector()
+        self.streams = Streams(self._interest)
+        self.world_stream = self.streams.new()
+        self._noted: set[str] = set()
+        self._orphan_since = 0.0
+        self._next_tick = time.monotonic()
+        self._last_tick = time.monotonic()
+        name, town = self.maps.load(options.town) if not Path(options.town).is_file() else _from_file(options.town)
+        self.live = LiveWorld(town, name, seed=options.seed, stream_port=self.port + 1)
+        self.navigation = Navigation(self)
+        self.sensors = Sensors(self)
+        warm_up(town)
+        self.listeners = [self._listen(self.port, self._accept_call), self._listen(self.port + 1, self._accept_stream)]
+
+    # ------------------------------------------------------------------------------------------------ sockets
+    def _listen(self, port: int, accept: Callable[[socket.socket], None]) -> socket.socket:
+        try:
+            sock = socket.create_server((self.host, port), backlog=64)
+        except OSError as error:
+            self.close()
+            raise UserError(f"cannot listen on {self.host}:{port}: {error.strerror}; choose another --port") from None
+        sock.setblocking(False)
+        self.selector.register(sock, selectors.EVENT_READ, lambda mask: accept(sock))
+        return sock
+
+    def _accept_call(self, listener: socket.socket) -> None:
+        try:
+            sock, address = listener.accept()
+        except OSError:
+            return
+        if len(self.connections) >= MOST_CONNECTIONS and not self._evict():
+            sock.close()
+            return
+        connection = Connection(sock, f"{address[0]}:{address[1]}")
+        self.connections[sock] = connection
+        self._watch(connection)
+
+    def _accept_stream(self, listener: socket.socket) -> None:
+        try:
+            sock, address = listener.accept()
+        except OSError:
+            return
+        if len(self.sessions) >= MOST_SESSIONS:
+            self._silence(1)
+        if len(self.sessions) >= MOST_SESSIONS:
+            sock.close()
+            return
+        session = Session(sock, f"{address[0]}:{address[1]}")
+        self.sessions.add(session)
+        self._interest(session)
+
+    def _evict(self) -> bool:
+        """Closes the oldest connection that never said anything sensible; False when there is none."""
+        now = time.monotonic()
+        for connection in sorted(self.connections.values(), key=lambda each: each.opened):
+            if not connection.spoke and now - connection.opened > SILENT:
+                self._drop(connection)
+                return True
+        return False
+
+    def _silence(self, most: int) -> None:
+        """Closes up to `most` sessions that never named a stream, oldest first."""
+        now = time.monotonic()
+        mute = [each for each in self.sessions if each.stream is None and now - each.opened > SILENT]
+        for session in sorted(mute, key=lambda each: each.opened)[:most]:
+            session.closed = True
+            self._interest(session)
+
+    def _serve(self, connection: Connection, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE:
+            connection.flush()
+        if mask & selectors.EVENT_READ:
+            try:
+                alive = connection.read()
+            except ProtocolError as error:
+                log.warning("%s: %s; closed", connection.peer, error)
+                alive = False
+            if not alive:
+                connection.closed = True
+            elif connection.waiting:
+                self.pending[connection] = None
+        self._watch(connection)
+
+    def _watch(self, connection: Connection) -> None:
+        """Tells the selector what a connection waits for; lets go of one that is gone and has nothing left to run."""
+        if connection.closed and not connection.waiting:
+            self._drop(connection)
+            return
+        wanted = selectors.EVENT_READ if connection.readable else 0
+        if connection.out and not connection.closed:
+            wanted |= selectors.EVENT_WRITE
+        self._select(connection, wanted, self._serve)
+
+    def _select(self, peer: Any, wanted: int, react: Callable[[Any, int], None]) -> None:
+        """Registers what a connection or session waits for, when that changed."""
+        if wanted == peer.watched:
+            return
+        if not peer.watched:
+            self.selector.register(peer.socket, wanted, lambda mask: react(peer, mask))
+        elif not wanted:
+            self.selector.unregister(peer.socket)
+        else:
+            self.selector.modify(peer.socket, wanted, lambda mask: react(peer, mask))
+        peer.watched = wanted
+
+    def _drop(self, connection: Connection) -> None:
+        if self.connections.pop(connection.socket, None) is None:
+            return
+        self._select(connection, 0, self._serve)
+        connection.close()
+        self.pending.pop(connection, None)
+        self.held = [tick for tick in self.held if tick.connection is not connection]
+
+    def _push(self, session: Session, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE:
+            session.flush()
+        if mask & selectors.EVENT_READ:
+            new = session.stream is None
+            if not session.read():
+                session.closed = True
+            elif new and session.stream is not None:
+                self.streams.subscribe(session)
+                for connection in self.connections.values():
+                    connection.announced.discard(session.stream)
+        self._interest(session)
+
+    def _interest(self, session: Session) -> None:
+        """A session's wish to write may have changed, or it is gone."""
+        if session.closed:
+            if session in self.sessions:
+                self.sessions.remove(session)
+                self._select(session, 0, self._push)
+                self.streams.unsubscribe(session)
+                session.close()
+            return
+        self._select(session, selectors.EVENT_READ | (0 if session.idle else selectors.EVENT_WRITE), self._push)
+
+    # ------------------------------------------------------------------------------------------------ the loop
+    def run(self) -> None:
+        """Serves until `stop`."""
+        try:
+            while not self.stopping:
+                for key, mask in self.selector.select(self._idle_time()):
+                    key.data(mask)
+                self._run_pending()
+                now = time.monotonic()
+                if self.held:
+                    self._release(now)
+                if not self.settings.synchronous and now >= self._next_tick:
+                    self._free_tick(now)
+                self._housekeeping(now)
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """Ends `run` after what it is doing now."""
+        self.stopping = True
+
+    def end_with(self, descriptor: int) -> None:
+        """Ends when the pipe of that descriptor is closed; its other end is held by whoever wants the server."""
+        self.selector.register(descriptor, selectors.EVENT_READ, lambda mask: self.stop())
+
+    def _idle_time(self) -> float:
+        if self.pending:
+            return 0.0
+        if self.held:
+            return 0.02
+        if self.settings.synchronous:
+            return 0.5
+        return max(0.0, self._next_tick - time.monotonic())
+
+    def _run_pending(self) -> None:
+        """Runs what clients asked: each in its own order, a while each, so that none waits for long."""
+        for connection in list(self.pending):
+            for _ in range(256):
+                if connection.held or not connection.waiting:
+                    break
+                number, method, arguments = connection.waiting.popleft()
+                self._execute(connection, number, method, arguments)
+            if connection.held or not connection.waiting:
+                del self.pending[connection]
+            self._watch(connection)
+
+    def _execute(self, connection: Connection, number: int | None, method: str, arguments: list[Any]) -> None:
+        self.caller = connection
+        if method == "tick_cue" and self.settings.synchronous:
+            connection.ticks = connection.held = True
+            self.held.append(HeldTick(connection, number, time.monotonic()))
+            self._release(time.monotonic())
+            return
+        error, result = answer(self, method, arguments)
+        if number is not None:
+            connection.send(reply(number, error, result))
+
+    def _release(self, now: float) -> None:
+        """Runs the first tick that waits, once nothing holds it back any more."""
+        while self.held:
+            tick = self.held[0]
+            if self.settings.synchronous and self._hindered(tick, now):
+                return
+            self.held.pop(0)
+            connection = tick.connection
+            connection.held = False
+            if connection.waiting:
+                self.pending[connection] = None
+            if self.settings.synchronous:
+                self.tick(self.settings.fixed_delta or DEFAULT_STEP, tick)
+            elif tick.number is not None:
+                connection.send(reply(tick.number, None, success(Result.VALUE, self.live.frame + 1)))
+            self._watch(connection)
+
+    def _hindered(self, tick: HeldTick, now: float) -> bool:
+        waited = now - tick.since
+        if waited < PATIENCE_CONNECT and any(each.announced for each in self.connections.values()):
+            return True
+        congested = list(self.streams.congested())
+        if congested and waited < PATIENCE_QUEUE:
+            return True
+        for session in congested:
+            session.lagging = True
+            log.warning("%s reads stream %s too slowly; messages are dropped", session.peer, session.stream)
+        for each in self.connections.values():
+            each.announced.clear()
+        return False
+
+    def tick(self, delta: float, cue: HeldTick | None = None) -> None:
+        """One tick, with the answer to the client that asked for it."""
+        live = self.live
+        self._last_tick = time.monotonic()
+        live.step(delta)
+        self._publish(delta)
+        if cue is not None and cue.number is not None:
+            cue.connection.send(reply(cue.number, None, success(Result.VALUE, live.frame)))
+        self.sensors.after_tick(delta)
+
+    def _publish(self, delta: float) -> None:
+        """Sends the snapshot."""
+        parts = self.live.snapshots.pack(self.live, delta, self.flags)
+        self.flags = 0
+        self.streams.send(self.world_stream, parts, self.settings.synchronous)
+
+    def _free_tick(self, now: float) -> None:
+        """Asynchronous mode: real time, in fixed steps when a client asked for them."""
+        fixed = self.settings.fixed_delta
+        pace = fixed or ASYNC_STEP
+        delta = fixed or min(0.1, max(1e-3, now - self._last_tick))
+        self._next_tick = max(self._next_tick + pace, now - pace)
+        self.tick(delta)
+
+    def _housekeeping(self, now: float) -> None:
+        for connection in [each for each in self.connections.values() if each.inbox.stuck(now)]:
+            log.warning("%s: a message that is never finished; closed", connection.peer)
+            self._drop(connection)
+        if not self.settings.synchronous or any(each.ticks for each in self.connections.values()):
+            self._orphan_since = now
+        elif now - self._orphan_since > ORPHANED:
+            log.info("no ticking client is left: asynchronous mode again")
+            self.leave_synchronous()
+
+    # ------------------------------------------------------------------------------------------ for the calls
+    def leave_synchronous(self) -> None:
+        """Back to asynchronous mode with a variable step."""
+        self.settings.synchronous, self.settings.fixed_delta = False, None
+        self._next_tick = self._last_tick = time.monotonic()
+
+    def change_settings(self, wanted: tuple[Any, ...]) -> None:
+        """Takes a client's settings over, in the wire's order; a fixed step of 0 means none."""
+        was = self.settings.synchronous
+        self.settings = Settings(*wanted)
+        self.settings.fixed_delta = self.settings.fixed_delta or None
+        if self.settings.synchronous and self.caller is not None:
+            self.caller.ticks = True
+        if was and not self.settings.synchronous:
+            self._next_tick = self._last_tick = time.monotonic()
+
+    def replace_world(self, town: Town, name: str, reset_settings: bool) -> None:
+        """A new episode on that town."""
+        old = self.live
+        self.live = LiveWorld(
+            town, name, episode=old.episode + 1, frame=old.frame, seed=self.options.seed, after=old.last_id,
+            stream_port=self.port + 1,
+        )  # fmt: skip
+        self.sensors.clear()
+        self.navigation.clear()
+        self.flags = MAP_CHANGED
+        if reset_settings:
+            self.leave_synchronous()
+        if self.settings.synchronous:
+            # Clients wait for the new episode's first snapshot, which no tick of theirs may bring.
+            self._publish(self.settings.fixed_delta or DEFAULT_STEP)
+
+    def custom_town(self) -> Town:
+        """The town of the last OpenDRIVE text that a client sent. Raises UserError when it is broken."""
+        text = self.custom_map
+        network = network_from_opendrive(text, OPENDRIVE_MAP)
+        return Town(OPENDRIVE_MAP, text, network, read_scenery(text, network))
+
+    def lights_changed(self) -> None:
+        """The next snapshot tells clients that street lights have changed."""
+        self.flags |= LIGHTS_CHANGED
+
+    def note(self, message: str) -> None:
+        """A warning in the log, each only once."""
+        if len(self._noted) < 200 and message not in self._noted:
+            self._noted.add(message)
+            log.warning("%s", message)
+
+    def close(self) -> None:
+        """Gives all sockets back."""
+        for key in list((self.selector.get_map() or {}).values()):
+            self.selector.unregister(key.fileobj)
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
+        for connection in list(self.connections.values()):
+            connection.close()
+        self.connections.clear()
+        self.selector.close()
+
+
+def warm_up(town: Town) -> None:
+    """Loads, or compiles, the kernels that every tick needs, before anybody waits for a tick."""
+    live = LiveWorld(town, "")
+    blueprints = ("vehicle.lincoln.mkz_2020", "walker.pedestrian.0001")
+    for blueprint, (x, y, yaw) in zip(blueprints, town.network.spawns.tolist(), strict=False):
+        live.spawn(blueprint, [], Pose(x, y, 1.0, yaw))
+    live.step(DEFAULT_STEP)
+    live.snapshots.pack(live, DEFAULT_STEP, 0)
+
+
+def _from_file(path: str) -> tuple[str, Town]:
+    return Path(path).stem, load_town(path)
+
+
+def serve(ready: Callable[[Server], None] | None = None, **options: Any) -> None:
+    """Runs a server until SIGTERM or SIGINT; `ready` is called when it listens. Arguments as in `Options`."""
+    server = Server(Options(**options))
+    if server.host not in ("127.0.0.1", "localhost", "::1"):
+        log.warning("listening on %s: anybody who reaches this machine can control the simulation", server.host)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.stop()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        if ready is not None:
+            ready(server)
+        server.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

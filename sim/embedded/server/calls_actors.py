@@ -1,0 +1,179 @@
+"""Calls about actors of any kind: spawning, destroying, moving, pushing."""
+
+from __future__ import annotations
+
+from math import radians
+from typing import TYPE_CHECKING, Any
+
+from roadcraft.sim.embedded.server import wire
+from roadcraft.sim.embedded.server.actors import Actor, Category
+from roadcraft.sim.embedded.server.calls import Result, Status, accept, call
+from roadcraft.sim.embedded.server.wire import Pose, Vector, box_wire, flag, pose, text, transform_wire, u8, u32, vector
+
+if TYPE_CHECKING:
+    from roadcraft.sim.embedded.server.app import Server
+
+VALUE, VOID = Result.VALUE, Result.VOID
+BODIES = (Category.VEHICLE, Category.WALKER, Category.PROP)
+
+attribute = wire.fields(text, u8, text)
+description = wire.fields(u32, text, wire.listed(attribute, 256))
+Description = tuple[int, str, list[Any]]
+
+
+# ---------------------------------------------------------------------------------------------- coming and going
+def spawn(server: Server, what: Description, where: Pose, parent: int = 0, attachment: int = 0) -> Actor:
+    """A new actor, with its sensor where it is one. Raises UserError."""
+    actor = server.live.spawn(what[1], what[2], where, parent, attachment)
+    server.sensors.equip(actor)
+    return actor
+
+
+@call("spawn_actor", VALUE, description, pose)
+def spawn_actor(server: Server, what: Description, where: Pose) -> list[Any]:
+    return spawn(server, what, where).wire(server.port + 1)
+
+
+@call("spawn_actor_with_parent", VALUE, description, pose, u32, wire.anything, wire.anything)
+def spawn_actor_with_parent(
+    server: Server, what: Description, where: Pose, parent: int, attachment: Any, socket_name: Any
+) -> list[Any]:
+    # The attachment of a command may be uninitialised memory, so any value is taken; unknown ones are rigid.
+    return spawn(server, what, where, parent, attachment).wire(server.port + 1)
+
+
+@call("destroy_actor", VALUE, u32)
+def destroy_actor(server: Server, number: int) -> bool:
+    for actor in server.live.destroy(number):
+        server.sensors.forget(actor)
+    return True
+
+
+@call("get_actors_by_id", VALUE, wire.listed(u32))
+def actors_by_id(server: Server, numbers: list[int]) -> list[Any]:
+    known = server.live.actors.by_id
+    return [known[number].wire(server.port + 1) for number in numbers if number in known]
+
+
+@call("get_spectator", VALUE)
+def spectator(server: Server) -> list[Any]:
+    return server.live.spectator.wire(server.port + 1)
+
+
+@call("get_actor_bounding_box", VALUE, u32)
+def bounding_box(server: Server, number: int) -> list[Any]:
+    actor = server.live.actors.get(number)
+    return box_wire(actor.centre, actor.extent, actor.id)
+
+
+# ------------------------------------------------------------------------------------------------------- placing
+@call("set_actor_transform", VOID, u32, pose)
+def set_transform(server: Server, number: int, where: Pose) -> None:
+    server.live.place(server.live.actors.get(number), where)
+
+
+@call("set_actor_location", VOID, u32, vector)
+def set_location(server: Server, number: int, where: Vector) -> None:
+    actor = server.live.actors.get(number)
+    server.live.place(actor, Pose(*where, *server.live.pose_of(actor)[3:]))
+
+
+@call("set_actor_target_velocity", VOID, u32, vector)
+def set_velocity(server: Server, number: int, velocity: Vector) -> None:
+    server.live.simulation.set_velocity(server.live.actors.get(number, *BODIES).id, velocity)
+
+
+@call("set_actor_target_angular_velocity", VOID, u32, wire.axial)
+def set_angular_velocity(server: Server, number: int, degrees_s: Vector) -> None:
+    server.live.simulation.set_yaw_rate(server.live.actors.get(number, *BODIES).id, radians(degrees_s[2]))
+
+
+@call("enable_actor_constant_velocity", VOID, u32, vector, note="in the actor's own frame, as in CARLA")
+def enable_constant_velocity(server: Server, number: int, velocity: Vector) -> None:
+    server.live.simulation.set_constant_velocity(
+        server.live.actors.get(number, Category.VEHICLE, Category.WALKER).id, velocity
+    )
+
+
+@call("disable_actor_constant_velocity", VOID, u32)
+def disable_constant_velocity(server: Server, number: int) -> None:
+    server.live.simulation.set_constant_velocity(
+        server.live.actors.get(number, Category.VEHICLE, Category.WALKER).id, None
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- pushing
+@call("add_actor_impulse", VOID, u32, vector)
+def add_impulse(server: Server, number: int, impulse: Vector) -> None:
+    server.live.simulation.add_impulse(server.live.actors.get(number, *BODIES).id, impulse)
+
+
+@call("add_actor_impulse_at_location", VOID, u32, vector, vector)
+def add_impulse_at(server: Server, number: int, impulse: Vector, where: Vector) -> None:
+    server.live.simulation.add_impulse(server.live.actors.get(number, *BODIES).id, impulse, where)
+
+
+@call("add_actor_force", VOID, u32, vector, note="acts during the next tick")
+def add_force(server: Server, number: int, force: Vector) -> None:
+    server.live.simulation.add_force(server.live.actors.get(number, *BODIES).id, force)
+
+
+@call("add_actor_force_at_location", VOID, u32, vector, vector)
+def add_force_at(server: Server, number: int, force: Vector, where: Vector) -> None:
+    server.live.simulation.add_force(server.live.actors.get(number, *BODIES).id, force, where)
+
+
+@call("add_actor_angular_impulse", VOID, u32, wire.axial, status=Status.PARTLY, note="about the vertical axis")
+def add_angular_impulse(server: Server, number: int, impulse: Vector) -> None:
+    server.live.simulation.add_angular_impulse(server.live.actors.get(number, *BODIES).id, impulse[2])
+
+
+@call("add_actor_torque", VOID, u32, wire.axial, status=Status.PARTLY, note="about the vertical axis")
+def add_torque(server: Server, number: int, torque: Vector) -> None:
+    server.live.simulation.add_torque(server.live.actors.get(number, *BODIES).id, torque[2])
+
+
+# ------------------------------------------------------------------------------------------------------- switches
+@call("set_actor_simulate_physics", VOID, u32, flag)
+def simulate_physics(server: Server, number: int, on: bool) -> None:
+    actor = server.live.actors.get(number)
+    if actor.is_body:
+        server.live.simulation.set_physics(number, on)
+
+
+@call("set_actor_collisions", VOID, u32, flag)
+def collisions(server: Server, number: int, on: bool) -> None:
+    actor = server.live.actors.get(number)
+    if actor.is_body:
+        server.live.simulation.set_collides(number, on)
+
+
+@call("set_actor_enable_gravity", VOID, u32, flag)
+def enable_gravity(server: Server, number: int, on: bool) -> None:
+    actor = server.live.actors.get(number)
+    if actor.is_body:
+        server.live.simulation.set_gravity(number, on)
+
+
+@call("set_actor_dead", VOID, u32, status=Status.PARTLY, note="a walker stops; it does not fall")
+def set_dead(server: Server, number: int) -> None:
+    actor = server.live.actors.get(number, Category.VEHICLE, Category.WALKER)
+    if actor.category is Category.WALKER:
+        server.live.simulation.control_walker(actor.id, (0.0, 0.0), 0.0)
+    else:
+        server.live.simulation.control_vehicle(actor.id, 0.0, 0.0, 1.0)
+
+
+accept("set_actor_autopilot", VOID, None, "autopilots run in the clients' traffic managers", u32, flag)
+
+
+# ------------------------------------------------------------------------------------------ parts of an actor
+@call("get_actor_component_world_transform", VALUE, u32, text)
+def component_world(server: Server, number: int, name: str) -> list[Any]:
+    return transform_wire(server.live.pose_of(server.live.actors.get(number)))
+
+
+@call("get_actor_component_relative_transform", VALUE, u32, text)
+def component_relative(server: Server, number: int, name: str) -> list[Any]:
+    server.live.actors.get(number)
+    return transform_wire(Pose())

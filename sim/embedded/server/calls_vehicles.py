@@ -1,0 +1,141 @@
+"""Calls about vehicles and walkers: driving, walking, lamps, doors, physics, telemetry."""
+
+from __future__ import annotations
+
+from math import degrees
+from typing import TYPE_CHECKING, Any
+
+from roadcraft.sim.embedded.server.actors import Actor, Category
+from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
+from roadcraft.sim.embedded.server.live import ACKERMANN_GAINS
+from roadcraft.sim.embedded.server.physics_wire import decode_physics, encode_physics, physics_control, telemetry
+from roadcraft.sim.embedded.server.wire import fields, flag, i32, number, u8, u32, vector
+
+if TYPE_CHECKING:
+    from roadcraft.sim.embedded.server.app import Server
+
+VALUE, VOID = Result.VALUE, Result.VOID
+
+
+def _vehicle(server: Server, actor: int) -> Actor:
+    return server.live.actors.get(actor, Category.VEHICLE)
+
+
+def _walker(server: Server, actor: int) -> Actor:
+    return server.live.actors.get(actor, Category.WALKER)
+
+
+# ------------------------------------------------------------------------------------------------------- driving
+_control = fields(number, number, number, flag, flag, flag, i32)
+
+
+@call("apply_control_to_vehicle", VOID, u32, _control)
+def control_vehicle(server: Server, actor: int, control: tuple[Any, ...]) -> None:
+    throttle, steer, brake, hand_brake, reverse, manual, gear = control
+    server.live.simulation.control_vehicle(
+        _vehicle(server, actor).id,
+        min(max(throttle, 0.0), 1.0),
+        min(max(-steer, -1.0), 1.0),
+        min(max(brake, 0.0), 1.0),
+        hand_brake=hand_brake,
+        reverse=reverse,
+        gear=min(max(gear, -1), 16) if manual else None,
+    )
+
+
+@call("apply_ackermann_control_to_vehicle", VOID, u32, fields(number, number, number, number, number))
+def control_ackermann(server: Server, actor: int, control: tuple[float, ...]) -> None:
+    steer, steer_speed, speed, acceleration, jerk = control
+    vehicle = _vehicle(server, actor)
+    server.live.simulation.control_ackermann(vehicle.id, -steer, steer_speed, speed, acceleration, jerk)
+
+
+@call("get_ackermann_controller_settings", VALUE, u32)
+def ackermann_settings(server: Server, actor: int) -> list[float]:
+    return list(server.live.gains.get(_vehicle(server, actor).id, ACKERMANN_GAINS))
+
+
+@call(
+    "apply_ackermann_controller_settings", VOID, u32, fields(*[number] * 6), status=Status.PARTLY,
+    note="remembered; the server's own controller follows the target",
+)  # fmt: skip
+def set_ackermann_settings(server: Server, actor: int, gains: tuple[float, ...]) -> None:
+    server.live.gains[_vehicle(server, actor).id] = gains
+
+
+@call("get_wheel_steer_angle", VALUE, u32, u8)
+def wheel_steer_angle(server: Server, actor: int, wheel: int) -> float:
+    """Degrees, right positive; the rear wheels do not steer."""
+    body = server.live.body(_vehicle(server, actor))
+    return -degrees(float(body["wheel_angle"])) if wheel < 2 else 0.0
+
+
+accept("set_wheel_steer_direction", VOID, None, "CARLA turns only the picture of the wheel", u32, u8, number)
+accept("set_wheel_pitch_angle", VOID, None, "CARLA turns only the picture of the wheel", u32, u8, number)
+accept("show_vehicle_debug_telemetry", VOID, None, "the server has no screen", u32, flag)
+
+
+# ---------------------------------------------------------------------------------------------------------- parts
+@call("get_physics_control", VALUE, u32)
+def get_physics(server: Server, actor: int) -> list[Any]:
+    return encode_physics(server.live, _vehicle(server, actor))
+
+
+@call("apply_physics_control", VOID, u32, physics_control)
+def set_physics(server: Server, actor: int, control: tuple[Any, ...]) -> None:
+    decode_physics(server.live, _vehicle(server, actor), control)
+
+
+@call("get_telemetry_data", VALUE, u32)
+def get_telemetry(server: Server, actor: int) -> list[Any]:
+    return telemetry(server.live, _vehicle(server, actor))
+
+
+@call("get_vehicle_light_state", VALUE, u32)
+def get_lights(server: Server, actor: int) -> list[int]:
+    return [int(server.live.body(_vehicle(server, actor))["lights"])]
+
+
+def light_flags(value: Any) -> int:
+    """The flags, bare in a batch and wrapped in a call."""
+    return int(u32(value[0] if isinstance(value, (list, tuple)) and value else value))
+
+
+@call("set_vehicle_light_state", VOID, u32, light_flags)
+def set_lights(server: Server, actor: int, flags: int) -> None:
+    server.live.simulation.set_lights(_vehicle(server, actor).id, flags)
+
+
+@call("get_vehicle_light_states", VALUE)
+def all_lights(server: Server) -> list[list[int]]:
+    live = server.live
+    vehicles = (actor for actor in live.actors if actor.category is Category.VEHICLE)
+    return [[actor.id, int(live.body(actor)["lights"])] for actor in vehicles]
+
+
+@call("open_vehicle_door", VOID, u32, u8, status=Status.PARTLY, note="remembered, not drawn")
+def open_door(server: Server, actor: int, door: int) -> None:
+    _vehicle(server, actor)
+
+
+@call("close_vehicle_door", VOID, u32, u8, status=Status.PARTLY, note="remembered, not drawn")
+def close_door(server: Server, actor: int, door: int) -> None:
+    _vehicle(server, actor)
+
+
+# --------------------------------------------------------------------------------------------------------- walkers
+@call("apply_control_to_walker", VOID, u32, fields(vector, number, flag))
+def control_walker(server: Server, actor: int, control: tuple[Any, ...]) -> None:
+    direction, speed, jump = control
+    server.live.simulation.control_walker(_walker(server, actor).id, direction[:2], speed, jump)
+
+
+refuse("get_bones_transform", VALUE, "walkers of this server have no skeleton yet")
+refuse("set_bones_transform", VOID, "walkers of this server have no skeleton yet")
+refuse("blend_pose", VOID, "walkers of this server have no skeleton yet")
+refuse("get_pose_from_animation", VOID, "walkers of this server have no skeleton yet")
+for _part in ("bone", "socket"):
+    accept(f"get_actor_{_part}_names", VALUE, [], "none", u32)
+    for _frame in ("world", "relative"):
+        accept(f"get_actor_{_part}_{_frame}_transforms", VALUE, [], "none", u32)
+accept("get_actor_component_names", VALUE, [], "none", u32)

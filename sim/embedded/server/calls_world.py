@@ -1,0 +1,196 @@
+"""Calls about the world as a whole: handshake, maps, time, weather, files, questions about places."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
+
+from roadcraft.sim.embedded.server import wire
+from roadcraft.sim.embedded.server.blueprints import definitions
+from roadcraft.sim.embedded.server.calls import Result, accept, call, refuse
+from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP
+from roadcraft.sim.embedded.server.wire import Pose, flag, long_text, number, text, transform_wire, u16, u32
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Weather
+
+if TYPE_CHECKING:
+    from roadcraft.sim.embedded.server.app import Server
+
+VALUE, VOID = Result.VALUE, Result.VOID
+SPAWN_HEIGHT = 0.5  # [m] above the road, of the spawn points that clients are told
+LONGEST_TICK = 10.0  # s that a client may ask one tick to last
+MOST_TRAFFIC_MANAGERS = 64
+
+
+# --------------------------------------------------------------------------------------------------------- handshake
+@call("version", VALUE)
+def version(server: Server) -> str:
+    return wire.VERSION
+
+
+@call("get_episode_info", VALUE)
+def episode_info(server: Server) -> list[Any]:
+    return [server.live.episode, [wire.token(server.world_stream, server.port + 1)]]
+
+
+@call("get_sensor_token", VALUE, u32)
+def sensor_token(server: Server, stream: int) -> list[bytes]:
+    # `listen` asks this and connects afterwards: a synchronous tick waits for that, see `Server._hindered`.
+    if server.caller is not None and stream <= server.streams.last:
+        server.caller.announced.add(stream)
+    return [wire.token(stream, server.port + 1)]
+
+
+@call("get_actor_definitions", VALUE)
+def actor_definitions(server: Server) -> list[Any]:
+    return list(definitions())
+
+
+# -------------------------------------------------------------------------------------------------------------- maps
+@call("get_available_maps", VALUE)
+def available_maps(server: Server) -> list[str]:
+    return server.maps.available()
+
+
+@call("get_map_info", VALUE)
+def map_info(server: Server) -> list[Any]:
+    spawns = [transform_wire(Pose(x, y, SPAWN_HEIGHT, yaw)) for x, y, yaw in server.live.town.network.spawns.tolist()]
+    return [f"Carla/Maps/{server.live.map_name}", spawns]
+
+
+@call("get_map_data", VALUE)
+def map_data(server: Server) -> str:
+    return server.live.town.xodr
+
+
+@call("load_new_episode", VOID, text, flag, u16)
+def load_new_episode(server: Server, name: str, reset_settings: bool, layers: int) -> None:
+    """An empty name or the present map reloads it."""
+    short = name.rstrip("/").split("/")[-1]
+    if short in ("", server.live.map_name):
+        server.replace_world(server.live.town, server.live.map_name, reset_settings)
+    elif short == OPENDRIVE_MAP:
+        if not server.custom_map:
+            raise UserError("there is no OpenDRIVE map: call generate_opendrive_world first")
+        server.replace_world(server.custom_town(), OPENDRIVE_MAP, reset_settings)
+    else:
+        loaded, town = server.maps.load(name)
+        server.replace_world(town, loaded, reset_settings)
+
+
+@call("copy_opendrive_to_file", VOID, long_text, wire.anything)
+def copy_opendrive(server: Server, xodr: str, parameters: Any) -> None:
+    server.custom_map = xodr
+    server.custom_town()  # a broken text is refused here, where the client sees the reason
+
+
+for _name in ("load_map_layer", "unload_map_layer"):
+    accept(_name, VOID, None, "towns have one layer", u16)
+
+
+# -------------------------------------------------------------------------------------------------------------- time
+@call("get_episode_settings", VALUE)
+def episode_settings(server: Server) -> list[Any]:
+    fields = list(astuple(server.settings))
+    fields[2] = [False] if fields[2] is None else [True, fields[2]]
+    return fields
+
+
+_settings = wire.fields(
+    flag, flag, wire.optional(number), flag, number, wire.i32, wire.any_number, flag, wire.any_number,
+    wire.any_number, flag,
+)  # fmt: skip
+
+
+@call("set_episode_settings", VALUE, _settings)
+def set_episode_settings(server: Server, wanted: tuple[Any, ...]) -> int:
+    delta = wanted[2]
+    if delta is not None and not 0.0 <= delta <= LONGEST_TICK:
+        raise UserError(f"fixed_delta_seconds = {delta} is outside [0, {LONGEST_TICK}]")
+    server.change_settings(wanted)
+    return server.live.frame
+
+
+@call("tick_cue", VALUE)
+def tick_cue(server: Server) -> int:
+    """In asynchronous mode: the next tick, which comes by itself. Synchronous ticks are run by the server's loop."""
+    return server.live.frame + 1
+
+
+# ----------------------------------------------------------------------------------------------------------- weather
+@call("get_weather_parameters", VALUE)
+def get_weather(server: Server) -> list[float]:
+    return list(astuple(server.live.simulation.weather))
+
+
+@call("set_weather_parameters", VOID, wire.listed(wire.any_number, 64))
+def set_weather(server: Server, values: list[float]) -> None:
+    now = astuple(server.live.simulation.weather)
+    server.live.simulation.weather = Weather(*values[: len(now)], *now[len(values) :])
+
+
+@call("get_imui_gravity", VALUE)
+def get_gravity(server: Server) -> float:
+    return server.live.gravity
+
+
+@call("set_imui_gravity", VOID, number, note="scales what accelerometers feel")
+def set_gravity(server: Server, value: float) -> None:
+    server.live.gravity = value
+
+
+# ----------------------------------------------------------------------------------- files for the client's own cache
+@call("get_required_files", VALUE, text)
+def required_files(server: Server, folder: str) -> list[str]:
+    return server.navigation.required(folder)
+
+
+@call("request_file", VALUE, text)
+def request_file(server: Server, name: str) -> bytes:
+    return server.navigation.file(name)
+
+
+@call("get_navigation_mesh", VALUE)
+def navigation_mesh(server: Server) -> bytes:
+    return server.navigation.data
+
+
+# ------------------------------------------------------------------------- traffic managers, which live in the clients
+@call("is_traffic_manager_running", VALUE, u16)
+def is_traffic_manager_running(server: Server, port: int) -> bool:
+    return port in server.traffic_managers
+
+
+@call("get_traffic_manager_running", VALUE, u16)
+def get_traffic_manager_running(server: Server, port: int) -> list[Any]:
+    return server.traffic_managers.get(port, ["", 0])
+
+
+@call("add_traffic_manager_running", VALUE, wire.fields(text, u16))
+def add_traffic_manager_running(server: Server, address: tuple[str, int]) -> bool:
+    if address[1] in server.traffic_managers or len(server.traffic_managers) >= MOST_TRAFFIC_MANAGERS:
+        return False
+    server.traffic_managers[address[1]] = list(address)
+    return True
+
+
+@call("destroy_traffic_manager", VOID, u16)
+def destroy_traffic_manager(server: Server, port: int) -> None:
+    server.traffic_managers.pop(port, None)
+
+
+# ------------------------------------------------------------------------------------------------ things on the screen
+accept("draw_debug_shape", VOID, None, "the server has no screen", wire.anything)
+accept("console_command", VALUE, True, "there is no Unreal console", text)
+for _name in ("apply_color_texture_to_objects", "apply_float_color_texture_to_objects"):
+    refuse(_name, VOID, "objects of this server have plain colours, no textures")
+refuse("enable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
+refuse("disable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
+accept("is_sensor_enabled_for_ros", VALUE, False, "never: this server has no ROS 2 bridge", u32)
+accept("are_gbuffers_enabled", VALUE, False, "never: this server has no deferred renderer", u32)
+refuse("get_gbuffer_token", VALUE, "this server has no deferred renderer, so no GBuffer textures")
+refuse("enable_carsim", VOID, "CarSim is a commercial program that this server does not contain")
+refuse("use_carsim_road", VOID, "CarSim is a commercial program that this server does not contain")
+refuse("enable_chrono_physics", VOID, "this server has its own vehicle physics and no Chrono")
+accept("restore_physx_physics", VOID, None, "the server's own vehicle physics is always on", u32)
+refuse("send", VOID, "this server simulates no V2X radio")

@@ -1,0 +1,165 @@
+"""Cameras: what the renderer draws, in CARLA's pixel formats.
+
+Pixels travel as BGRA, row 0 on top. Depth is a 24-bit number over 1000 m with its low byte in R; a semantic tag is in
+R; an instance is its tag in R and the low and high byte of the actor's id in G and B.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import radians
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.sim.embedded.server import wire
+from roadcraft.sim.embedded.server.actors import Actor
+from roadcraft.sim.errors import UserError
+
+if TYPE_CHECKING:
+    from roadcraft.sim.embedded.render import Images, Renderer, View
+    from roadcraft.sim.embedded.server.live import LiveWorld
+    from roadcraft.sim.embedded.town import Town
+
+FAR = 1000.0  # [m] full scale of a depth image
+MOST_PIXELS = 4096 * 4096
+FIELDS_OF_VIEW = (1.0, 170.0)  # [degrees]
+
+NUMBERS = {
+    "sensor.camera.rgb": wire.RGB,
+    "sensor.camera.depth": wire.DEPTH,
+    "sensor.camera.semantic_segmentation": wire.SEMANTIC,
+    "sensor.camera.instance_segmentation": wire.INSTANCE,
+    "sensor.camera.normals": wire.NORMALS,
+    "sensor.camera.optical_flow": wire.OPTICAL_FLOW,
+    "sensor.camera.dvs": wire.DVS,
+}
+
+
+@numba.njit(cache=True)
+def _bgra(rgb, out):  # type: ignore[no-untyped-def]
+    """(H, W, 3) RGB into (H, W, 4) BGRA; alpha is left as it is."""
+    for i in range(rgb.shape[0]):
+        for j in range(rgb.shape[1]):
+            out[i, j, 0], out[i, j, 1], out[i, j, 2] = rgb[i, j, 2], rgb[i, j, 1], rgb[i, j, 0]
+
+
+@numba.njit(cache=True)
+def _depth(depth, out):  # type: ignore[no-untyped-def]
+    """(H, W) metres into 24 bits, R low."""
+    for i in range(depth.shape[0]):
+        for j in range(depth.shape[1]):
+            value = np.uint32(min(max(depth[i, j] / 1000.0, 0.0), 1.0) * 16777215.0)
+            out[i, j, 2], out[i, j, 1], out[i, j, 0] = value & 255, value >> 8 & 255, value >> 16 & 255
+
+
+@numba.njit(cache=True)
+def _tags(semantic, out):  # type: ignore[no-untyped-def]
+    """(H, W) tags into R."""
+    for i in range(semantic.shape[0]):
+        for j in range(semantic.shape[1]):
+            out[i, j, 2] = semantic[i, j]
+
+
+@numba.njit(cache=True)
+def _instances(semantic, instance, out):  # type: ignore[no-untyped-def]
+    """(H, W) tags into R, ids into G (low) and B (high)."""
+    for i in range(semantic.shape[0]):
+        for j in range(semantic.shape[1]):
+            out[i, j, 2], out[i, j, 1] = semantic[i, j], instance[i, j] & 255
+            out[i, j, 0] = instance[i, j] >> 8 & 255
+
+
+class Camera:
+    """One camera's format and buffer."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.number = NUMBERS[actor.type_id]
+        self.width, self.height = int(actor.number("image_size_x")), int(actor.number("image_size_y"))
+        self.fov = actor.number("fov")
+        if not (self.width >= 1 and self.height >= 1 and self.width * self.height <= MOST_PIXELS):
+            raise UserError(f"{actor.type_id}: an image of {self.width} x {self.height} pixels cannot be")
+        if not FIELDS_OF_VIEW[0] <= self.fov <= FIELDS_OF_VIEW[1]:
+            raise UserError(f"{actor.type_id}: fov = {self.fov:g} is outside {FIELDS_OF_VIEW} degrees")
+        self.head = struct.pack("<IIf", self.width, self.height, self.fov)
+        self.pixels: NDArray[np.uint8] = np.zeros((0, 0, 4), np.uint8)
+
+    def view(self, actor: Actor) -> View:
+        """Where it looks from and how."""
+        from roadcraft.sim.embedded.render import View
+
+        pose = actor.pose
+        return View(pose.xyz, pose.yaw, pose.pitch, pose.roll, self.width, self.height, radians(self.fov))
+
+    def encode(self, images: Images) -> memoryview:
+        """The pixels on the wire; the buffer is used again by the next call."""
+        if not self.pixels.size:
+            self.pixels = np.zeros((self.height, self.width, 4), np.uint8)
+            self.pixels[..., 3] = 255
+        if self.number == wire.RGB:
+            _bgra(images.rgb, self.pixels)
+        elif self.number == wire.DEPTH:
+            _depth(images.depth, self.pixels)
+        elif self.number == wire.SEMANTIC:
+            _tags(images.semantic, self.pixels)
+        elif self.number == wire.INSTANCE:
+            _instances(images.semantic, images.instance, self.pixels)
+        return self.pixels.data.cast("B")
+
+
+@dataclass(slots=True)
+class Shot:
+    """One rendering and the cameras that use it."""
+
+    view: View
+    cameras: list[Actor]
+
+
+class Cameras:
+    """Renders what the cameras of a tick need, each view once."""
+
+    def __init__(self) -> None:
+        self.town: Town | None = None
+        self.renderer: Renderer | None = None
+
+    def load(self, town: Town) -> Renderer:
+        """The renderer of that town, imported when first needed: a server without cameras starts without it."""
+        from roadcraft.sim.embedded.render import Renderer
+
+        if self.renderer is None or self.town is not town:
+            self.town, self.renderer = town, Renderer(town)
+        return self.renderer
+
+    def shots(self, cameras: list[Actor]) -> list[Shot]:
+        """Cameras grouped by what they see, in the order of the first of each group."""
+        found: dict[View, Shot] = {}
+        for actor in cameras:
+            view = actor.sensor.view(actor)
+            found.setdefault(view, Shot(view, [])).cameras.append(actor)
+        return list(found.values())
+
+    def images(self, live: LiveWorld, cameras: list[Actor]) -> Iterator[tuple[Actor, tuple[bytes, memoryview]]]:
+        """Each camera with its payload, which is valid until the next one."""
+        if not cameras:
+            return
+        from roadcraft.sim.embedded.render import Scene
+
+        renderer = self.load(live.town)
+        simulation = live.simulation
+        scene = Scene(simulation.bodies, simulation.lights.state, simulation.weather, simulation.time)
+        for shot in self.shots(cameras):
+            numbers = {actor.sensor.number for actor in shot.cameras}
+            images = renderer.render(
+                scene,
+                shot.view,
+                rgb=wire.RGB in numbers,
+                semantic=wire.SEMANTIC in numbers or wire.INSTANCE in numbers,
+                instance=wire.INSTANCE in numbers,
+                depth=wire.DEPTH in numbers,
+            )
+            for actor in shot.cameras:
+                yield actor, (actor.sensor.head, actor.sensor.encode(images))

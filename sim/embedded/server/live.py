@@ -1,0 +1,339 @@
+"""The world that clients look at: one loaded town, its simulation, and all its actors. A reload makes a new one."""
+
+from __future__ import annotations
+
+from math import cos, pi, sin
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.sim.embedded.catalogue import find
+from roadcraft.sim.embedded.physics import with_friction
+from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
+from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
+from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
+from roadcraft.sim.embedded.server.snapshot import Snapshots
+from roadcraft.sim.embedded.server.street_lights import StreetLights
+from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, WireError, angles, rotation, turn_back
+from roadcraft.sim.embedded.state import Simulation
+from roadcraft.sim.embedded.town import Town
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.geometry import wrap
+from roadcraft.sim.messages import Kind
+from roadcraft.sim.roads import SignalKind
+
+LONGEST_STEP = 0.05  # s; a longer tick is made of several equal steps
+ACKERMANN_GAINS = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)  # CARLA's speed and acceleration PID
+GRAVITY = 9.81  # m/s^2 that an accelerometer feels at rest, unless a client sets another
+TRIGGER_DEPTH = 2.0  # [m] of road before a stop line that a light's trigger volume covers
+_SIGN_TYPES = {SignalKind.STOP: "traffic.stop", SignalKind.YIELD: "traffic.yield"}
+_KINDS = {Kind.PEDESTRIAN: Category.WALKER, Kind.PROP: Category.PROP}
+
+
+class LiveWorld:
+    """One episode as CARLA means it: from loading a map to loading the next."""
+
+    def __init__(
+        self, town: Town, map_name: str, *, episode: int = 1, frame: int = 0, seed: int = 0, after: int = 0,
+        stream_port: int = 2001,
+    ) -> None:  # fmt: skip
+        """`after`: the largest id of the episodes before; ids are not given twice, so that no stale one hits."""
+        self.town, self.map_name, self.episode, self.frame, self.seed = town, map_name, episode, frame, seed
+        self.stream_port, self.gravity = stream_port, GRAVITY
+        self.simulation = Simulation(town, seed)
+        while self.simulation.new_id() < after:
+            pass
+        self.actors = Actors()
+        self.snapshots = Snapshots()
+        self.street_lights = StreetLights(town.scenery)
+        self.contacts: NDArray[np.void] = self.simulation.contacts
+        self.told_physics: dict[int, tuple[Any, ...]] = {}  # what clients set, by actor
+        self.gains: dict[int, tuple[float, ...]] = {}  # of Ackermann controllers, by actor
+        self.triggers: list[Actor] = []  # friction triggers
+        self.slippery: dict[int, float] = {}  # vehicles inside one, and the friction there
+        self.own_friction: dict[int, float] = {}  # theirs outside
+        self.forgetful: set[int] = set()  # vehicles without sticky control
+        self.last_id = after
+        self.default_limit = 30 / 3.6  # [m/s] away from any lane
+        self.spectator = self.actors.add(Actor(self.new_id(), "spectator", Category.OTHER, pose=self._overview()))
+        signals = town.network.signals
+        self.light_ids = np.zeros(len(signals), np.uint32)  # actor of each row of the network's signals
+        self.pole_index = np.zeros(len(signals), np.uint32)  # place of a light in its group
+        for row in range(len(signals)):
+            self._add_signal(row)
+
+    # ------------------------------------------------------------------------------------------------ what is there
+    def _overview(self) -> Pose:
+        spawns = self.town.network.spawns
+        x, y, yaw = spawns[0] if len(spawns) else (0.0, 0.0, 0.0)
+        return Pose(x - 10 * cos(yaw), y - 10 * sin(yaw), 8.0, yaw, 0.35)
+
+    def _add_signal(self, row: int) -> None:
+        signal = self.town.network.signals[row]
+        kind, yaw = SignalKind(signal["kind"]), float(signal["yaw"])
+        x, y, _ = map(float, signal["xyz"])
+        # CARLA turns a light's x axis across the road that it governs: scripts sample its trigger volume along x.
+        pose = Pose(x, y, 0.0, float((yaw - pi / 2 + pi) % (2 * pi) - pi))
+        centre, extent = self._trigger(row, pose)
+        light = kind is SignalKind.LIGHT
+        type_id = "traffic.traffic_light" if light else _SIGN_TYPES.get(kind, "")
+        if kind is SignalKind.SPEED:
+            type_id = f"traffic.speed_limit.{round(float(signal['value']) * 3.6)}"
+        actor = Actor(
+            self.new_id(), type_id, Category.LIGHT if light else Category.SIGN,
+            pose=pose, centre=centre, extent=extent, signal=row,
+            tag=CITY_TAGS["traffic_light" if light else "traffic_signs"],
+        )  # fmt: skip
+        actor.attributes = {"role_name": ""}
+        actor.wire_attributes = [["role_name", 4, ""]]
+        self.actors.add(actor)
+        self.light_ids[row] = actor.id
+        signals = self.town.network.signals
+        group = (signals["group"] == signal["group"]) & (signals["kind"] == signal["kind"])
+        self.pole_index[row] = int(np.flatnonzero(group).tolist().index(row))
+
+    def _trigger(self, row: int, pose: Pose) -> tuple[Pose, tuple[float, float, float]]:
+        """Centre, in the frame of `pose`, and half sizes of the road before the stop line of a signal."""
+        network = self.town.network
+        lanes, where = network.lanes, []
+        for name in ("signal", "stop"):
+            for lane in np.flatnonzero(lanes[name] == row):
+                at = max(0.0, float(lanes[f"{name}_s"][lane]) - TRIGGER_DEPTH / 2)
+                where.append(network.point(int(lane), at))
+        if not where:
+            return Pose(0.0, 0.0, 1.0), (1.0, 1.0, 1.0)
+        x, y = np.mean([point[0] for point in where]), np.mean([point[1] for point in where])
+        half = sum(point[3] for point in where) / 2
+        c, s = cos(pose.yaw), sin(pose.yaw)
+        dx, dy = float(x) - pose.x, float(y) - pose.y
+        return Pose(dx * c + dy * s, dy * c - dx * s, 1.0), (float(half), TRIGGER_DEPTH / 2, 1.0)
+
+    def new_id(self) -> int:
+        """The id of the next actor that is no body."""
+        self.last_id = self.simulation.new_id()
+        return self.last_id
+
+    def pose_of(self, actor: Actor) -> Pose:
+        """Where an actor's CARLA origin is: that of a walker is its middle, that of others on the ground."""
+        if not actor.is_body:
+            return actor.pose
+        body = self.body(actor)
+        x, y, z = body["xyz"].tolist()
+        lift = actor.extent[2] if actor.category is Category.WALKER else 0.0
+        return Pose(x, y, z + lift, float(body["yaw"]), float(body["pitch"]), float(body["roll"]))
+
+    def body(self, actor: Actor) -> np.void:
+        """The simulation's row of a vehicle, walker or prop: a view."""
+        row: np.void = self.simulation.bodies[self.simulation.row(actor.id)]
+        return row
+
+    def group(self, actor: Actor) -> list[Actor]:
+        """The lights of a light's junction, itself included."""
+        signals = self.town.network.signals
+        junction = signals["group"][actor.signal]
+        if junction < 0:
+            return [actor]
+        lights = (other for other in self.actors if other.category is Category.LIGHT)
+        return [other for other in lights if signals["group"][other.signal] == junction]
+
+    # ------------------------------------------------------------------------------------------ coming and going
+    def spawn(self, type_id: str, given: list[list[Any]], pose: Pose, parent: int = 0, attachment: int = 0) -> Actor:
+        """A new actor from a blueprint. `pose` is relative to the parent where there is one. Raises UserError."""
+        definition = by_id().get(type_id)
+        if definition is None:
+            raise UserError(f"actor definition not found: {type_id}")
+        attributes = _chosen(definition, given)
+        values = {name: value for name, _, value in attributes}
+        holder = self.actors.get(parent) if parent else None
+        place = pose
+        style = Attachment(attachment) if attachment in (0, 1, 2) else Attachment.RIGID
+        actor = Actor(0, type_id, Category.OTHER, definition[0], values, attributes, parent, pose, style, pose)
+        if holder is not None:
+            place = actor.pose = actor.follow(self.pose_of(holder))
+        if type_id.startswith(("vehicle.", "walker.", "static.prop.")):
+            self._spawn_body(actor, place)
+        else:
+            actor.id = self.new_id()
+            if type_id.startswith("sensor."):
+                actor.category = Category.SENSOR
+            elif type_id == "static.trigger.friction":
+                x, y, z = (actor.number(f"extent_{axis}") / 100 for axis in "xyz")  # given in centimetres
+                actor.extent = (x, y, z)
+                self.triggers.append(actor)
+        if actor.attributes.get("sticky_control", "true").lower() in ("false", "0"):
+            self.forgetful.add(actor.id)
+        return self.actors.add(actor)
+
+    def _spawn_body(self, actor: Actor, place: Pose) -> None:
+        blueprint = find(actor.type_id)
+        actor.category = _KINDS.get(blueprint.kind, Category.VEHICLE)
+        walker = actor.category is Category.WALKER
+        actor.extent, actor.tag = blueprint.extent, blueprint.semantic_tag
+        actor.centre = Pose() if walker else Pose(0.0, 0.0, blueprint.extent[2])
+        xyz = (place.x, place.y, place.z - (blueprint.extent[2] if walker else 0.0))
+        color = actor.attributes.get("color")
+        self.last_id = actor.id = self.simulation.spawn(
+            actor.type_id,
+            xyz,
+            place.yaw,
+            autopilot=int(actor.attributes.get(AUTOPILOT, 0)),
+            color=tuple(int(c) & 255 for c in color.split(",")) if color else None,
+        )
+
+    def destroy(self, number: int) -> list[Actor]:
+        """Removes an actor and what is attached to it; returns them. Raises NoActor."""
+        actor = self.actors.get(number)
+        if actor is self.spectator or actor.signal >= 0:
+            raise NoActor(f"actor {number} ({actor.type_id}) belongs to the map and cannot be destroyed")
+        gone = [*reversed(self.actors.attached(number)), actor]
+        for each in gone:
+            self.actors.remove(each.id)
+            if each.is_body:
+                self.simulation.remove(each.id)
+            if each in self.triggers:
+                self.triggers.remove(each)
+            for notes in (self.told_physics, self.gains, self.slippery, self.own_friction):
+                notes.pop(each.id, None)
+            self.forgetful.discard(each.id)
+        return gone
+
+    # ---------------------------------------------------------------------------------------------------- moving
+    def place(self, actor: Actor, where: Pose) -> None:
+        """Puts an actor elsewhere at once, whatever is there."""
+        if actor.is_body:
+            lift = actor.extent[2] if actor.category is Category.WALKER else 0.0
+            xyz = (where.x, where.y, where.z - lift)
+            self.simulation.place(actor.id, xyz, where.yaw, pitch=where.pitch, roll=where.roll)
+        elif actor.signal < 0:
+            actor.pose = where
+            if actor.parent:
+                actor.relative = relative(self.pose_of(self.actors.get(actor.parent)), where)
+
+    def walk(self, actor: Actor, where: Pose, speed: float) -> None:
+        """A client's crowd says where a walker is and how fast it goes on."""
+        ground = self.simulation.ground(where.x, where.y)
+        direction = (cos(where.yaw), sin(where.yaw))
+        self.simulation.place(actor.id, (where.x, where.y, ground), where.yaw)
+        self.simulation.control_walker(actor.id, direction, speed)
+
+    def holder(self, actor: Actor) -> Actor | None:
+        """The body that an actor is or is fixed to."""
+        while not actor.is_body:
+            if actor.parent not in self.actors.by_id:
+                return None
+            actor = self.actors.by_id[actor.parent]
+        return actor
+
+    # ---------------------------------------------------------------------------------------------------- time
+    def step(self, dt: float) -> None:
+        """One tick of `dt` seconds; what hangs on moving things follows them."""
+        steps = max(1, int(np.ceil(dt / LONGEST_STEP - 1e-9)))
+        contacts = []
+        for _ in range(steps):
+            self.simulation.step(dt / steps)
+            contacts.append(self.simulation.contacts)
+        self.contacts = contacts[0] if steps == 1 else np.concatenate(contacts)
+        self.frame += 1
+        self._forget_controls()
+        if self.triggers or self.slippery:
+            self._slip()
+        self.follow()
+
+    def follow(self) -> None:
+        """Moves attached actors with their parents, parents first."""
+        for parent in list(self.actors.children):
+            holder = self.actors.by_id.get(parent)
+            if holder is not None and not holder.parent:
+                self._follow(holder)
+
+    def _follow(self, holder: Actor) -> None:
+        pose = self.pose_of(holder)
+        for number in self.actors.children.get(holder.id, ()):
+            child = self.actors.by_id[number]
+            if not child.is_body:
+                child.pose = child.follow(pose)
+            if number in self.actors.children:
+                self._follow(child)
+
+    def velocity_of(self, actor: Actor) -> tuple[float, float, float]:
+        """[m/s] of an actor or of the body that it is fixed to."""
+        holder = self.holder(actor)
+        if holder is None:
+            return (0.0, 0.0, 0.0)
+        x, y, z = self.body(holder)["velocity"].tolist()
+        return (x, y, z)
+
+    def _forget_controls(self) -> None:
+        """Vehicles whose `sticky_control` is off are driven only by the controls of the same tick."""
+        for number in self.forgetful:
+            self.simulation.control_vehicle(number, 0.0, 0.0, 0.0)
+
+    # --------------------------------------------------------------------------------------------- friction triggers
+    def friction_at(self, where: Pose) -> float | None:
+        """The tyre friction that a trigger imposes at a place."""
+        for trigger in self.triggers:
+            inside = (abs(a - b) < half for a, b, half in zip(where.xyz, trigger.pose.xyz, trigger.extent, strict=True))
+            if all(inside):
+                return trigger.number("friction")
+        return None
+
+    def _slip(self) -> None:
+        """Gives vehicles that enter or leave a trigger other tyres."""
+        for actor in self.actors:
+            if actor.category is not Category.VEHICLE:
+                continue
+            friction = self.friction_at(self.pose_of(actor))
+            if friction == self.slippery.get(actor.id):
+                continue
+            physics = self.simulation.physics(actor.id)
+            if friction is None:
+                wanted = self.own_friction.pop(actor.id, physics.tire_friction)
+                del self.slippery[actor.id]
+            else:
+                self.own_friction.setdefault(actor.id, physics.tire_friction)
+                wanted = self.slippery[actor.id] = friction
+            self.simulation.set_vehicle_physics(actor.id, with_friction(physics, max(wanted, SMALLEST_FRICTION)))
+
+
+def relative(parent: Pose, child: Pose) -> Pose:
+    """Where `child` is in the frame of `parent`; the inverse of `compose`."""
+    axes = rotation(parent)
+    x, y, z = turn_back(axes, (child.x - parent.x, child.y - parent.y, child.z - parent.z))
+    if parent.pitch == 0.0 and parent.roll == 0.0:
+        return Pose(x, y, z, wrap(child.yaw - parent.yaw), child.pitch, child.roll)
+    r = rotation(child)
+    columns = [turn_back(axes, (r[0][k], r[1][k], r[2][k])) for k in range(3)]
+    return Pose(x, y, z, *angles(columns))
+
+
+def _chosen(definition: list[Any], given: list[list[Any]]) -> list[list[Any]]:
+    """[id, type, value] of all attributes of a definition, with what a client chose for those that may be chosen."""
+    wanted = {}
+    for item in given:
+        if not isinstance(item, (list, tuple)) or len(item) < 3 or not isinstance(item[2], str):
+            raise WireError(f"expected an attribute, got {item!r:.60}")
+        wanted[item[0]] = item[2]
+    chosen = []
+    for name, kind, value, recommended, modifiable, restricted in definition[3]:
+        text = wanted.get(name, value) if modifiable else value
+        _check(definition[1], name, kind, text, recommended if restricted else ())
+        chosen.append([name, kind, text])
+    return chosen
+
+
+def _check(blueprint: str, name: str, kind: int, text: str, allowed: Any) -> None:
+    try:
+        if kind == 2 and abs(int(text)) < 2**62:
+            return
+        if kind == 3 and abs(float(text)) < 1e12:
+            return
+        if kind == 1 and text.lower() in ("true", "false", "0", "1"):
+            return
+        if kind == 5 and len([int(part) for part in text.split(",")]) == 3:
+            return
+        if kind == 4 and len(text) < 4096 and (not allowed or text in allowed):
+            return
+    except ValueError:
+        pass
+    raise WireError(f"{blueprint}: attribute {name} cannot be '{text:.60}'")

@@ -1,0 +1,92 @@
+"""Sensors: which exist, when they are due, and who hears them.
+
+A sensor turns the present world into payloads; it runs only in ticks in which somebody listens. Cameras that share a
+place and an image size are rendered once. `sensor_tick` is the least time between two messages.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from roadcraft.sim.embedded.server import wire
+from roadcraft.sim.embedded.server.actors import Actor, Category
+from roadcraft.sim.embedded.server.cameras import NUMBERS, Camera, Cameras
+from roadcraft.sim.embedded.server.events import CollisionSensor
+from roadcraft.sim.embedded.server.inertial import Gnss, Imu
+from roadcraft.sim.embedded.server.streams import Part
+
+if TYPE_CHECKING:
+    from roadcraft.sim.embedded.server.app import Server
+    from roadcraft.sim.embedded.server.live import LiveWorld
+
+log = logging.getLogger(__name__)
+Payload = Sequence[Part]
+
+
+class Sensor(Protocol):
+    """Something that makes messages of the present world."""
+
+    number: int  # its place in CARLA's registry
+
+    def sense(self, live: LiveWorld, actor: Actor, delta: float) -> Iterable[Payload]:
+        """The payloads of this tick: one, or as many as there were events."""
+
+
+SENSORS: dict[str, Callable[[Actor], Sensor]] = {
+    "sensor.other.collision": CollisionSensor,
+    "sensor.other.imu": Imu,
+    "sensor.other.gnss": Gnss,
+}
+
+
+class Sensors:
+    """The sensors of the present world."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.equipped: dict[int, Actor] = {}
+        self.due_at: dict[int, float] = {}  # simulation time [s] of the next message
+        self.cameras = Cameras()
+
+    def equip(self, actor: Actor) -> None:
+        """Gives a new actor its stream, where it is a sensor that has one."""
+        if actor.category is not Category.SENSOR or actor.type_id == "sensor.other.lane_invasion":
+            return  # lane invasions are found by the client itself
+        actor.sensor = Camera(actor) if actor.type_id in NUMBERS else SENSORS[actor.type_id](actor)
+        actor.stream = self.server.streams.new()
+        self.equipped[actor.id] = actor
+        self.due_at[actor.id] = 0.0
+
+    def forget(self, actor: Actor) -> None:
+        """An actor is gone."""
+        self.equipped.pop(actor.id, None)
+        self.due_at.pop(actor.id, None)
+
+    def clear(self) -> None:
+        """A new world begins."""
+        self.equipped.clear()
+        self.due_at.clear()
+
+    def after_tick(self, delta: float) -> None:
+        """Sends what is due and heard."""
+        live, time = self.server.live, self.server.live.simulation.time
+        heard = [actor for actor in self.equipped.values() if self.server.streams.heard(actor.stream)]
+        due = [actor for actor in heard if time + 1e-6 >= self.due_at[actor.id]]
+        for actor in due:
+            period = float(actor.attributes.get("sensor_tick", 0.0))
+            self.due_at[actor.id] = max(self.due_at[actor.id], time - delta) + period if period > 0 else 0.0
+        for actor in due:
+            if not isinstance(actor.sensor, Camera):
+                for payload in actor.sensor.sense(live, actor, delta):
+                    self._send(actor, payload)
+        if not self.server.settings.no_rendering:
+            cameras = [actor for actor in due if isinstance(actor.sensor, Camera)]
+            for actor, pixels in self.cameras.images(live, cameras):
+                self._send(actor, pixels)
+
+    def _send(self, actor: Actor, payload: Payload) -> None:
+        live = self.server.live
+        head = wire.header(actor.sensor.number, live.frame, live.simulation.time, actor.pose)
+        self.server.streams.send(actor.stream, (head, *payload), self.server.settings.synchronous)
