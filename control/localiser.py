@@ -27,7 +27,7 @@ LANE_WIDTH = 3.5  # m until a lane has been measured
 NEAR = 6  # entries of LANE_X that are used: up to 20 m
 LINE_PROB = 0.5  # a line that is likelier than this exists
 GATE = 2.2  # m beyond which a lane centre is another lane's
-CORNER_AFTER_LINE = 6.0  # m from a stop line to where the turn behind it begins: crosswalk and kerb radius
+LEFT_AFTER_LINE, RIGHT_AFTER_LINE = 14.0, 11.2  # m from a stop line to the middle of the turn behind it, on average
 CORNER_SIGMA = 0.6  # m, how much that differs from junction to junction
 CORNER_GATE = 4.0  # m beyond which the corner is not the line's
 CORNER_AT = (10.0, 4.0)  # m before the line where it is measured, once each
@@ -85,20 +85,28 @@ def centre_residual(
 
 
 @njit(cache=True)
-def corner_ahead(s: NDArray[np.float64], yaw: NDArray[np.float64]) -> float:
-    """Arc length [m] at which the path's next street corner begins; inf where there is none."""
+def corner_ahead(s: NDArray[np.float64], yaw: NDArray[np.float64]) -> tuple[float, float]:
+    """Arc length [m] of the middle of the next street corner, and its turn [rad]; (inf, 0) where there is none."""
     n = len(yaw)
+    turned = np.zeros(n)
+    for i in range(1, n):
+        step = yaw[i] - yaw[i - 1]
+        turned[i] = turned[i - 1] + step - 2.0 * np.pi * np.floor(step / (2.0 * np.pi) + 0.5)
     for i in range(n - 12):
-        turn = yaw[i + 12] - yaw[i]
-        turn -= 2.0 * np.pi * np.floor(turn / (2.0 * np.pi) + 0.5)
-        if abs(turn) < 0.6:
+        if abs(turned[i + 12] - turned[i]) < 0.6:
             continue
-        for j in range(i, i + 12):
-            bent = yaw[j] - yaw[i]
-            bent -= 2.0 * np.pi * np.floor(bent / (2.0 * np.pi) + 0.5)
-            if abs(bent) > 0.06:
-                return s[j]
-    return np.inf
+        end = i + 12
+        while end < n - 1 and abs(turned[end + 1] - turned[end]) > 0.02:
+            end += 1
+        if end == n - 1:
+            return np.inf, 0.0
+        turn = turned[end] - turned[i]
+        for j in range(i, end):
+            a, b = abs(turned[j] - turned[i]), abs(turned[j + 1] - turned[i])
+            if b >= 0.5 * abs(turn):
+                share = (0.5 * abs(turn) - a) / max(b - a, 1e-6)
+                return s[j] + share * (s[j + 1] - s[j]), turn
+    return np.inf, 0.0
 
 
 @njit(cache=True)
@@ -175,8 +183,8 @@ class Localiser:
         if not any(distance <= at < before for at in CORNER_AT):
             return
         yaw = headings(path)
-        corner = corner_ahead(stations(path), yaw)
-        residual = distance + HALF_LENGTH + CORNER_AFTER_LINE - corner
+        corner, turn = corner_ahead(stations(path), yaw)
+        residual = distance + HALF_LENGTH + (LEFT_AFTER_LINE if turn > 0.0 else RIGHT_AFTER_LINE) - corner
         if abs(residual) < CORNER_GATE:
             variance = CORNER_SIGMA**2 + (DISTANCE_SIGMA * distance) ** 2
             correct(self.error, self.covariance, yaw_world + yaw[0], residual, variance)
