@@ -55,6 +55,13 @@ class EmbeddedWorld:
         self._town: Town | None = None
         self._renderer: Any = None
         self._frame = 0
+        self.looking = True  # False leaves the camera out of ticks that nobody looks at
+
+    @property
+    def network(self) -> RoadNetwork:
+        """The lanes and signals of the present town."""
+        assert self._town is not None, "reset() comes first"
+        return self._town.network
 
     def reset(self, episode: Episode) -> Tick:
         """Begins an episode and returns its first tick. Raises UserError for an unknown town."""
@@ -108,7 +115,8 @@ class EmbeddedWorld:
         found = simulation.contacts
         contacts = self._contacts(found, state) if len(found) else NO_CONTACTS
         ego = EgoState(state[:3], state[3:5], state[5:7], float(state[7]), float(np.float32(self._control.steer)))
-        rgb, labels = self._render(bodies[row]) if self._episode.camera is not None else (None, None)
+        looks = self.looking and self._episode.camera is not None
+        rgb, labels = self._render(bodies[row]) if looks else (None, None)
         self._tick = self._build(
             self._frame,
             ego,
