@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from roadcraft.perception.augment import Augmentation, Sample, augment
 from roadcraft.perception.events import EventWatch
-from roadcraft.perception.labels import FRAME, SEEN, FrameLabels, frame_labels, look_ahead
+from roadcraft.perception.labels import FRAME, SEEN, FrameLabels, frame_labels, look_ahead, recorded_semantic
 from roadcraft.perception.targets import Targets, frame_targets
 from roadcraft.perception.view import motion_vector
 from roadcraft.sim.errors import UserError
@@ -135,7 +135,7 @@ class ShardWriter:
                 self._add(f"{name}.jpg", _encoded(".jpg", picture, cv2.IMWRITE_JPEG_QUALITY, self.quality))
             else:
                 self._add(f"{name}.png", _encoded(".png", picture, cv2.IMWRITE_PNG_COMPRESSION, 2))
-            self._add(f"{name}.semantic.png", _encoded(".png", images.semantic, cv2.IMWRITE_PNG_COMPRESSION, 1))
+            self._add(f"{name}.semantic.png", _encoded(".png", recorded_semantic(images), cv2.IMWRITE_PNG_COMPRESSION, 1))
             self._add(f"{name}.frame.npy", _npy(np.asarray(labels.frame)))
             self._add(f"{name}.objects.npy", _npy(labels.objects))
             self.count += 1

@@ -17,9 +17,11 @@ from roadcraft.perception.events import FORESIGHT
 from roadcraft.perception.percept import EVENTS, PATH_TIMES
 from roadcraft.perception.projection import corners, lanes_in_view, project, projected_boxes
 from roadcraft.sim.geometry import ego_to_world, world_to_ego
-from roadcraft.sim.messages import LANE_LINES, LANE_X, Camera, Kind, LightState, Tick
+from roadcraft.sim.messages import LANE_LINES, LANE_X, Camera, Kind, Labels, LightState, Tick
 
 SIGN_RANGE = 60.0  # [m] to the stop line: a light or stop sign further away governs nothing yet
+MOVABLE_TAGS = (12, 13, 14, 15, 16, 17, 18, 19)  # pedestrians, riders, vehicles
+UNLABELLED = 0  # CARLA's tag for what has no label: here also parked vehicles that are no actors
 DRIVABLE_TAGS = (1, 24)  # CARLA's Roads and RoadLine
 LANE_TAG = 24
 NO_LIGHT = 3  # index of "none governs us" in Percept.light
@@ -192,6 +194,13 @@ def look_ahead(clip: list[FrameLabels]) -> None:
                 if other is not None:
                     world = ego_to_world(then.objects["xyz_ego"][other, :2], then.frame["pose"])
                     labels.objects["path_ego"][j, p] = world_to_ego(world, labels.frame["pose"])
+
+
+def recorded_semantic(images: Labels) -> NDArray[np.uint8]:
+    """The semantic image with everything that looks like an actor and is none (a parked car of the map) UNLABELLED:
+    nobody can say how far it is, and nobody shall be punished for finding it."""
+    foreign = (images.instance == 0) & (images.semantic >= MOVABLE_TAGS[0]) & (images.semantic <= MOVABLE_TAGS[-1])
+    return np.where(foreign, np.uint8(UNLABELLED), images.semantic)
 
 
 def masks(semantic: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

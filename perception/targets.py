@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.perception.heads import GROUPS, LANE_COLUMNS, SIGNS
-from roadcraft.perception.labels import NO_LIGHT, FrameLabels, masks
+from roadcraft.perception.labels import NO_LIGHT, UNLABELLED, FrameLabels, masks
 from roadcraft.perception.percept import PATH_TIMES
 from roadcraft.perception.projection import camera_frame, lane_columns
 from roadcraft.perception.view import REFERENCE_FOCAL, STRIDE
@@ -72,6 +72,7 @@ def frame_targets(
     rows, cols = -(-height // STRIDE), width // STRIDE
     heat = np.zeros((GROUPS, rows, cols), np.float32)
     heat_weight = np.ones_like(heat)
+    heat_weight[:, _unlabelled(semantic, rows, cols)] = 0.0
     positives = _draw_objects(labels, heat, heat_weight)
     signs, signs_weight = _signs(labels, rows, cols)
     camera = labels.camera
@@ -111,6 +112,14 @@ def _quarter(semantic: NDArray[np.uint8]) -> NDArray[np.bool_]:
     )
 
 
+def _unlabelled(semantic: NDArray[np.uint8], rows: int, cols: int) -> NDArray[np.bool_]:
+    """Cells (rows, cols) of which a quarter or more is covered by what has no label."""
+    room = np.zeros((rows * STRIDE, cols * STRIDE), bool)
+    room[: semantic.shape[0], : semantic.shape[1]] = semantic == UNLABELLED
+    share: NDArray[np.bool_] = room.reshape(rows, STRIDE, cols, STRIDE).sum((1, 3)) >= STRIDE**2 // 4
+    return share
+
+
 def asked_for(labels: FrameLabels) -> NDArray[np.bool_]:
     """Which objects (N,) are visible enough to be found."""
     o = labels.objects
@@ -131,6 +140,7 @@ def _draw_objects(labels: FrameLabels, heat: NDArray[np.float32], heat_weight: N
         col, row = min(int((left + right) / 2), cols - 1), min(int((top + bottom) / 2), rows - 1)
         sigma = np.clip([(right - left) * 0.14, (bottom - top) * 0.14], 0.55, 4.0)
         _gaussian(heat[GROUP[o["kind"]]], row, col, sigma)
+        heat_weight[GROUP[o["kind"]], row, col] = 1.0
         depth, aside, _ = camera_frame(camera, o["xyz_ego"].astype(float))
         footprint = cols / 2 - aside * camera.focal / max(depth, NEAREST) / STRIDE
         reach = 1 if min(right - left, bottom - top) > 1.5 else 0
