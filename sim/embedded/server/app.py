@@ -33,6 +33,8 @@ from roadcraft.sim.embedded.server import (  # noqa: F401  # the modules fill th
     calls_world,
 )
 from roadcraft.sim.embedded.server.calls import Result, answer, success
+from roadcraft.sim.embedded.server.crowd import populate
+from roadcraft.sim.embedded.server.faults import Faults
 from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP, Maps
 from roadcraft.sim.embedded.server.navigation import Navigation
@@ -105,6 +107,7 @@ class Server:
     def __init__(self, options: Options) -> None:
         self.options, self.host, self.port = options, options.host, options.port
         self.settings = Settings()
+        self.faults = Faults(options.fault, options.seed)
         self.maps = Maps(options.maps, options.alias_towns)
         self.traffic_managers: dict[int, list[Any]] = {}
         self.custom_map = ""  # OpenDRIVE text for the next generated world
@@ -124,6 +127,7 @@ class Server:
         self._last_tick = time.monotonic()
         name, town = self.maps.load(options.town) if not Path(options.town).is_file() else _from_file(options.town)
         self.live = LiveWorld(town, name, seed=options.seed, stream_port=self.port + 1)
+        populate(self.live, options.vehicles, options.walkers, options.seed)
         self.navigation = Navigation(self)
         self.sensors = Sensors(self)
         warm_up(town)
@@ -345,6 +349,7 @@ class Server:
         live = self.live
         self._last_tick = time.monotonic()
         live.step(delta)
+        self.faults.at_tick(live.frame)
         self._publish(delta)
         if cue is not None and cue.number is not None:
             cue.connection.send(reply(cue.number, None, success(Result.VALUE, live.frame)))

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.server import wire
-from roadcraft.sim.embedded.server.actors import Actor
+from roadcraft.sim.embedded.server.actors import Actor, Category
+from roadcraft.sim.embedded.server.wire import relative
 from roadcraft.sim.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from roadcraft.sim.embedded.town import Town
 
 FAR = 1000.0  # [m] full scale of a depth image
+SKIN = 0.3  # [m] around a body within which a camera mounted on it does not see it
 MOST_PIXELS = 4096 * 4096
 FIELDS_OF_VIEW = (1.0, 170.0)  # [degrees]
 
@@ -111,11 +113,24 @@ class Camera:
         return self.pixels.data.cast("B")
 
 
+def _inside_of(live: LiveWorld, actor: Actor) -> int:
+    """The body that a camera is mounted in or close on, which it then looks through; 0 for none."""
+    holder = live.holder(actor)
+    if holder is None:
+        return 0
+    x, y, z = relative(live.pose_of(holder), actor.pose).xyz
+    above = z + (holder.extent[2] if holder.category is Category.WALKER else 0.0)
+    length, width, height = holder.extent
+    near = abs(x) < length + SKIN and abs(y) < width + SKIN and -SKIN < above < 2 * height + SKIN
+    return holder.id if near else 0
+
+
 @dataclass(slots=True)
 class Shot:
     """One rendering and the cameras that use it."""
 
     view: View
+    hide: int  # id of the body that is not drawn, 0 for none
     cameras: list[Actor]
 
 
@@ -134,12 +149,12 @@ class Cameras:
             self.town, self.renderer = town, Renderer(town)
         return self.renderer
 
-    def shots(self, cameras: list[Actor]) -> list[Shot]:
+    def shots(self, live: LiveWorld, cameras: list[Actor]) -> list[Shot]:
         """Cameras grouped by what they see, in the order of the first of each group."""
-        found: dict[View, Shot] = {}
+        found: dict[tuple[View, int], Shot] = {}
         for actor in cameras:
-            view = actor.sensor.view(actor)
-            found.setdefault(view, Shot(view, [])).cameras.append(actor)
+            view, hide = actor.sensor.view(actor), _inside_of(live, actor)
+            found.setdefault((view, hide), Shot(view, hide, [])).cameras.append(actor)
         return list(found.values())
 
     def images(self, live: LiveWorld, cameras: list[Actor]) -> Iterator[tuple[Actor, tuple[bytes, memoryview]]]:
@@ -151,7 +166,7 @@ class Cameras:
         renderer = self.load(live.town)
         simulation = live.simulation
         scene = Scene(simulation.bodies, simulation.lights.state, simulation.weather, simulation.time)
-        for shot in self.shots(cameras):
+        for shot in self.shots(live, cameras):
             numbers = {actor.sensor.number for actor in shot.cameras}
             images = renderer.render(
                 scene,
@@ -160,6 +175,7 @@ class Cameras:
                 semantic=wire.SEMANTIC in numbers or wire.INSTANCE in numbers,
                 instance=wire.INSTANCE in numbers,
                 depth=wire.DEPTH in numbers,
+                hide=shot.hide,
             )
             for actor in shot.cameras:
                 yield actor, (actor.sensor.head, actor.sensor.encode(images))

@@ -15,11 +15,10 @@ from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
 from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
 from roadcraft.sim.embedded.server.snapshot import Snapshots
 from roadcraft.sim.embedded.server.street_lights import StreetLights
-from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, WireError, angles, rotation, turn_back
+from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, WireError, relative
 from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.geometry import wrap
 from roadcraft.sim.messages import Kind
 from roadcraft.sim.roads import SignalKind
 
@@ -294,17 +293,6 @@ class LiveWorld:
                 self.own_friction.setdefault(actor.id, physics.tire_friction)
                 wanted = self.slippery[actor.id] = friction
             self.simulation.set_vehicle_physics(actor.id, with_friction(physics, max(wanted, SMALLEST_FRICTION)))
-
-
-def relative(parent: Pose, child: Pose) -> Pose:
-    """Where `child` is in the frame of `parent`; the inverse of `compose`."""
-    axes = rotation(parent)
-    x, y, z = turn_back(axes, (child.x - parent.x, child.y - parent.y, child.z - parent.z))
-    if parent.pitch == 0.0 and parent.roll == 0.0:
-        return Pose(x, y, z, wrap(child.yaw - parent.yaw), child.pitch, child.roll)
-    r = rotation(child)
-    columns = [turn_back(axes, (r[0][k], r[1][k], r[2][k])) for k in range(3)]
-    return Pose(x, y, z, *angles(columns))
 
 
 def _chosen(definition: list[Any], given: list[list[Any]]) -> list[list[Any]]:

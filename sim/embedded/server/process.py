@@ -97,6 +97,10 @@ class ServerProcess:
         finally:
             os.close(ready)
 
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it lives."""
+        return self.process.poll() if self.process is not None else None
+
     @property
     def alive(self) -> bool:
         """Whether it runs."""

@@ -80,13 +80,15 @@ class Sensors:
         for actor in due:
             if not isinstance(actor.sensor, Camera):
                 for payload in actor.sensor.sense(live, actor, delta):
-                    self._send(actor, payload)
+                    self._send(actor, payload, "sensor.drop")
         if not self.server.settings.no_rendering:
             cameras = [actor for actor in due if isinstance(actor.sensor, Camera)]
             for actor, pixels in self.cameras.images(live, cameras):
-                self._send(actor, pixels)
+                self._send(actor, pixels, "camera.drop")
 
-    def _send(self, actor: Actor, payload: Payload) -> None:
+    def _send(self, actor: Actor, payload: Payload, fault: str) -> None:
         live = self.server.live
+        if self.server.faults.lost(fault):
+            return
         head = wire.header(actor.sensor.number, live.frame, live.simulation.time, actor.pose)
         self.server.streams.send(actor.stream, (head, *payload), self.server.settings.synchronous)

@@ -97,6 +97,17 @@ def compose(parent: Pose, relative: Pose) -> Pose:
     return Pose(x, y, z, *angles([turn(m, (r[0][k], r[1][k], r[2][k])) for k in range(3)]))
 
 
+def relative(parent: Pose, child: Pose) -> Pose:
+    """Where `child` is in the frame of `parent`; the inverse of `compose`."""
+    axes = rotation(parent)
+    x, y, z = turn_back(axes, (child.x - parent.x, child.y - parent.y, child.z - parent.z))
+    if parent.pitch == 0.0 and parent.roll == 0.0:
+        return Pose(x, y, z, wrap(child.yaw - parent.yaw), child.pitch, child.roll)
+    r = rotation(child)
+    columns = [turn_back(axes, (r[0][k], r[1][k], r[2][k])) for k in range(3)]
+    return Pose(x, y, z, *angles(columns))
+
+
 def angles(columns: Sequence[Vector]) -> Vector:
     """(yaw, pitch, roll) of a rotation given by its columns, the turned axes."""
     pitch = -asin(max(-1.0, min(1.0, columns[0][2])))
