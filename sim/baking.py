@@ -92,7 +92,6 @@ def bake(text: str, name: str, trusted: bool = False) -> Arrays:
     succ_start, succ_flat = _to_csr(succ)
     pred_start, pred_flat = _to_csr(_inverse(succ))
     conflict_start, conflict_flat = _to_csr(_conflicts(lanes, points, succ))
-    crosswalks = _crosswalks(state.map)
     return {
         "lanes": lanes,
         "points": points,
@@ -105,8 +104,8 @@ def bake(text: str, name: str, trusted: bool = False) -> Arrays:
         "conflict": conflict_flat,
         "signals": signals,
         "stop_lines": stop_lines,
-        "crosswalks": np.concatenate([*crosswalks, np.zeros((0, 2))]),
-        "crosswalk_sizes": np.array([len(c) for c in crosswalks], np.int32),
+        **_polygons("crosswalks", _crosswalks(state.map)),
+        **_polygons("floors", baking_signals.read_floors(root)),
         "spawns": _spawns(lanes, points, succ, _inverse(succ)),
         "geo": _geo(root),
     }
@@ -115,7 +114,6 @@ def bake(text: str, name: str, trusted: bool = False) -> Arrays:
 def _from_arrays(text: str, name: str, arrays: Arrays) -> RoadNetwork:
     x, y, z, yaw, width = np.ascontiguousarray(arrays["points"].T)
     xy = np.stack([x, y], -1)
-    crosswalks = np.split(arrays["crosswalks"], np.cumsum(arrays["crosswalk_sizes"])[:-1])
     names = ("succ_start", "succ", "pred_start", "pred", "conflict_start", "conflict", "signals", "stop_lines")
     return RoadNetwork(
         name=name,
@@ -126,7 +124,8 @@ def _from_arrays(text: str, name: str, arrays: Arrays) -> RoadNetwork:
         yaw=yaw,
         s=arrays["s"],
         width=width,
-        crosswalks=tuple(crosswalks) if len(arrays["crosswalk_sizes"]) else (),
+        crosswalks=tuple(np.split(arrays["crosswalks"], arrays["crosswalks_ends"])[:-1]),
+        floors=tuple(np.split(arrays["floors"], arrays["floors_ends"])[:-1]),
         spawns=arrays["spawns"],
         geo=(float(arrays["geo"][0]), float(arrays["geo"][1])),
         grid=build_grid(arrays["lanes"], xy, yaw, arrays["s"], width),
@@ -357,6 +356,12 @@ def _conflicts(lanes: NDArray[np.void], points: NDArray[np.float64], succ: list[
                     out[group[a]].append(int(group[b]))
                     out[group[b]].append(int(group[a]))
     return out
+
+
+def _polygons(name: str, polygons: list[NDArray[np.float64]]) -> Arrays:
+    """A list of polygons as two arrays."""
+    ends = np.cumsum([len(polygon) for polygon in polygons]).astype(np.int32)
+    return {name: np.concatenate([*polygons, np.zeros((0, 2))]), f"{name}_ends": ends}
 
 
 def _crosswalks(opendrive: Any) -> list[NDArray[np.float64]]:

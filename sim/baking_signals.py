@@ -125,6 +125,18 @@ def _stop_lines(root: ET.Element) -> tuple[NDArray[np.float64], dict[int, list[t
     return np.array(lines, float).reshape(-1, 4), places
 
 
+def read_floors(root: ET.Element) -> list[NDArray[np.float64]]:
+    """The outlines of patches of asphalt."""
+    out = []
+    for road in root.iter("road"):
+        for element in road.findall("objects/object[@type='patch']"):
+            x, y, _, heading = ReferenceLine(road).place(element)
+            local = [(float(c.get("u", 0)), float(c.get("v", 0))) for c in element.findall("outline/cornerLocal")]
+            c, s = cos(heading), sin(heading)
+            out.append(np.array(local).reshape(-1, 2) @ np.array([[c, s], [-s, c]]) + (x, y))
+    return out
+
+
 def _governed(
     road: ET.Element,
     element: ET.Element,

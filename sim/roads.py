@@ -235,6 +235,7 @@ class RoadNetwork:
     spawns: NDArray[np.float64]  # (M, 3) x, y [m], yaw [rad]; the first three have 45 m of straight road ahead
     geo: tuple[float, float]  # latitude, longitude [degrees] of the world's origin
     grid: LaneGrid = field(repr=False)
+    floors: tuple[NDArray[np.float64], ...] = ()  # each (k, 2) [m]: asphalt of junctions, between their lanes too
 
     @property
     def lane_of(self) -> NDArray[np.int32]:

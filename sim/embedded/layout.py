@@ -15,8 +15,9 @@ from roadcraft.sim.embedded.opendrive import Lane, Line, Road, RoadMap, Section,
 from roadcraft.sim.planview import Plan, Pose
 
 ZONE = 20.0  # [m] before a junction in which lane lines are solid and nobody parks
-TURN_ZONE = 30.0  # [m] length of a left-turn lane
-TAPER = 15.0  # [m] over which a turn lane widens
+TURN_ZONE = 20.0  # [m] of a left-turn lane that may not be left any more
+TURN_ENTRY = 32.0  # [m] before that in which one changes into it
+TAPER = 14.0  # [m] of the entry over which the lane widens
 PARKING_TAPER = 5.0  # [m] over which parking lanes widen
 SOLID = Line("solid")
 BROKEN = Line("broken", change="both")
@@ -83,7 +84,6 @@ class Node:
     control: Control = Control.MINOR_STOP
     main: tuple[int, ...] = ()  # edges of the main road; empty: the two arms that lie straightest
     crosswalks: bool = True
-    turn_lanes: bool = True  # streets that have them open a left-turn lane before it
     radius: float = 8.5  # [m] of right turns at the lane centre
 
 
@@ -150,15 +150,15 @@ class Build:
 
 def sections(profile: Profile, length: float, turn_start: bool, turn_end: bool) -> tuple[Section, ...]:
     """The lane sections of a street: approach zones at both ends, left-turn lanes in them where asked."""
-    scale = min(1.0, length / (2.4 * (TURN_ZONE + TAPER if turn_start or turn_end else ZONE)))
+    scale = min(1.0, length / (2.4 * (TURN_ZONE + TURN_ENTRY if turn_start or turn_end else ZONE)))
     zone_start, zone_end = ((TURN_ZONE if turn else ZONE) * scale for turn in (turn_start, turn_end))
     spans: list[tuple[float, str]] = [(0.0, "start")]
     if turn_start:
         spans.append((zone_start, "start taper"))
-        zone_start += TAPER * scale
+        zone_start += TURN_ENTRY * scale
     spans.append((zone_start, "middle"))
     if turn_end:
-        spans.append((length - zone_end - TAPER * scale, "end taper"))
+        spans.append((length - zone_end - TURN_ENTRY * scale, "end taper"))
     spans.append((length - zone_end, "end"))
     ends = [s for s, _ in spans[1:]] + [length]
     turns = {"start": turn_start, "end": turn_end}
@@ -180,12 +180,28 @@ def lane_offset(
     half = profile.median / 2
     out: list[Width] = []
     if turn_start:
-        at, end = rows[1].s, rows[2].s
-        out += [Width(0.0, -half), taper(at, end - at, -half, 0.0), Width(end, 0.0)]
+        end = rows[2].s
+        length_ = _taper_length(end - rows[1].s)
+        out += [Width(0.0, -half), taper(end - length_, length_, -half, 0.0), Width(end, 0.0)]
     if turn_end:
-        at, end = rows[-2].s, rows[-1].s
-        out += [taper(at, end - at, 0.0, half), Width(end, half)]
+        out += [] if turn_start else [Width(0.0, 0.0)]
+        at = rows[-2].s
+        length_ = _taper_length(rows[-1].s - at)
+        out += [taper(at, length_, 0.0, half), Width(at + length_, half)]
     return tuple(out)
+
+
+def _taper_length(entry: float) -> float:
+    """[m] over which a turn lane of an entry of some length widens."""
+    return entry * TAPER / TURN_ENTRY
+
+
+def _tapered(where: str, length: float, middle: float, junction: float) -> tuple[Width, ...]:
+    """A width that changes where the entry begins, as seen from the middle of the street."""
+    part = _taper_length(length)
+    if where == "end":
+        return taper(0.0, part, middle, junction), Width(part, junction)
+    return Width(0.0, junction), taper(length - part, part, junction, middle)
 
 
 def _center_line(profile: Profile, span: str, turns: dict[str, bool]) -> Line:
@@ -195,6 +211,8 @@ def _center_line(profile: Profile, span: str, turns: dict[str, bool]) -> Line:
         return Line("solid", "yellow") if at_turn else Line()
     if one_way:
         return Line("solid", "yellow")
+    if profile.center == "none":
+        return Line()
     if span != "middle" and profile.center == "broken":
         return Line("solid", "yellow")
     return Line(profile.center, "yellow", "both" if profile.center == "broken" else "none")
@@ -235,9 +253,7 @@ def _median_lanes(profile: Profile, span: str, length: float, approach: str, tur
     if where == approach:  # the turn lane is this direction's own
         if not tapering:
             return [Lane("turn", "driving", constant(full), SOLID)]
-        widths = (half, full) if where == "end" else (full, half)
-        return [Lane("turn", "driving", (taper(0.0, length, *widths),), BROKEN)]
+        return [Lane("turn", "driving", _tapered(where, length, half, full), BROKEN)]
     if tapering:
-        widths = (half, 0.0) if where == "end" else (0.0, half)
-        return [Lane("median", "median", (taper(0.0, length, *widths),), Line("solid", "yellow"))]
+        return [Lane("median", "median", _tapered(where, length, half, 0.0), Line("solid", "yellow"))]
     return []

@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, pi, sin, tan
 
+import numpy as np
+from numpy.typing import NDArray
+
 from roadcraft.sim.embedded.layout import Approach, Build, Control, Edge, Node
 from roadcraft.sim.embedded.opendrive import (
     LIGHT,
@@ -147,7 +150,7 @@ def lane_map(arm: Arm, others: list[Arm]) -> list[tuple[EndLane, Arm, EndLane]]:
     for index, lane in enumerate(lanes):
         if all(lane is not used for used, _, _ in out):
             other = (exits["straight"] + exits["right"] + exits["left"])[0]
-            out.append((lane, other, other.outgoing[min(index, len(other.outgoing) - 1)]))
+            out.append((lane, other, other.outgoing[max(index - len(lanes), -len(other.outgoing))]))
     return out
 
 
@@ -168,18 +171,34 @@ def build_junction(build: Build, node: Node, arms: list[Arm]) -> Junction:
             arm.road.predecessor = link
     ring = sorted(arms, key=lambda arm: arm.angle)
     paved: set[int] = set()  # arms whose sidewalk corner is made
+    kerbs: list[NDArray[np.float64]] = []  # the junction's outline, corner after corner
     for index, arm in enumerate(ring):
         neighbour = ring[(index + 1) % len(ring)]
         for lane, other, exit_lane in lane_map(arm, [a for a in ring if a is not arm]) if arm.incoming else []:
-            corner = other is neighbour and lane is arm.incoming[-1] and exit_lane is other.outgoing[-1]
-            corner = corner and _walk_fits(arm, other)
-            if corner:
+            outermost = other is neighbour and lane is arm.incoming[-1] and exit_lane is other.outgoing[-1]
+            walk = outermost and _walk_fits(arm, other)
+            if walk:
                 paved.add(index)
-            _connecting_road(build, junction, arm, lane, other, exit_lane, corner)
+            road = _connecting_road(build, junction, arm, lane, other, exit_lane, walk)
+            if outermost:
+                s = np.linspace(0.0, road.plan.length, 17)
+                kerbs.append(road.plan.place(s, -np.interp(s, s[[0, -1]], [lane.width, exit_lane.width])))
         if index not in paved and arm.walk_in and neighbour.walk_out and neighbour is not arm:
-            _walk_road(build, junction, arm, neighbour)
+            road = _walk_road(build, junction, arm, neighbour)
+            kerbs.append(road.plan.place(np.linspace(0.0, road.plan.length, 17), 0.0))
+    _floor(build, np.concatenate(kerbs))
     _rule(build, junction, node, ring)
     return junction
+
+
+def _floor(build: Build, outline: NDArray[np.float64]) -> None:
+    """The asphalt between the lanes of the junction that was built last, as an object on its last road."""
+    road = build.town.roads[-1]
+    x, y, heading = road.plan.start
+    c, s = cos(heading), sin(heading)
+    local = (outline - (x, y)) @ np.array([[c, -s], [s, c]])
+    corners = tuple((float(u), float(v)) for u, v in local)
+    road.objects.append(Object(build.fresh(), "patch", "JunctionFloor", 0.0, 0.0, corners=corners))
 
 
 def _walk_fits(arm: Arm, other: Arm) -> bool:
@@ -194,7 +213,7 @@ def _walk_fits(arm: Arm, other: Arm) -> bool:
 
 def _connecting_road(
     build: Build, junction: Junction, arm: Arm, lane: EndLane, other: Arm, exit_lane: EndLane, walk: bool
-) -> None:
+) -> Road:
     """One lane through the junction; its reference line is the lane's left border."""
     begin = offset(arm.pose, lane.inner)
     end_pose = (other.pose[0], other.pose[1], wrap(other.pose[2] + pi))
@@ -205,10 +224,10 @@ def _connecting_road(
         widths = (taper(0.0, plan.length, arm.walk_in.width, other.walk_out.width),)
         lanes.append(Lane("sidewalk", "sidewalk", widths))
         links[-2] = (arm.walk_in.id, other.walk_out.id)
-    _add_road(build, junction, arm, other, plan, tuple(lanes), links)
+    return _add_road(build, junction, arm, other, plan, tuple(lanes), links)
 
 
-def _walk_road(build: Build, junction: Junction, arm: Arm, other: Arm) -> None:
+def _walk_road(build: Build, junction: Junction, arm: Arm, other: Arm) -> Road:
     """A corner with nothing but a sidewalk; its reference line is the kerb."""
     assert arm.walk_in is not None
     assert other.walk_out is not None
@@ -216,7 +235,7 @@ def _walk_road(build: Build, junction: Junction, arm: Arm, other: Arm) -> None:
     plan = connect(offset(arm.pose, arm.walk_in.inner), offset(end_pose, -other.walk_out.inner))
     widths = (taper(0.0, plan.length, arm.walk_in.width, other.walk_out.width),)
     links: dict[int, tuple[int | None, int | None]] = {-1: (arm.walk_in.id, other.walk_out.id)}
-    _add_road(build, junction, arm, other, plan, (Lane("sidewalk", "sidewalk", widths),), links)
+    return _add_road(build, junction, arm, other, plan, (Lane("sidewalk", "sidewalk", widths),), links)
 
 
 def _add_road(
@@ -227,7 +246,7 @@ def _add_road(
     plan: Plan,
     lanes: tuple[Lane, ...],
     links: dict[int, tuple[int | None, int | None]],
-) -> None:
+) -> Road:
     road = Road(build.fresh(), plan, (Section(0.0, lanes),), arm.road.speed, junction.id)
     road.predecessor = Link("road", arm.road.id, arm.contact)
     road.successor = Link("road", other.road.id, other.contact)
@@ -235,6 +254,7 @@ def _add_road(
     build.town.roads.append(road)
     pairs = tuple((before, lane_id) for lane_id, (before, _) in links.items() if before is not None)
     junction.connections.append(Connection(arm.road.id, road.id, pairs))
+    return road
 
 
 def _rule(build: Build, junction: Junction, node: Node, ring: list[Arm]) -> None:

@@ -13,37 +13,49 @@ from pathlib import Path
 
 import numpy as np
 
+from roadcraft.sim import planview
 from roadcraft.sim.baking import cached_network
 from roadcraft.sim.cache import cached, source_digest
 from roadcraft.sim.embedded import (
     layout,
+    layout_arterial,
     layout_grid,
     layout_ground,
     layout_junction,
+    layout_lattice,
     layout_roads,
     layout_scenery,
+    layout_suburb,
     opendrive,
-    scenery,
 )
 from roadcraft.sim.embedded.layout import Layout
+from roadcraft.sim.embedded.layout_arterial import arterial_layout
 from roadcraft.sim.embedded.layout_grid import grid_layout
 from roadcraft.sim.embedded.layout_roads import build_map
+from roadcraft.sim.embedded.layout_suburb import suburb_layout
 from roadcraft.sim.embedded.opendrive import to_text
 from roadcraft.sim.embedded.scenery import Scenery, read_scenery
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.roads import RoadNetwork
 
-LAYOUTS: dict[str, Callable[[str, np.random.Generator], Layout]] = {"grid": grid_layout}
+LAYOUTS: dict[str, Callable[[str, np.random.Generator], Layout]] = {
+    "grid": grid_layout,
+    "suburb": suburb_layout,
+    "arterial": arterial_layout,
+}
 STYLES = tuple(LAYOUTS)
 MAKERS = (
     layout,
+    layout_arterial,
     layout_grid,
     layout_ground,
     layout_junction,
+    layout_lattice,
     layout_roads,
     layout_scenery,
+    layout_suburb,
     opendrive,
-    scenery,
+    planview,
 )
 
 
