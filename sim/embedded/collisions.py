@@ -7,8 +7,8 @@ back along their relative velocity to find the side that touched first: nothing 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil, cos, hypot, inf, sin
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -44,23 +44,27 @@ SOLID = np.dtype(
 )
 
 
-class Bins(NamedTuple):
+CELL_ROW = np.dtype([("head", np.int32), ("first", np.int32), ("last", np.int32)])  # first body, its solids' rows
+FRAME = np.dtype(
+    [("x", np.float64), ("y", np.float64), ("columns", np.int64), ("rows", np.int64), ("limits", np.float64, 4)]
+)
+# How the bodies of a cell, and the vehicles of a lane, hang together; one row a body.
+CHAIN = np.dtype([("in_cell", np.int32), ("in_lane", np.int32), ("seen", np.int32)])
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
     """Cells over the town: which bodies and which solids are in each."""
 
-    origin: NDArray[np.float64]  # (2,) [m] lower corner
-    shape: NDArray[np.int64]  # (2,) columns, rows
-    head: NDArray[np.int32]  # (cells,) first body of each cell, -1
-    after: NDArray[np.int32]  # (capacity,) next body in the same cell, -1
-    start: NDArray[np.int32]  # (cells + 1,) CSR of the solids near each cell
-    items: NDArray[np.int32]
-    solids: NDArray[np.void]  # (K,) SOLID
-    limits: NDArray[np.float64]  # (4,) x0, y0, x1, y1 [m] the world's edge
+    frame: NDArray[np.void]  # (1,) FRAME: lower corner, size, limits x0, y0, x1, y1 [m] of the world
+    cells: NDArray[np.void]  # (rows * columns,) CELL_ROW
+    solids: NDArray[np.void]  # SOLID, cell after cell: one that reaches into several cells is there several times
 
 
 _RADIUS = {Shape.TREE: TRUNK_RADIUS, Shape.LAMP: POST_RADIUS, Shape.SIGNAL: POST_RADIUS, Shape.SIGN: POST_RADIUS}
 
 
-def make_bins(xy: NDArray[np.float64], scenery: Scenery, capacity: int) -> Bins:
+def make_bins(xy: NDArray[np.float64], scenery: Scenery) -> Bins:
     """Sorts a town's solids into cells. `xy` (N, 2): the lanes' points."""
     static = scenery.solids
     solids = np.zeros(len(static), SOLID)
@@ -68,43 +72,46 @@ def make_bins(xy: NDArray[np.float64], scenery: Scenery, capacity: int) -> Bins:
     solids["yaw"], solids["extent"], solids["tag"] = static["yaw"], static["extent"], static["tag"]
     for shape, radius in _RADIUS.items():
         solids["extent"][static["shape"] == shape, :2] = radius
-    limits = np.concatenate([xy.min(0) - EDGE, xy.max(0) + EDGE])
-    origin = limits[:2] - CELL
-    shape_ = np.ceil((limits[2:] + CELL - origin) / CELL).astype(np.int64)
-    cells: list[list[int]] = [[] for _ in range(int(shape_[0] * shape_[1]))]
+    frame = np.zeros(1, FRAME)
+    frame["limits"] = np.concatenate([xy.min(0) - EDGE, xy.max(0) + EDGE])
+    low = xy.min(0) - EDGE - CELL
+    columns, rows = np.ceil((xy.max(0) + EDGE + CELL - low) / CELL).astype(np.int64)
+    frame["x"], frame["y"], frame["columns"], frame["rows"] = *low, columns, rows
+    inside: list[list[int]] = [[] for _ in range(int(columns * rows))]
     for k, solid in enumerate(solids):
         c, s = abs(cos(solid["yaw"])), abs(sin(solid["yaw"]))
         ex, ey = solid["extent"][:2]
         half = np.array([c * ex + s * ey, s * ex + c * ey]) + 6.0  # bodies reach 6 m from their middle
-        low = np.clip(((solid["xy"] - half - origin) // CELL).astype(int), 0, shape_ - 1)
-        high = np.clip(((solid["xy"] + half - origin) // CELL).astype(int), 0, shape_ - 1)
-        for row in range(low[1], high[1] + 1):
-            for column in range(low[0], high[0] + 1):
-                cells[row * shape_[0] + column].append(k)
-    start = np.concatenate([[0], np.cumsum([len(cell) for cell in cells])]).astype(np.int32)
-    items = np.array([k for cell in cells for k in cell], np.int32)
-    return Bins(
-        origin, shape_, np.full(len(cells), -1, np.int32), np.full(capacity, -1, np.int32), start, items, solids, limits
-    )
+        a = np.clip(((solid["xy"] - half - low) // CELL).astype(int), 0, (columns - 1, rows - 1))
+        b = np.clip(((solid["xy"] + half - low) // CELL).astype(int), 0, (columns - 1, rows - 1))
+        for row in range(a[1], b[1] + 1):
+            for column in range(a[0], b[0] + 1):
+                inside[row * columns + column].append(k)
+    cells = np.zeros(len(inside), CELL_ROW)
+    cells["last"] = np.cumsum([len(some) for some in inside])
+    cells["first"] = cells["last"] - [len(some) for some in inside]
+    cells["head"] = -1
+    return Bins(frame, cells, solids[[k for some in inside for k in some]])
 
 
 @njit(cache=True)
-def cell_of(bins, x, y):  # type: ignore[no-untyped-def]
+def cell_of(frame, x, y):  # type: ignore[no-untyped-def]
     """The cell at a place; places outside belong to the outermost cells."""
-    column = min(max(int((x - bins.origin[0]) / CELL), 0), bins.shape[0] - 1)
-    row = min(max(int((y - bins.origin[1]) / CELL), 0), bins.shape[1] - 1)
-    return row * bins.shape[0] + column
+    column = min(max(int((x - frame.x) / CELL), 0), frame.columns - 1)
+    row = min(max(int((y - frame.y) / CELL), 0), frame.rows - 1)
+    return row * frame.columns + column
 
 
 @njit(cache=True)
-def fill_bins(bodies, bins):  # type: ignore[no-untyped-def]
+def fill_bins(bodies, chain, frames, cells):  # type: ignore[no-untyped-def]
     """Sorts all bodies into their cells, lowest row first in each."""
-    bins.head[:] = -1
+    for k in range(cells.shape[0]):
+        cells[k].head = -1
     for i in range(bodies.shape[0] - 1, -1, -1):
         if bodies[i].id != 0:
-            cell = cell_of(bins, bodies[i].xyz[0], bodies[i].xyz[1])
-            bins.after[i] = bins.head[cell]
-            bins.head[cell] = i
+            cell = cell_of(frames[0], bodies[i].xyz[0], bodies[i].xyz[1])
+            chain[i].in_cell = cells[cell].head
+            cells[cell].head = i
 
 
 @njit(cache=True)
@@ -332,7 +339,7 @@ def _hit_edge(b, p, limits, dt, contacts, count):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True)
-def is_free(bodies, bins, x, y, z, yaw, ex, ey, height):  # type: ignore[no-untyped-def]
+def is_free(bodies, frames, cells, solids, x, y, z, yaw, ex, ey, height):  # type: ignore[no-untyped-def]
     """Row of the body that a box at this place would overlap, -2 for scenery, -1 when the place is free."""
     for i in range(bodies.shape[0]):
         b = bodies[i]
@@ -341,41 +348,38 @@ def is_free(bodies, bins, x, y, z, yaw, ex, ey, height):  # type: ignore[no-unty
         depth, _, _ = separation(x, y, yaw, ex, ey, b.xyz[0], b.xyz[1], b.yaw, b.extent[0], b.extent[1])
         if depth > 0.0:
             return i
-    cell = cell_of(bins, x, y)
-    for k in range(bins.start[cell], bins.start[cell + 1]):
-        solid = bins.solids[bins.items[k]]
-        if solid.z > z + height or solid.z + 2.0 * solid.extent[2] < z:
+    cell = cells[cell_of(frames[0], x, y)]
+    for k in range(cell.first, cell.last):
+        t = solids[k]
+        if t.z > z + height or t.z + 2.0 * t.extent[2] < z:
             continue
-        depth, _, _ = separation(
-            x, y, yaw, ex, ey, solid.xy[0], solid.xy[1], solid.yaw, solid.extent[0], solid.extent[1]
-        )
+        depth, _, _ = separation(x, y, yaw, ex, ey, t.xy[0], t.xy[1], t.yaw, t.extent[0], t.extent[1])
         if depth > 0.0:
             return -2
     return -1
 
 
 @njit(cache=True)
-def collide(bodies, physics, motion, bins, dt, contacts, count):  # type: ignore[no-untyped-def]
+def collide(bodies, physics, motion, chain, frames, cells, solids, dt, contacts, count):  # type: ignore[no-untyped-def]
     """All collisions of one tick, row by row. Walkers that are thrown over get `motion.down` set.
 
-    Bodies must be sorted into `bins`. Writes `contacts` and their number, `count[0]`.
+    Bodies must be sorted into the cells. Writes `contacts` and their number, `count[0]`.
     """
     count[0] = 0
-    columns, rows = bins.shape[0], bins.shape[1]
+    frame = frames[0]
     for i in range(bodies.shape[0]):
         a = bodies[i]
         if a.id == 0 or not a.collides:
             continue
-        cell = cell_of(bins, a.xyz[0], a.xyz[1])
-        moves = a.velocity[0] != 0.0 or a.velocity[1] != 0.0 or a.yaw_rate != 0.0
-        if moves:
-            for k in range(bins.start[cell], bins.start[cell + 1]):
-                _hit_solid(a, physics[i], bins.solids[bins.items[k]], dt, contacts, count)
-            _hit_edge(a, physics[i], bins.limits, dt, contacts, count)
-        column, row = cell % columns, cell // columns
-        for r in range(max(row - 1, 0), min(row + 2, rows)):
-            for c in range(max(column - 1, 0), min(column + 2, columns)):
-                j = bins.head[r * columns + c]
+        cell = cell_of(frame, a.xyz[0], a.xyz[1])
+        if a.velocity[0] != 0.0 or a.velocity[1] != 0.0 or a.yaw_rate != 0.0:
+            for k in range(cells[cell].first, cells[cell].last):
+                _hit_solid(a, physics[i], solids[k], dt, contacts, count)
+            _hit_edge(a, physics[i], frame.limits, dt, contacts, count)
+        column, row = cell % frame.columns, cell // frame.columns
+        for r in range(max(row - 1, 0), min(row + 2, frame.rows)):
+            for c in range(max(column - 1, 0), min(column + 2, frame.columns)):
+                j = cells[r * frame.columns + c].head
                 while j >= 0:
                     b = bodies[j]
                     apart = a.kind == _PEDESTRIAN and b.kind == _PEDESTRIAN
@@ -385,4 +389,4 @@ def collide(bodies, physics, motion, bins, dt, contacts, count):  # type: ignore
                             motion[i].down = LYING_TIME
                         if down_b:
                             motion[j].down = LYING_TIME
-                    j = bins.after[j]
+                    j = chain[j].in_cell

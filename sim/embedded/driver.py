@@ -46,7 +46,7 @@ def draw(d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def engage(graph, b, d):  # type: ignore[no-untyped-def]
+def engage(grid, b, d):  # type: ignore[no-untyped-def]
     """Puts a driver with the seed `b.autopilot` into body b: character, lane, nothing granted."""
     d.random = np.uint64(b.autopilot)
     draw(d)
@@ -55,13 +55,13 @@ def engage(graph, b, d):  # type: ignore[no-untyped-def]
     d.gap = 2.0 + 1.0 * draw(d)
     d.accel = 1.6 + 0.8 * draw(d)
     d.rest = 4.0 * draw(d)
-    locate(graph, b, d)
+    locate(grid, b, d)
 
 
 @njit(cache=True)
-def locate(graph, b, d):  # type: ignore[no-untyped-def]
+def locate(grid, b, d):  # type: ignore[no-untyped-def]
     """Finds the lane anew, and forgets the way."""
-    lane, s, lateral = nearest_lane(graph.grid, b.xyz[0], b.xyz[1], b.yaw, True, DRIVING)
+    lane, s, lateral = nearest_lane(grid, b.xyz[0], b.xyz[1], b.yaw, True, DRIVING)
     b.lane, b.lane_s = lane, s
     d.lateral = lateral
     d.offset = min(max(lateral, -6.0), 6.0)
@@ -71,15 +71,15 @@ def locate(graph, b, d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _follow(grid, lane, s, x, y):  # type: ignore[no-untyped-def]
+def _follow(lanes, points, lane, s, x, y):  # type: ignore[no-untyped-def]
     """(s, lateral, past the end) of a place near arc length `s` on a lane, searched forwards from 2 m behind."""
-    first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1
-    step = grid.s[last] / max(last - first, 1)
+    first, last = lanes[lane].first, lanes[lane].last
+    step = lanes[lane].length / max(last - first, 1)
     a = min(max(first + int((s - 2.0) / step), first), last - 1)
     best, found, lateral, over = 1e18, s, 0.0, False
     for i in range(a, min(a + 8, last)):
-        ax, ay = grid.xy[i, 0], grid.xy[i, 1]
-        dx, dy = grid.xy[i + 1, 0] - ax, grid.xy[i + 1, 1] - ay
+        ax, ay = points[i].x, points[i].y
+        dx, dy = points[i + 1].x - ax, points[i + 1].y - ay
         square = max(dx * dx + dy * dy, 1e-12)
         t = ((x - ax) * dx + (y - ay) * dy) / square
         u = min(max(t, 0.0), 1.0)
@@ -87,19 +87,19 @@ def _follow(grid, lane, s, x, y):  # type: ignore[no-untyped-def]
         distance = gx * gx + gy * gy
         if distance < best:
             best = distance
-            found = grid.s[i] + u * (grid.s[i + 1] - grid.s[i])
+            found = points[i].s + u * (points[i + 1].s - points[i].s)
             lateral = (dx * (y - ay) - dy * (x - ax)) / np.sqrt(square)
             over = i == last - 1 and t >= 1.0
     return found, lateral, over
 
 
 @njit(cache=True)
-def advance_on_path(graph, b, d):  # type: ignore[no-untyped-def]
+def advance_on_path(lanes, points, b, d):  # type: ignore[no-untyped-def]
     """Notes where the body is on its way; False when it is lost."""
     if d.lanes == 0 or b.lane != d.path[0]:
         return False
     for _ in range(3):
-        s, lateral, over = _follow(graph.grid, d.path[0], b.lane_s, b.xyz[0], b.xyz[1])
+        s, lateral, over = _follow(lanes, points, d.path[0], b.lane_s, b.xyz[0], b.xyz[1])
         b.lane_s, d.lateral = s, lateral
         if not over or d.lanes < 2:
             break
@@ -113,62 +113,62 @@ def advance_on_path(graph, b, d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def extend_path(graph, b, d, horizon):  # type: ignore[no-untyped-def]
+def extend_path(lanes, links, b, d, horizon):  # type: ignore[no-untyped-def]
     """Chooses lanes at random until `horizon` [m] of way are known."""
     known = -b.lane_s
     for k in range(d.lanes):
-        known += graph.lanes[d.path[k]].length
+        known += lanes[d.path[k]].length
     while known < horizon and d.lanes < PATH:
         last = d.path[d.lanes - 1]
-        start, end = graph.succ_start[last], graph.succ_start[last + 1]
+        start, end = lanes[last].successors[0], lanes[last].successors[1]
         choices = 0
         for k in range(start, end):
-            choices += 1 if graph.endless[graph.succ[k]] else 0
+            choices += 1 if lanes[links[k]].endless else 0
         if choices == 0:
             return
         pick = int(draw(d) * choices)
         for k in range(start, end):
-            if graph.endless[graph.succ[k]]:
+            if lanes[links[k]].endless:
                 if pick == 0:
-                    d.path[d.lanes] = graph.succ[k]
+                    d.path[d.lanes] = links[k]
                 pick -= 1
-        known += graph.lanes[d.path[d.lanes]].length
+        known += lanes[d.path[d.lanes]].length
         d.lanes += 1
 
 
 @njit(cache=True)
-def sample_path(graph, b, d, spacing, points):  # type: ignore[no-untyped-def]
-    """Fills `points` (SAMPLES, 3): x, y, yaw of the way every `spacing` [m], from the body on; returns how many."""
-    grid, count = graph.grid, 0
+def sample_path(lanes, points, b, d, spacing, way):  # type: ignore[no-untyped-def]
+    """Fills `way` (SAMPLES, 3): x, y, yaw of the way every `spacing` [m], from the body on; returns how many."""
+    count = 0
     k, lane, s = 0, d.path[0], b.lane_s
-    while count < points.shape[0]:
-        length = graph.lanes[lane].length
+    while count < way.shape[0]:
+        length = lanes[lane].length
         while s > length:
             k += 1
             if k >= d.lanes:
                 return count
             s -= length
             lane = d.path[k]
-            length = graph.lanes[lane].length
-        first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1
-        at = s / max(grid.s[last], 1e-9) * (last - first)
+            length = lanes[lane].length
+        first, last = lanes[lane].first, lanes[lane].last
+        at = s / max(length, 1e-9) * (last - first)
         i = min(int(at), last - first - 1)
         t = at - i
         i += first
-        turn = grid.yaw[i + 1] - grid.yaw[i]
+        turn = points[i + 1].yaw - points[i].yaw
         turn -= 2 * np.pi * np.floor(turn / (2 * np.pi) + 0.5)
-        yaw = grid.yaw[i] + t * turn
+        yaw = points[i].yaw + t * turn
         shift = d.offset * max(1.0 - count * spacing / 25.0, 0.0)
-        points[count, 0] = grid.xy[i, 0] + t * (grid.xy[i + 1, 0] - grid.xy[i, 0]) - shift * sin(yaw)
-        points[count, 1] = grid.xy[i, 1] + t * (grid.xy[i + 1, 1] - grid.xy[i, 1]) + shift * cos(yaw)
-        points[count, 2] = yaw
+        way[count, 0] = points[i].x + t * (points[i + 1].x - points[i].x) - shift * sin(yaw)
+        way[count, 1] = points[i].y + t * (points[i + 1].y - points[i].y) + shift * cos(yaw)
+        way[count, 2] = yaw
         count += 1
         s += spacing
     return count
 
 
 @njit(cache=True)
-def steering(b, p, spacing, points, count):  # type: ignore[no-untyped-def]
+def steering(b, p, spacing, way, count):  # type: ignore[no-untyped-def]
     """Wheel angle [rad] that leads the rear axle along the way: pure pursuit (Coulter 1992)."""
     if count < 2:
         return 0.0
@@ -177,25 +177,24 @@ def steering(b, p, spacing, points, count):  # type: ignore[no-untyped-def]
     at = min(max((ahead - p.rear) / spacing, 0.0), count - 1.001)
     i = int(at)
     t = at - i
-    tx = points[i, 0] + t * (points[i + 1, 0] - points[i, 0]) - x
-    ty = points[i, 1] + t * (points[i + 1, 1] - points[i, 1]) - y
+    tx = way[i, 0] + t * (way[i + 1, 0] - way[i, 0]) - x
+    ty = way[i, 1] + t * (way[i + 1, 1] - way[i, 1]) - y
     distance = max(hypot(tx, ty), 0.5)
     side = (cos(b.yaw) * ty - sin(b.yaw) * tx) / distance
     return atan((p.front + p.rear) * 2.0 * side / distance)
 
 
 @njit(cache=True)
-def allowed_speed(graph, b, d, slowing):  # type: ignore[no-untyped-def]
+def allowed_speed(lanes, points, b, d, slowing):  # type: ignore[no-untyped-def]
     """Speed [m/s] that limits and bends of the known way allow here."""
-    grid = graph.grid
     lane = d.path[0]
-    first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1
-    i = min(first + int(b.lane_s / max(grid.s[last], 1e-9) * (last - first)), last)
-    speed = graph.limit[i]
-    distance = graph.lanes[lane].length - b.lane_s
+    first, last = lanes[lane].first, lanes[lane].last
+    i = min(first + int(b.lane_s / max(lanes[lane].length, 1e-9) * (last - first)), last)
+    speed = points[i].limit
+    distance = lanes[lane].length - b.lane_s
     for k in range(1, d.lanes):
         lane = d.path[k]
-        ahead = graph.limit[grid.first[lane]]
+        ahead = points[lanes[lane].first].limit
         speed = min(speed, np.sqrt(ahead * ahead + 2.0 * slowing * max(distance, 0.0)))
-        distance += graph.lanes[lane].length
+        distance += lanes[lane].length
     return speed

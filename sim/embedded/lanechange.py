@@ -6,6 +6,6 @@ from numba import njit
 
 
 @njit(cache=True)
-def consider_change(i, bodies, drivers, graph, scratch, accel, wanted, dt):  # type: ignore[no-untyped-def]
+def consider_change(i, bodies, drivers, chain, lanes, points, accel, wanted, dt):  # type: ignore[no-untyped-def]
     """Moves driver i to a neighbouring lane when that pays."""
     drivers[i].rest -= dt

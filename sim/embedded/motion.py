@@ -39,8 +39,8 @@ MOTION = np.dtype(
 
 
 @njit(cache=True)
-def move(bodies, physics, motion, dt, grip, roads, heights, flat):  # type: ignore[no-untyped-def]
-    """Moves all bodies by dt [s]. `heights` (N,) [m] of the lanes' points, `flat` when they are all the same."""
+def move(bodies, physics, motion, dt, grip):  # type: ignore[no-untyped-def]
+    """Moves all bodies along the ground by dt [s]; `grip`: the road's friction as a share of the dry road's."""
     for i in range(bodies.shape[0]):
         b = bodies[i]
         if b.id == 0 or not b.physics:
@@ -52,7 +52,7 @@ def move(bodies, physics, motion, dt, grip, roads, heights, flat):  # type: igno
         elif b.kind <= _BICYCLE:
             if m.ackermann:
                 _ackermann(b, physics[i], m, dt)
-            if b.xyz[2] < 0.2 + _ground(b, roads, heights, flat) or not b.gravity:
+            if b.velocity[2] > -2.0 or not b.gravity:
                 advance(b, physics[i], dt, grip)
             else:
                 _coast(b, 0.0, dt)
@@ -60,7 +60,19 @@ def move(bodies, physics, motion, dt, grip, roads, heights, flat):  # type: igno
             _walk(b, m, dt)
         else:
             _coast(b, physics[i].friction * G, dt)
-        _fall(b, m, dt, roads, heights, flat)
+
+
+@njit(cache=True)
+def settle(bodies, motion, dt, roads, heights, flat):  # type: ignore[no-untyped-def]
+    """Gravity. `roads`: the network's LaneGrid; `heights` (N,) [m] of its points, `flat` when they are all the same."""
+    level = heights[0] if heights.shape[0] > 0 else 0.0
+    for i in range(bodies.shape[0]):
+        b = bodies[i]
+        if b.id == 0 or not b.physics:
+            continue
+        if flat and b.xyz[2] == level and b.velocity[2] == 0.0 and not motion[i].constant:
+            continue
+        _fall(b, motion[i], dt, roads, heights, flat)
 
 
 @njit(cache=True)
@@ -180,14 +192,9 @@ def height_at(x, y, roads, heights, flat):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _ground(b, roads, heights, flat):  # type: ignore[no-untyped-def]
-    return height_at(b.xyz[0], b.xyz[1], roads, heights, flat)
-
-
-@njit(cache=True)
 def _fall(b, m, dt, roads, heights, flat):  # type: ignore[no-untyped-def]
     """Gravity, and the slope of the ground under a vehicle."""
-    ground = _ground(b, roads, heights, flat)
+    ground = height_at(b.xyz[0], b.xyz[1], roads, heights, flat)
     if not b.gravity:
         b.xyz[2] += b.velocity[2] * dt
         return

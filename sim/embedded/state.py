@@ -3,10 +3,10 @@
 | step | what happens in `Simulation.step` | kernel |
 |---|---|---|
 | 1 | lights run their clocks | `lights.LightTable.step` |
-| 2 | bodies are sorted into cells | `collisions.fill_bins` |
+| 2 | bodies are sorted into cells, vehicles into lanes | `collisions.fill_bins`, `traffic.register` |
 | 3 | built-in drivers set pedals, steering and indicators | `traffic.drive` |
 | 4 | built-in walkers choose where to step | `walkers.stroll` |
-| 5 | all bodies move | `motion.move` |
+| 5 | all bodies move, and fall to the ground | `motion.move`, `motion.settle` |
 | 6 | collisions push bodies apart, contacts are told | `collisions.collide` |
 | 7 | frame and time advance | |
 
@@ -53,7 +53,10 @@ class Simulation:
         self._buffer = np.zeros(collisions.MAX_CONTACTS, collisions.CONTACTS)
         self._contact_count = np.zeros(1, np.int64)
         self._allocate(CAPACITY)
+        self._bins = collisions.make_bins(town.network.xy, town.scenery)
+        self._way, self._clock = np.zeros((traffic.SAMPLES, 3)), np.zeros(1)
         self._rows: dict[int, int] = {}
+        self._settings: dict[int, Physics] = {}  # of rebuilt vehicles
         self._used = 0
         self._last_id = 0
 
@@ -108,8 +111,19 @@ class Simulation:
             raise UserError(f"spawn of {blueprint}: position {x, y, *rest} or yaw {yaw} is not finite")
         z = rest[0] if rest else self.ground(x, y)
         # The box is raised a little: kerbs and the road do not count.
+        bins = self._bins
         hit = collisions.is_free(
-            self.bodies, self._bins, x, y, z + 0.1, yaw, kind.extent[0], kind.extent[1], 2 * kind.extent[2]
+            self.bodies,
+            bins.frame,
+            bins.cells,
+            bins.solids,
+            x,
+            y,
+            z + 0.1,
+            yaw,
+            kind.extent[0],
+            kind.extent[1],
+            2 * kind.extent[2],
         )
         if hit != -1:
             raise SpawnError("Spawn failed because of collision at spawn position")
@@ -149,7 +163,7 @@ class Simulation:
         for number in list(self._rows):
             self.remove(number)
         self._last_id, self.frame, self.time = 0, 0, 0.0
-        self._contact_count[0] = 0
+        self._contact_count[0], self._clock[0] = 0, 0.0
         self.lights = LightTable(self.network.signals, seed)
 
     # ------------------------------------------------------------------------------------------------------ controls
@@ -215,7 +229,7 @@ class Simulation:
             body["lights"] = 0
         elif body["kind"] <= Kind.BICYCLE:
             body["hand_brake"] = body["reverse"] = body["manual_gear"] = False
-            traffic.engage(self._graph, self._bodies, self._drivers, row)
+            traffic.engage(self.network.grid, self._bodies, self._drivers, row)
         elif body["kind"] == Kind.PEDESTRIAN:
             walkers.engage(self._paths, self._bodies, self._strollers, row)
 
@@ -328,16 +342,23 @@ class Simulation:
     # ---------------------------------------------------------------------------------------------------------- time
     def step(self, dt: float = DT) -> None:
         """One tick of `dt` [s], in the order of the table above."""
-        bodies, physics = self.bodies, self._physics[: self._used]
+        bodies, physics, drivers, chain = self.bodies, self._physics, self._drivers, self._chain
+        graph, bins, lights, grid = self._graph, self._bins, self.lights.rows, self.network.grid
         self.lights.step(dt)
-        collisions.fill_bins(bodies, self._bins)
+        collisions.fill_bins(bodies, chain, bins.frame, bins.cells)
+        traffic.register(bodies, drivers, chain, graph.lanes, graph.points, grid)
         night = self.weather.sun_altitude_angle < NIGHT
         traffic.drive(
-            bodies, physics, self._drivers, self._graph, self._bins, self.lights.rows, self._scratch, night, dt
-        )
-        walkers.stroll(bodies, self._strollers, self._motion, self._paths, self._bins, self.lights.rows, dt)
-        motion.move(bodies, physics, self._motion, dt, self.grip, self.network.grid, self.network.z, self._flat)
-        collisions.collide(bodies, physics, self._motion, self._bins, dt, self._buffer, self._contact_count)
+            bodies, physics, drivers, chain, graph.lanes, graph.points, graph.links, graph.meetings,
+            bins.frame, bins.cells, lights, self._way, self._clock, night, dt,
+        )  # fmt: skip
+        walkers.stroll(bodies, self._strollers, self._motion, self._paths, bins, lights, dt)
+        motion.move(bodies, physics, self._motion, dt, self.grip)
+        motion.settle(bodies, self._motion, dt, grid, self.network.z, self._flat)
+        collisions.collide(
+            bodies, physics, self._motion, chain, bins.frame, bins.cells, bins.solids, dt,
+            self._buffer, self._contact_count,
+        )  # fmt: skip
         self.frame += 1
         self.time += dt
 
@@ -348,9 +369,7 @@ class Simulation:
         self._motion = np.zeros(capacity, motion.MOTION)
         self._drivers = np.zeros(capacity, traffic.DRIVER)
         self._strollers = np.zeros(capacity, walkers.STROLLER)
-        self._settings: dict[int, Physics] = {}
-        self._scratch = traffic.make_scratch(capacity, self._graph)
-        self._bins = collisions.make_bins(self.network.xy, self.town.scenery, capacity)
+        self._chain = np.zeros(capacity, collisions.CHAIN)
 
     def _free_row(self) -> int:
         """The lowest free row; the arrays double when there is none."""
@@ -358,15 +377,11 @@ class Simulation:
         if len(free):
             return int(free[0])
         if self._used == len(self._bodies):
-            old = (self._bodies, self._physics, self._motion, self._drivers, self._strollers)
-            settings, bins = self._settings, self._bins
+            old = (self._bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain)
             size = len(self._bodies)
-            self._bins = bins._replace(after=np.full(2 * size, -1, np.int32))
-            self._bodies, self._physics, self._motion, self._drivers, self._strollers = (
+            self._bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain = (
                 np.concatenate([array, np.zeros(size, array.dtype)]) for array in old
             )
-            self._settings = settings
-            self._scratch = traffic.make_scratch(2 * size, self._graph)
         self._used += 1
         return self._used - 1
 

@@ -11,7 +11,6 @@ the same pedals and wheel as anybody else; the tyres do the rest.
 from __future__ import annotations
 
 from math import cos, hypot, inf, sin, sqrt
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -34,9 +33,9 @@ from roadcraft.sim.embedded.lanechange import consider_change
 from roadcraft.sim.embedded.traffic_graph import SLOWING, Graph, make_graph
 from roadcraft.sim.embedded.vehicle import pedals_for, steer_for
 from roadcraft.sim.messages import Command, Kind, LightState
-from roadcraft.sim.roads import DRIVING, nearest_lane
+from roadcraft.sim.roads import DRIVING, LaneGrid, nearest_lane
 
-__all__ = ["DRIVER", "Graph", "Scratch", "drive", "engage", "make_graph", "make_scratch"]
+__all__ = ["DRIVER", "SAMPLES", "Graph", "drive", "engage", "make_graph", "register"]
 
 COMFORT = 2.5  # m/s^2, b of the model
 HARDEST = 9.0  # m/s^2 at which drivers brake
@@ -50,54 +49,35 @@ _RED, _YELLOW = int(LightState.RED), int(LightState.YELLOW)
 _LEFT, _RIGHT = int(Command.LEFT), int(Command.RIGHT)
 
 
-class Scratch(NamedTuple):
-    """Working memory of one tick."""
-
-    head: NDArray[np.int32]  # (L,) first vehicle in each lane, -1
-    after: NDArray[np.int32]  # (capacity,) next vehicle in the same lane
-    points: NDArray[np.float64]  # (SAMPLES, 3) x, y, yaw of the way ahead
-    seen: NDArray[np.int64]  # (capacity,) which driver looked at the body last
-    clock: NDArray[np.float64]  # (1,) [s] that drivers have lived through
-
-
-def make_scratch(capacity: int, graph: Graph) -> Scratch:
-    return Scratch(
-        np.full(len(graph.lanes), -1, np.int32),
-        np.full(capacity, -1, np.int32),
-        np.zeros((SAMPLES, 3)),
-        np.full(capacity, -1, np.int64),
-        np.zeros(1),
-    )
-
-
-def engage(graph: Graph, bodies: NDArray[np.void], drivers: NDArray[np.void], row: int) -> None:
+def engage(grid: LaneGrid, bodies: NDArray[np.void], drivers: NDArray[np.void], row: int) -> None:
     """A driver with the seed `bodies[row]["autopilot"]` takes the wheel."""
-    _start(graph, bodies, drivers, row)
+    _start(grid, bodies, drivers, row)
 
 
 @njit(cache=True)
-def _start(graph, bodies, drivers, row):  # type: ignore[no-untyped-def]
-    _engage(graph, bodies[row], drivers[row])
+def _start(grid, bodies, drivers, row):  # type: ignore[no-untyped-def]
+    _engage(grid, bodies[row], drivers[row])
 
 
 @njit(cache=True)
-def _register(bodies, drivers, graph, scratch):  # type: ignore[no-untyped-def]
+def register(bodies, drivers, chain, lanes, points, grid):  # type: ignore[no-untyped-def]
     """Notes the lane that each vehicle is in, and for each lane its vehicles."""
-    scratch.head[:] = -1
+    for k in range(lanes.shape[0]):
+        lanes[k].head = -1
     for i in range(bodies.shape[0]):
         b = bodies[i]
         if b.id == 0 or b.kind > _BICYCLE:
             continue
         if b.autopilot == 0:
             if b.lane < 0 or b.velocity[0] != 0.0 or b.velocity[1] != 0.0 or not b.physics:
-                lane, s, lateral = nearest_lane(graph.grid, b.xyz[0], b.xyz[1], b.yaw, True, DRIVING)
+                lane, s, lateral = nearest_lane(grid, b.xyz[0], b.xyz[1], b.yaw, True, DRIVING)
                 near = lane >= 0 and abs(lateral) < 3.0
                 b.lane, b.lane_s = (lane, s) if near else (-1, 0.0)
-        elif not advance_on_path(graph, b, drivers[i]):
-            locate(graph, b, drivers[i])
+        elif not advance_on_path(lanes, points, b, drivers[i]):
+            locate(grid, b, drivers[i])
         if b.lane >= 0:
-            scratch.after[i] = scratch.head[b.lane]
-            scratch.head[b.lane] = i
+            chain[i].in_lane = lanes[b.lane].head
+            lanes[b.lane].head = i
 
 
 @njit(cache=True)
@@ -113,7 +93,7 @@ def idm(speed, wanted, accel, headway, still, gap, leader):  # type: ignore[no-u
 
 
 @njit(cache=True)
-def _sweep(b, e, points, count, spacing, reach):  # type: ignore[no-untyped-def]
+def _sweep(b, e, way, count, spacing):  # type: ignore[no-untyped-def]
     """(gap [m], speed along the way [m/s]) to body e if the corridor of b meets it; (inf, 0) if it does not."""
     vx, vy = e.velocity[0], e.velocity[1]
     walker = e.kind == _PEDESTRIAN
@@ -122,9 +102,7 @@ def _sweep(b, e, points, count, spacing, reach):  # type: ignore[no-untyped-def]
     radius = hypot(half, wide) + hypot(e.extent[0], e.extent[1])
     for k in range(count):
         d = k * spacing
-        if d > reach:
-            break
-        px, py, yaw = points[k, 0], points[k, 1], points[k, 2]
+        px, py, yaw = way[k, 0], way[k, 1], way[k, 2]
         c, s = cos(yaw), sin(yaw)
         along = vx * c + vy * s
         across = vy * c - vx * s
@@ -152,32 +130,31 @@ def _sweep(b, e, points, count, spacing, reach):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _obstacle(i, bodies, drivers, scratch, bins, count, spacing, wanted):  # type: ignore[no-untyped-def]
+def _obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, wanted):  # type: ignore[no-untyped-def]
     """(acceleration [m/s^2], row) that the most hindering body in driver i's corridor allows; row -1: none."""
     b, d = bodies[i], drivers[i]
-    points, stamp = scratch.points, scratch.seen
     worst, blocker = inf, -1
-    columns, rows = bins.shape[0], bins.shape[1]
+    columns, rows = frame.columns, frame.rows
     last = -1
     for k in range(count):
-        column = min(max(int((points[k, 0] - bins.origin[0]) / CELL), 0), columns - 1)
-        row = min(max(int((points[k, 1] - bins.origin[1]) / CELL), 0), rows - 1)
+        column = min(max(int((way[k, 0] - frame.x) / CELL), 0), columns - 1)
+        row = min(max(int((way[k, 1] - frame.y) / CELL), 0), rows - 1)
         if row * columns + column == last:
             continue
         last = row * columns + column
         for r in range(max(row - 1, 0), min(row + 2, rows)):
             for c in range(max(column - 1, 0), min(column + 2, columns)):
-                j = bins.head[r * columns + c]
+                j = cells[r * columns + c].head
                 while j >= 0:
-                    if j != i and stamp[j] != i and bodies[j].collides:
-                        stamp[j] = i
-                        gap, leader = _sweep(b, bodies[j], points, count, spacing, 1e9)
+                    if j != i and chain[j].seen != i and bodies[j].collides:
+                        chain[j].seen = i
+                        gap, leader = _sweep(b, bodies[j], way, count, spacing)
                         if gap < inf:
                             still = 1.2 if bodies[j].kind == _PEDESTRIAN else d.gap
                             a = idm(b.speed, wanted, d.accel, d.headway, still, gap, leader)
                             if a < worst:
                                 worst, blocker = a, j
-                    j = bins.after[j]
+                    j = chain[j].in_cell
     return worst, blocker
 
 
@@ -191,14 +168,14 @@ def _stop_before(b, d, wanted, distance):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _obey(i, bodies, drivers, graph, lights, scratch, wanted):  # type: ignore[no-untyped-def]
+def _obey(i, bodies, drivers, chain, lanes, points, links, meetings, lights, clock, wanted):  # type: ignore[no-untyped-def]
     """Acceleration that lights, stop signs and right of way on the way ahead allow."""
     b, d = bodies[i], drivers[i]
     allowed = inf
     care = max(b.speed, 0.0) ** 2 / (2.0 * SLOWING) + 12.0  # [m] within which anything matters
     start = -b.lane_s  # of the lane in hand, from b's middle
     for k in range(d.lanes):
-        lane = graph.lanes[d.path[k]]
+        lane = lanes[d.path[k]]
         if start > care:
             break
         if lane.junction < 0 or k > 0 or b.lane_s < 0.0:
@@ -223,15 +200,15 @@ def _obey(i, bodies, drivers, graph, lights, scratch, wanted):  # type: ignore[n
             elif lane.stop >= 0:
                 line = start + lane.stop_s
             ahead = k + 1
-            if ahead < d.lanes and lane.junction < 0 and graph.lanes[d.path[ahead]].junction >= 0:
+            if ahead < d.lanes and lane.junction < 0 and lanes[d.path[ahead]].junction >= 0:
                 enter = d.path[ahead]
                 to_start = start + lane.length
                 if d.granted != enter and to_start - b.extent[0] > -1.0:
                     exit_lane = d.path[ahead + 1] if ahead + 1 < d.lanes else -1
                     if line - b.extent[0] < 3.0 and abs(b.speed) < 0.5 and d.arrived < 0.0:
-                        d.arrived = scratch.clock[0]
+                        d.arrived = clock[0]
                     if to_start < care and may_enter(
-                        i, bodies, drivers, graph, lights, scratch, enter, exit_lane, to_start
+                        i, bodies, drivers, chain, lanes, points, links, meetings, lights, enter, exit_lane, to_start
                     ):
                         d.granted = enter
                     else:
@@ -259,14 +236,14 @@ def _mutual(i, drivers, blocker):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _indicate(b, d, graph, night, braking):  # type: ignore[no-untyped-def]
+def _indicate(b, d, lanes, night, braking):  # type: ignore[no-untyped-def]
     """Brake lights, indicators and lamps."""
     bits = (POSITION | LOW_BEAM) if night else 0
     if braking:
         bits |= BRAKE_LIGHT
     distance = -b.lane_s
     for k in range(min(d.lanes, 4)):
-        lane = graph.lanes[d.path[k]]
+        lane = lanes[d.path[k]]
         if distance > SIGNAL_DISTANCE:
             break
         if lane.junction >= 0 and (lane.turn == _LEFT or lane.turn == _RIGHT):
@@ -279,20 +256,26 @@ def _indicate(b, d, graph, night, braking):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def drive(bodies, physics, drivers, graph, bins, lights, scratch, night, dt):  # type: ignore[no-untyped-def]
-    """All built-in drivers decide, row by row."""
-    _register(bodies, drivers, graph, scratch)
-    scratch.clock[0] += dt
-    scratch.seen[:] = -1
+def drive(  # type: ignore[no-untyped-def]
+    bodies, physics, drivers, chain, lanes, points, links, meetings, frames, cells, lights, way, clock, night, dt
+):
+    """All built-in drivers decide, row by row, after `register`. `way` (SAMPLES, 3), `clock` (1,): working memory."""
+    clock[0] += dt
+    for i in range(bodies.shape[0]):
+        chain[i].seen = -1
     for i in range(bodies.shape[0]):
         b = bodies[i]
-        if b.id == 0 or b.autopilot == 0 or b.kind > _BICYCLE:
-            continue
-        _drive_one(i, bodies, physics, drivers, graph, bins, lights, scratch, night, dt)
+        if b.id != 0 and b.autopilot != 0 and b.kind <= _BICYCLE:
+            _drive_one(
+                i, bodies, physics, drivers, chain, lanes, points, links, meetings, frames[0], cells, lights, way,
+                clock, night, dt,
+            )  # fmt: skip
 
 
 @njit(cache=True)
-def _drive_one(i, bodies, physics, drivers, graph, bins, lights, scratch, night, dt):  # type: ignore[no-untyped-def]
+def _drive_one(  # type: ignore[no-untyped-def]
+    i, bodies, physics, drivers, chain, lanes, points, links, meetings, frame, cells, lights, way, clock, night, dt
+):
     b, d, p = bodies[i], drivers[i], physics[i]
     if d.lanes == 0:
         b.throttle, b.brake, b.steer = 0.0, 1.0, 0.0
@@ -301,20 +284,20 @@ def _drive_one(i, bodies, physics, drivers, graph, bins, lights, scratch, night,
     fade = d.fading * dt
     d.offset -= min(max(d.offset, -fade), fade)
     horizon = min(speed * speed / (2.0 * SLOWING) + 1.5 * speed + 18.0, 110.0)
-    extend_path(graph, b, d, horizon + 40.0)
+    extend_path(lanes, links, b, d, horizon + 40.0)
     spacing = max(horizon / (SAMPLES - 1), 1.5)
-    count = sample_path(graph, b, d, spacing, scratch.points)
-    wanted = max(allowed_speed(graph, b, d, SLOWING) * d.eagerness, 1.0)
+    count = sample_path(lanes, points, b, d, spacing, way)
+    wanted = max(allowed_speed(lanes, points, b, d, SLOWING) * d.eagerness, 1.0)
     a = idm(speed, wanted, d.accel, d.headway, d.gap, inf, 0.0)
-    seen, blocker = _obstacle(i, bodies, drivers, scratch, bins, count, spacing, wanted)
+    seen, blocker = _obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, wanted)
     if blocker >= 0 and d.standing > 4.0 and bodies[blocker].autopilot != 0 and _mutual(i, drivers, blocker):
         seen = max(seen, 0.3)
     a = min(a, seen)
-    a = min(a, _obey(i, bodies, drivers, graph, lights, scratch, wanted))
-    if d.path[0] != d.granted and graph.lanes[d.path[0]].junction < 0 and d.lanes == 1:
-        a = min(a, _stop_before(b, d, wanted, graph.lanes[d.path[0]].length - b.lane_s))  # the road ends
-    consider_change(i, bodies, drivers, graph, scratch, a, wanted, dt)
-    angle = steering(b, p, spacing, scratch.points, count)
+    a = min(a, _obey(i, bodies, drivers, chain, lanes, points, links, meetings, lights, clock, wanted))
+    if d.lanes == 1 and lanes[d.path[0]].junction < 0:
+        a = min(a, _stop_before(b, d, wanted, lanes[d.path[0]].length - b.lane_s))  # the road ends
+    consider_change(i, bodies, drivers, chain, lanes, points, a, wanted, dt)
+    angle = steering(b, p, spacing, way, count)
     b.steer = np.float32(steer_for(p, angle, speed))
     throttle, brake = pedals_for(p, speed, a)
     if speed < 0.15 and a <= 0.05:
@@ -328,4 +311,4 @@ def _drive_one(i, bodies, physics, drivers, graph, bins, lights, scratch, night,
         if speed > 2.0:
             d.arrived = -1.0
             d.stopped = -1 if d.stopped != d.path[0] else d.stopped
-    _indicate(b, d, graph, night, brake > 0.02)
+    _indicate(b, d, lanes, night, brake > 0.02)

@@ -1,70 +1,104 @@
-"""What built-in drivers know of the roads: the network's arrays, speeds that bends allow, where junction lanes meet."""
+"""What built-in drivers know of the roads, as arrays of records: lanes, their points, links, where lanes meet.
+
+Kernels take these arrays one by one: a tuple of arrays costs compiled code something at every use.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from roadcraft.sim.roads import LaneGrid, LaneKind, RoadNetwork
+from roadcraft.sim.roads import LaneKind, RoadNetwork
 
 LATERAL = 2.2  # m/s^2 that drivers accept in bends
 SLOWING = 2.0  # m/s^2 by which they slow down for them
 ZONE_MARGIN = 1.2  # [m] added to either end of a zone where two lanes meet
 HALF_CAR = 1.1  # [m] half a wide car's width with some air
 
+TRACK = np.dtype(
+    [
+        ("first", np.int32),  # rows of its points: first to last
+        ("last", np.int32),
+        ("length", np.float64),  # [m]
+        ("successors", np.int32, 2),  # its successors are links[a:b]
+        ("predecessors", np.int32, 2),
+        ("meetings", np.int32, 2),  # its rows in the meetings
+        ("junction", np.int32),  # as in roads.LANE, like all below
+        ("turn", np.uint8),
+        ("priority", np.uint8),
+        ("signal", np.int32),
+        ("signal_s", np.float64),
+        ("stop", np.int32),
+        ("stop_s", np.float64),
+        ("left", np.int32),  # neighbour that its traffic may change to, -1
+        ("right", np.int32),
+        ("endless", np.bool_),  # a driver can go on for ever from here
+        ("head", np.int32),  # first of the vehicles in it, -1; the next is CHAIN.in_lane
+    ]
+)
+POINT = np.dtype(
+    [
+        ("x", np.float64),
+        ("y", np.float64),
+        ("yaw", np.float64),
+        ("s", np.float64),
+        ("limit", np.float64),  # [m/s] that signs and the lane's bends from here on allow
+    ]
+)
+MEETING = np.dtype(
+    [
+        ("other", np.int32),  # the lane that this one meets
+        ("here", np.float64, 2),  # [m] from, to on this lane
+        ("there", np.float64, 2),  # the same on the other
+    ]
+)
 
-class Graph(NamedTuple):
-    """L lanes, N centre points, C conflicts (as in the network's CSR)."""
 
-    grid: LaneGrid
-    lanes: NDArray[np.void]  # (L,) LANE
-    succ_start: NDArray[np.int32]
-    succ: NDArray[np.int32]
-    pred_start: NDArray[np.int32]
-    pred: NDArray[np.int32]
-    conflict_start: NDArray[np.int32]
-    conflict: NDArray[np.int32]
-    zone: NDArray[np.float64]  # (C, 4) [m] from, to on this lane; from, to on the other
-    limit: NDArray[np.float64]  # (N,) [m/s] that speed limits and the lane's bends from here on allow
-    endless: NDArray[np.bool_]  # (L,) a driver can go on for ever from here
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """L lanes, N points."""
+
+    lanes: NDArray[np.void]  # (L,) TRACK
+    points: NDArray[np.void]  # (N,) POINT
+    links: NDArray[np.int32]  # successors, then predecessors, as in the network's CSR
+    meetings: NDArray[np.void]  # MEETING
 
 
 @njit(cache=True)
-def _zones(grid, starts, conflict, zone):  # type: ignore[no-untyped-def]
+def _meet(lanes, points, meetings):  # type: ignore[no-untyped-def]
     """Where a car in one lane is closer than two half widths to the centre line of the other."""
-    for lane in range(starts.shape[0] - 1):
-        first, count = grid.first[lane], grid.counts[lane]
-        for k in range(starts[lane], starts[lane + 1]):
-            other = conflict[k]
+    for lane in range(lanes.shape[0]):
+        for k in range(lanes[lane].meetings[0], lanes[lane].meetings[1]):
+            other = meetings[k].other
             a0, a1, b0, b1 = 1e9, -1e9, 1e9, -1e9
-            for i in range(first, first + count):
-                for j in range(grid.first[other], grid.first[other] + grid.counts[other]):
-                    dx, dy = grid.xy[i, 0] - grid.xy[j, 0], grid.xy[i, 1] - grid.xy[j, 1]
+            for i in range(lanes[lane].first, lanes[lane].last + 1):
+                for j in range(lanes[other].first, lanes[other].last + 1):
+                    dx, dy = points[i].x - points[j].x, points[i].y - points[j].y
                     if dx * dx + dy * dy < 4.0 * HALF_CAR * HALF_CAR:
-                        a0, a1 = min(a0, grid.s[i]), max(a1, grid.s[i])
-                        b0, b1 = min(b0, grid.s[j]), max(b1, grid.s[j])
-            zone[k, 0], zone[k, 1] = a0 - ZONE_MARGIN, a1 + ZONE_MARGIN
-            zone[k, 2], zone[k, 3] = b0 - ZONE_MARGIN, b1 + ZONE_MARGIN
+                        a0, a1 = min(a0, points[i].s), max(a1, points[i].s)
+                        b0, b1 = min(b0, points[j].s), max(b1, points[j].s)
+            meetings[k].here[0], meetings[k].here[1] = a0 - ZONE_MARGIN, a1 + ZONE_MARGIN
+            meetings[k].there[0], meetings[k].there[1] = b0 - ZONE_MARGIN, b1 + ZONE_MARGIN
 
 
 @njit(cache=True)
-def _limits(grid, speed_limit, limit):  # type: ignore[no-untyped-def]
+def _limit(lanes, points, signs):  # type: ignore[no-untyped-def]
     """sqrt(a_lat / curvature), capped by the sign, lowered backwards so that SLOWING is enough."""
-    for lane in range(grid.first.shape[0]):
-        first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1
+    for lane in range(lanes.shape[0]):
+        first, last = lanes[lane].first, lanes[lane].last
         for i in range(first, last + 1):
             # Over 3 m to either side: the curvature of single segments is noise.
             a, b = max(i - 3, first), min(i + 3, last)
-            turn = grid.yaw[b] - grid.yaw[a]
+            turn = points[b].yaw - points[a].yaw
             turn -= 2 * np.pi * np.floor(turn / (2 * np.pi) + 0.5)
-            curvature = abs(turn) / max(grid.s[b] - grid.s[a], 0.1)
-            limit[i] = min(speed_limit[lane], np.sqrt(LATERAL / max(curvature, 1e-4)))
+            curvature = abs(turn) / max(points[b].s - points[a].s, 0.1)
+            points[i].limit = min(signs[lane], np.sqrt(LATERAL / max(curvature, 1e-4)))
         for i in range(last - 1, first - 1, -1):
-            reach = np.sqrt(limit[i + 1] ** 2 + 2 * SLOWING * (grid.s[i + 1] - grid.s[i]))
-            limit[i] = min(limit[i], reach)
+            reach = np.sqrt(points[i + 1].limit ** 2 + 2 * SLOWING * (points[i + 1].s - points[i].s))
+            points[i].limit = min(points[i].limit, reach)
 
 
 def _endless(network: RoadNetwork) -> NDArray[np.bool_]:
@@ -81,20 +115,25 @@ def _endless(network: RoadNetwork) -> NDArray[np.bool_]:
 
 
 def make_graph(network: RoadNetwork) -> Graph:
-    zone = np.zeros((len(network.conflict), 4))
-    _zones(network.grid, network.conflict_start, network.conflict, zone)
-    limit = np.zeros(len(network.xy))
-    _limits(network.grid, np.ascontiguousarray(network.lanes["speed_limit"]), limit)
-    return Graph(
-        network.grid,
-        network.lanes,
-        network.succ_start,
-        network.succ,
-        network.pred_start,
-        network.pred,
-        network.conflict_start,
-        network.conflict,
-        zone,
-        limit,
-        _endless(network),
-    )
+    source = network.lanes
+    lanes = np.zeros(len(source), TRACK)
+    for name in ("first", "length", "junction", "turn", "priority", "signal", "signal_s", "stop", "stop_s"):
+        lanes[name] = source[name]
+    lanes["last"] = source["first"] + source["count"] - 1
+    lanes["successors"] = np.stack([network.succ_start[:-1], network.succ_start[1:]], -1)
+    lanes["predecessors"] = np.stack([network.pred_start[:-1], network.pred_start[1:]], -1) + len(network.succ)
+    lanes["meetings"] = np.stack([network.conflict_start[:-1], network.conflict_start[1:]], -1)
+    driving = np.append(source["kind"] == LaneKind.DRIVING, False)
+    for side in ("left", "right"):
+        change = source[f"change_{side}"] & driving[source[side]]
+        lanes[side] = np.where(change, source[side], -1)
+    lanes["endless"] = _endless(network)
+    lanes["head"] = -1
+    points = np.zeros(len(network.xy), POINT)
+    points["x"], points["y"] = network.xy.T
+    points["yaw"], points["s"] = network.yaw, network.s
+    _limit(lanes, points, np.ascontiguousarray(source["speed_limit"]))
+    meetings = np.zeros(len(network.conflict), MEETING)
+    meetings["other"] = network.conflict
+    _meet(lanes, points, meetings)
+    return Graph(lanes, points, np.concatenate([network.succ, network.pred]).astype(np.int32), meetings)
