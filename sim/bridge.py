@@ -30,7 +30,7 @@ from roadcraft.sim.sensors import Rig, kind_of
 from roadcraft.sim.stage import BACKGROUND, EGO_BLUEPRINT, EGO_COLOR, EGO_ROLE, WARM_UP
 
 CONNECT_TIMEOUT = 5.0  # s
-TICK_TIMEOUT = 20.0  # s; an Unreal server compiles shaders in its first ticks
+TICK_TIMEOUT = 10.0  # s
 LOAD_TIMEOUT = 120.0  # s for loading a map
 BRAKING = 0.05  # of the brake pedal, from which the brake lights count as lit
 
@@ -41,9 +41,8 @@ class Process(Protocol):
     def poll(self) -> int | None:
         """Its exit status, None while it lives."""
 
-    @property
-    def log(self) -> Path:
-        """The file that its output goes to."""
+    def tail(self) -> str:
+        """The end of what it wrote."""
 
 
 class CarlaWorld:
@@ -112,7 +111,7 @@ class CarlaWorld:
         try:
             if self._alive():
                 self._clear(client, mine=True)
-                if self._settings is not None:
+                if self._world is not None and self._settings is not None:
                     self._world.apply_settings(self._settings)
         except RuntimeError:
             pass  # it died meanwhile: nothing left to give back
@@ -149,10 +148,8 @@ class CarlaWorld:
             parts.append(f"it still listens but did not answer within {TICK_TIMEOUT:g} s")
         else:
             parts.append("nothing listens there any more")
-        if self._process is not None:
-            parts.append(f"end of {self._process.log}: {_tail(self._process.log)}")
-        else:
-            parts.append(_one_line(error))
+        said = self._process.tail() if self._process is not None else ""
+        parts.append(f"it said last: {_one_line(said)[-300:]}" if said.strip() else _one_line(error))
         return WorldLost("; ".join(parts))
 
     # ------------------------------------------------------------------------------------------------- the episode
@@ -373,13 +370,5 @@ def _read(path: str) -> str:
         raise UserError(f"cannot read the map {path}: {error.strerror}") from None
 
 
-def _one_line(error: BaseException) -> str:
+def _one_line(error: object) -> str:
     return " ".join(str(error).split())
-
-
-def _tail(path: Path, lines: int = 3) -> str:
-    try:
-        text = path.read_text(errors="replace").splitlines()
-    except OSError:
-        return "(no log)"
-    return " | ".join(text[-lines:]) or "(empty)"

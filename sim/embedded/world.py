@@ -15,6 +15,7 @@ from roadcraft.sim.embedded.catalogue import find
 from roadcraft.sim.embedded.server.wire import Pose, compose
 from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.town import Town, load_town
+from roadcraft.sim.errors import UserError
 from roadcraft.sim.facts import ACTOR_RADIUS, EgoState, TickBuilder
 from roadcraft.sim.messages import ACTOR, CONTACT, DT, Camera, Control, Episode, Kind, Labels, LightState, Tick
 from roadcraft.sim.population import populate
@@ -75,7 +76,7 @@ class EmbeddedWorld:
             route = route_from_seed(town.network, episode.seed, episode.route_length)
         simulation.reset(0)
         simulation.weather = episode.weather
-        self._episode, self._frame = episode, 0
+        self._episode, self._frame, self.route = episode, 0, route
         self.stage = EmbeddedStage(simulation, town.network)
         self.ego = self.stage.spawn(EGO_BLUEPRINT, (*route.xy[0], route.yaw[0]), role=EGO_ROLE, color=EGO_COLOR)
         populate(self.stage, town.network, route, episode.traffic, episode.seed)
@@ -92,7 +93,8 @@ class EmbeddedWorld:
 
     def step(self, control: Control) -> Tick:
         """Applies the control for one tick and returns what then is."""
-        assert self.simulation is not None, "reset() comes before step()"
+        if self.simulation is None:
+            raise UserError("reset() comes before step()")
         self._frame += 1
         self._control = control
         self.simulation.control_vehicle(self.ego, control.throttle, control.steer, control.brake)
