@@ -76,7 +76,7 @@ def make_bins(xy: NDArray[np.float64], scenery: Scenery) -> Bins:
     frame["limits"] = np.concatenate([xy.min(0) - EDGE, xy.max(0) + EDGE])
     low = xy.min(0) - EDGE - CELL
     columns, rows = np.ceil((xy.max(0) + EDGE + CELL - low) / CELL).astype(np.int64)
-    frame["x"], frame["y"], frame["columns"], frame["rows"] = *low, columns, rows
+    frame["x"], frame["y"], frame["columns"], frame["rows"] = low[0], low[1], columns, rows
     inside: list[list[int]] = [[] for _ in range(int(columns * rows))]
     for k, solid in enumerate(solids):
         c, s = abs(cos(solid["yaw"])), abs(sin(solid["yaw"]))

@@ -72,12 +72,12 @@ def locate(grid, b, d):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _follow(lanes, points, lane, s, x, y):  # type: ignore[no-untyped-def]
-    """(s, lateral, past the end) of a place near arc length `s` on a lane, searched forwards from 2 m behind."""
+    """(s, lateral, past the end) of a place near arc length `s` on a lane, searched forwards from 1 m behind."""
     first, last = lanes[lane].first, lanes[lane].last
     step = lanes[lane].length / max(last - first, 1)
-    a = min(max(first + int((s - 2.0) / step), first), last - 1)
+    a = min(max(first + int((s - 1.0) / step), first), last - 1)
     best, found, lateral, over = 1e18, s, 0.0, False
-    for i in range(a, min(a + 8, last)):
+    for i in range(a, min(a + 6, last)):
         ax, ay = points[i].x, points[i].y
         dx, dy = points[i + 1].x - ax, points[i + 1].y - ay
         square = max(dx * dx + dy * dy, 1e-12)
@@ -85,6 +85,8 @@ def _follow(lanes, points, lane, s, x, y):  # type: ignore[no-untyped-def]
         u = min(max(t, 0.0), 1.0)
         gx, gy = x - ax - u * dx, y - ay - u * dy
         distance = gx * gx + gy * gy
+        if distance > best:
+            break
         if distance < best:
             best = distance
             found = points[i].s + u * (points[i + 1].s - points[i].s)
@@ -138,7 +140,7 @@ def extend_path(lanes, links, b, d, horizon):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def sample_path(lanes, points, b, d, spacing, way):  # type: ignore[no-untyped-def]
-    """Fills `way` (SAMPLES, 3): x, y, yaw of the way every `spacing` [m], from the body on; returns how many."""
+    """Fills `way` (SAMPLES, 4): x, y, cos, sin of the way every `spacing` [m], from the body on; returns how many."""
     count = 0
     k, lane, s = 0, d.path[0], b.lane_s
     while count < way.shape[0]:
@@ -155,13 +157,12 @@ def sample_path(lanes, points, b, d, spacing, way):  # type: ignore[no-untyped-d
         i = min(int(at), last - first - 1)
         t = at - i
         i += first
-        turn = points[i + 1].yaw - points[i].yaw
-        turn -= 2 * np.pi * np.floor(turn / (2 * np.pi) + 0.5)
-        yaw = points[i].yaw + t * turn
+        here, there = points[i], points[i + 1]
+        c, n = here.cos + t * (there.cos - here.cos), here.sin + t * (there.sin - here.sin)
         shift = d.offset * max(1.0 - count * spacing / 25.0, 0.0)
-        way[count, 0] = points[i].x + t * (points[i + 1].x - points[i].x) - shift * sin(yaw)
-        way[count, 1] = points[i].y + t * (points[i + 1].y - points[i].y) + shift * cos(yaw)
-        way[count, 2] = yaw
+        way[count, 0] = here.x + t * (there.x - here.x) - shift * n
+        way[count, 1] = here.y + t * (there.y - here.y) + shift * c
+        way[count, 2], way[count, 3] = c, n
         count += 1
         s += spacing
     return count

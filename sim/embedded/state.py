@@ -54,7 +54,7 @@ class Simulation:
         self._contact_count = np.zeros(1, np.int64)
         self._allocate(CAPACITY)
         self._bins = collisions.make_bins(town.network.xy, town.scenery)
-        self._way, self._clock = np.zeros((traffic.SAMPLES, 3)), np.zeros(1)
+        self._way, self._clock = np.zeros((traffic.SAMPLES, 4)), np.zeros(1)
         self._rows: dict[int, int] = {}
         self._settings: dict[int, Physics] = {}  # of rebuilt vehicles
         self._used = 0

@@ -10,13 +10,13 @@ the same pedals and wheel as anybody else; the tyres do the rest.
 
 from __future__ import annotations
 
-from math import cos, hypot, inf, sin, sqrt
+from math import cos, inf, sin, sqrt
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.collisions import CELL, separation
+from roadcraft.sim.embedded.collisions import CELL
 from roadcraft.sim.embedded.driver import (
     DRIVER,
     SAMPLES,
@@ -60,22 +60,45 @@ def _start(grid, bodies, drivers, row):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def register(bodies, drivers, chain, lanes, points, grid):  # type: ignore[no-untyped-def]
-    """Notes the lane that each vehicle is in, and for each lane its vehicles."""
-    for k in range(lanes.shape[0]):
-        lanes[k].head = -1
+def _place(grid, b, d):  # type: ignore[no-untyped-def]
+    """Finds the lane of a vehicle by its place alone."""
+    if b.autopilot != 0:
+        locate(grid, b, d)
+        return
+    lane, s, lateral = nearest_lane(grid, b.xyz[0], b.xyz[1], b.yaw, True, DRIVING)
+    near = lane >= 0 and abs(lateral) < 3.0
+    b.lane, b.lane_s = (lane, s) if near else (-1, 0.0)
+
+
+@njit(cache=True)
+def _advance_all(bodies, drivers, chain, lanes, points):  # type: ignore[no-untyped-def]
+    """Moves built-in drivers along their ways; how many rows, listed in `chain.seen`, must be placed anew."""
+    lost = 0
     for i in range(bodies.shape[0]):
         b = bodies[i]
         if b.id == 0 or b.kind > _BICYCLE:
             continue
-        if b.autopilot == 0:
-            if b.lane < 0 or b.velocity[0] != 0.0 or b.velocity[1] != 0.0 or not b.physics:
-                lane, s, lateral = nearest_lane(grid, b.xyz[0], b.xyz[1], b.yaw, True, DRIVING)
-                near = lane >= 0 and abs(lateral) < 3.0
-                b.lane, b.lane_s = (lane, s) if near else (-1, 0.0)
-        elif not advance_on_path(lanes, points, b, drivers[i]):
-            locate(grid, b, drivers[i])
-        if b.lane >= 0:
+        if b.autopilot != 0:
+            found = advance_on_path(lanes, points, b, drivers[i])
+        else:
+            found = b.lane >= 0 and b.physics and b.velocity[0] == 0.0 and b.velocity[1] == 0.0
+        if not found:
+            chain[lost].seen = i
+            lost += 1
+    return lost
+
+
+@njit(cache=True)
+def register(bodies, drivers, chain, lanes, points, grid):  # type: ignore[no-untyped-def]
+    """Notes the lane that each vehicle is in, and for each lane its vehicles."""
+    lost = _advance_all(bodies, drivers, chain, lanes, points)
+    for k in range(lost):
+        _place(grid, bodies[chain[k].seen], drivers[chain[k].seen])
+    for k in range(lanes.shape[0]):
+        lanes[k].head = -1
+    for i in range(bodies.shape[0]):
+        b = bodies[i]
+        if b.id != 0 and b.kind <= _BICYCLE and b.lane >= 0:
             chain[i].in_lane = lanes[b.lane].head
             lanes[b.lane].head = i
 
@@ -93,39 +116,54 @@ def idm(speed, wanted, accel, headway, still, gap, leader):  # type: ignore[no-u
 
 
 @njit(cache=True)
+def _overlap(dx, dy, c, s, half, wide, ec, es, ex, ey):  # type: ignore[no-untyped-def]
+    """How far [m] two turned rectangles overlap along the first one's axis; below 0: they do not touch.
+
+    (dx, dy) leads from the first, with axis (c, s), to the second, with axis (ec, es).
+    """
+    along, across = dx * c + dy * s, dy * c - dx * s
+    cc, ss = abs(c * ec + s * es), abs(c * es - s * ec)
+    overlap = half + ex * cc + ey * ss - abs(along)
+    if overlap < 0.0 or wide + ex * ss + ey * cc < abs(across):
+        return -1.0
+    if ex + half * cc + wide * ss < abs(dx * ec + dy * es) or ey + half * ss + wide * cc < abs(dy * ec - dx * es):
+        return -1.0
+    return overlap
+
+
+@njit(cache=True)
 def _sweep(b, e, way, count, spacing):  # type: ignore[no-untyped-def]
     """(gap [m], speed along the way [m/s]) to body e if the corridor of b meets it; (inf, 0) if it does not."""
     vx, vy = e.velocity[0], e.velocity[1]
     walker = e.kind == _PEDESTRIAN
-    room = 2.0 * SIDE if walker else SIDE
-    half, wide = b.extent[0], b.extent[1] + room
-    radius = hypot(half, wide) + hypot(e.extent[0], e.extent[1])
+    half, wide = b.extent[0], b.extent[1] + (2.0 * SIDE if walker else SIDE)
+    ex, ey = e.extent[0], e.extent[1]
+    ec, es = cos(e.yaw), sin(e.yaw)
+    reach = half + wide + ex + ey
+    moving = vx * vx + vy * vy > 0.04 and (walker or e.autopilot == 0)
     for k in range(count):
         d = k * spacing
-        px, py, yaw = way[k, 0], way[k, 1], way[k, 2]
-        c, s = cos(yaw), sin(yaw)
+        c, s = way[k, 2], way[k, 3]
+        dx, dy = e.xyz[0] - way[k, 0], e.xyz[1] - way[k, 1]
         along = vx * c + vy * s
-        across = vy * c - vx * s
         # Those who cross are also looked for where they will be when b comes here.
         ahead = 0.0
-        if walker and abs(across) > 0.2:
-            ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 2.5)
-        elif e.autopilot == 0 and abs(across) > 1.0:
-            ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 1.0)
+        if moving:
+            across = abs(vy * c - vx * s)
+            if walker and across > 0.2:
+                ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 2.5)
+            elif not walker and across > 1.0:
+                ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 1.0)
+        elif abs(dx * c + dy * s) > reach or abs(dy * c - dx * s) > reach:
+            continue
         for step in range(3 if ahead > 0.05 else 1):
-            x, y = e.xyz[0] + 0.5 * step * ahead * vx, e.xyz[1] + 0.5 * step * ahead * vy
-            dx, dy = x - px, y - py
-            if dx * dx + dy * dy > radius * radius:
+            x, y = dx + 0.5 * step * ahead * vx, dy + 0.5 * step * ahead * vy
+            overlap = _overlap(x, y, c, s, half, wide, ec, es, ex, ey)
+            if overlap < 0.0:
                 continue
-            depth, _, _ = separation(px, py, yaw, half, wide, x, y, e.yaw, e.extent[0], e.extent[1])
-            if depth < 0.0:
-                continue
-            turn = e.yaw - yaw
-            extent = e.extent[0] * abs(cos(turn)) + e.extent[1] * abs(sin(turn))
-            overlap = half + extent - (dx * c + dy * s)
-            if k == 0 and dx * c + dy * s < 0.0:
+            if k == 0 and x * c + y * s < 0.0:
                 return inf, 0.0  # it is behind
-            return max(d - max(overlap, 0.0), 0.0) - (0.8 if walker else 0.0), (0.0 if walker else along)
+            return max(d - overlap, 0.0) - (0.8 if walker else 0.0), (0.0 if walker else along)
     return inf, 0.0
 
 
@@ -259,7 +297,7 @@ def _indicate(b, d, lanes, night, braking):  # type: ignore[no-untyped-def]
 def drive(  # type: ignore[no-untyped-def]
     bodies, physics, drivers, chain, lanes, points, links, meetings, frames, cells, lights, way, clock, night, dt
 ):
-    """All built-in drivers decide, row by row, after `register`. `way` (SAMPLES, 3), `clock` (1,): working memory."""
+    """All built-in drivers decide, row by row, after `register`. `way` (SAMPLES, 4), `clock` (1,): working memory."""
     clock[0] += dt
     for i in range(bodies.shape[0]):
         chain[i].seen = -1

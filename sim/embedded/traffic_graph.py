@@ -44,6 +44,8 @@ POINT = np.dtype(
         ("x", np.float64),
         ("y", np.float64),
         ("yaw", np.float64),
+        ("cos", np.float64),  # of yaw
+        ("sin", np.float64),
         ("s", np.float64),
         ("limit", np.float64),  # [m/s] that signs and the lane's bends from here on allow
     ]
@@ -106,7 +108,7 @@ def _endless(network: RoadNetwork) -> NDArray[np.bool_]:
     alive = network.lanes["kind"] == LaneKind.DRIVING
     while True:
         keep = alive.copy()
-        for lane in np.flatnonzero(alive):
+        for lane in np.flatnonzero(alive).tolist():
             onward = any(alive[other] for other in network.successors(lane))
             keep[lane] = onward or any(alive[other] and other != lane for other in network.changes(lane))
         if (keep == alive).all():
@@ -132,6 +134,7 @@ def make_graph(network: RoadNetwork) -> Graph:
     points = np.zeros(len(network.xy), POINT)
     points["x"], points["y"] = network.xy.T
     points["yaw"], points["s"] = network.yaw, network.s
+    points["cos"], points["sin"] = np.cos(network.yaw), np.sin(network.yaw)
     _limit(lanes, points, np.ascontiguousarray(source["speed_limit"]))
     meetings = np.zeros(len(network.conflict), MEETING)
     meetings["other"] = network.conflict
