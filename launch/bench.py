@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -39,7 +38,7 @@ def run(asked: BenchSim | BenchEnv | BenchLoop, run: Run) -> int:
     elif isinstance(asked, BenchEnv):
         run.result.update(bench_env(asked))
     else:
-        run.result.update(bench_loop(asked, run.folder))
+        run.result.update(bench_loop(asked))
     run.result["machine"] = machine()
     run.write_json("bench.json", run.result)
     return missed_gates(asked.gate, run.result) if isinstance(asked, BenchLoop) else 0
@@ -124,13 +123,14 @@ def bench_env(asked: BenchEnv) -> dict[str, Any]:
     return {"steps_per_s": rates}
 
 
-def bench_loop(asked: BenchLoop, folder: Path) -> dict[str, Any]:
+def bench_loop(asked: BenchLoop) -> dict[str, Any]:
     """One drive; each tick's time from observation ready to control decided, the driver's parts included."""
     drive = asked.drive()
     driver, engine, precision = build.build_driver(drive, asked.seed)
+    episode = build.build_episode(drive, asked.seed)
     seconds: list[float] = []
-    with build.open_world(asked.sim, folder) as world:
-        tick = world.reset(build.build_episode(drive, asked.seed))
+    with build.open_world(asked.sim, episode.town) as world:
+        tick = world.reset(episode)
         reset_driver(driver)
         for number in tqdm(range(asked.warmup + asked.ticks), desc="ticks"):
             began = perf_counter()
@@ -139,7 +139,7 @@ def bench_loop(asked: BenchLoop, folder: Path) -> dict[str, Any]:
                 seconds.append(perf_counter() - began)
             tick = world.step(control)
             if tick.facts.progress > tick.facts.route_length - 5:
-                tick = world.reset(build.build_episode(drive, asked.seed))
+                tick = world.reset(episode)
                 reset_driver(driver)
     values = np.array(seconds)
     return {

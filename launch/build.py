@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.launch import config
 from roadcraft.launch.faults import FaultyCamera, Image
 from roadcraft.perception.percept import Engine
+from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.messages import Driver, Episode, Traffic, World
@@ -23,10 +24,13 @@ Asked = config.Drive | config.EvaluatePolicy
 def build_episode(asked: Asked, seed: int) -> Episode:
     """The seed's episode with what was asked otherwise."""
     traffic = Traffic(asked.traffic.vehicles, asked.traffic.walkers)
-    episode = episode_from_seed(seed, traffic=traffic, route_length=asked.route_length)
-    if isinstance(asked, config.Drive) and asked.town is not None:
-        episode = replace(episode, town=asked.town)
-    return episode if asked.traffic.scenarios else replace(episode, scenarios=())
+    otherwise: dict[str, Any] = {"traffic": traffic, "route_length": asked.route_length}
+    if isinstance(asked, config.Drive):
+        named = {"town": asked.town, "weather": asked.weather}
+        otherwise |= {name: value for name, value in named.items() if value is not None}
+    if not asked.traffic.scenarios:
+        otherwise["scenarios"] = ()
+    return episode_from_seed(seed, **otherwise)
 
 
 def build_engine(asked: config.Engine) -> Engine:
@@ -64,14 +68,33 @@ def frames(episode: Episode) -> Iterator[Image]:
             tick = world.step(driver(tick).control)
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A server of ours as a CarlaWorld looks at it: whether it lives, and where it says what."""
+
+    server: ServerProcess
+
+    def poll(self) -> int | None:
+        """Its exit status, None while it lives."""
+        return None if self.server.process is None else self.server.process.poll()
+
+    def tail(self) -> str:
+        """The end of what it wrote."""
+        return self.server.tail()
+
+
 @contextmanager
-def open_world(asked: config.Sim, folder: Path) -> Iterator[World]:
+def open_world(asked: config.Sim, town: str) -> Iterator[World]:
     """The world to drive in; a server of our own is started if none is named, and stopped however this ends."""
-    if asked.world == "embedded":
-        world: World = EmbeddedWorld()
-        try:
-            yield world
-        finally:
-            world.close()
-        return
-    raise NotImplementedError
+    with ExitStack() as stack:
+        if asked.world == "embedded":
+            yield stack.enter_context(closing(EmbeddedWorld()))
+            return
+        from roadcraft.sim.bridge import CarlaWorld
+
+        if asked.host is None and asked.port is None:
+            server = stack.enter_context(ServerProcess(town=town))
+            world = CarlaWorld("127.0.0.1", server.port, Watched(server))
+        else:
+            world = CarlaWorld(asked.host or "127.0.0.1", asked.port or 2000)
+        yield stack.enter_context(closing(world))

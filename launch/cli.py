@@ -56,7 +56,9 @@ def words_for_parser(verb: str, kind: type, words: Sequence[str]) -> list[str]:
     """The command line as the parser takes it: the preset by its path, a bare `--flag` as `--flag true`."""
     given = list(words)
     switches = {"--" + name for name, value in flat(kind()).items() if isinstance(value, bool)}
-    if given and not given[0].startswith("-"):
+    if given and not given[0].startswith("-") and "path" in flat(kind()) and not given[0].endswith((".yaml", ".yml")):
+        given[:1] = ["--path", given[0]]
+    elif given and not given[0].startswith("-"):
         given[:1] = ["--preset", str(preset_path(given[0], verb))]
     ready: list[str] = []
     for word, following in zip(given, [*given[1:], "--"], strict=True):

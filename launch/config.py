@@ -52,12 +52,9 @@ class Sim:
     """Host of a running CARLA or `roadcraft serve`; one is started when neither host nor port is given."""
     port: int | None = None
     """Its port."""
-    timeout: float = 20.0
-    """How long the server may take to answer [s]."""
 
     def __post_init__(self) -> None:
         check(self.port is None or 0 < self.port < 65534, f"sim.port {self.port} is outside 1 to 65533")
-        check(0 < self.timeout < 1e6, f"sim.timeout {self.timeout} is not a time in seconds")
 
 
 @dataclass(frozen=True)
@@ -89,6 +86,8 @@ class Drive:
     engine: Engine = field(default_factory=Engine)
     sim: Sim = field(default_factory=Sim)
     traffic: Traffic = field(default_factory=Traffic)
+    weather: str | None = None
+    """clear, rain, fog or night instead of the seed's."""
     town: str | None = None
     """A town such as grid-20 or the path of an OpenDRIVE file instead of the seed's."""
     route_length: float = 500.0
@@ -145,21 +144,116 @@ class Serve:
 
 @dataclass(frozen=True)
 class Collect:
-    """Frames with labels, recorded while a driver drives, as tar shards."""
+    """Frames with exact labels, recorded while a driver drives, as tar shards."""
 
-    seeds: str = "0-9"
+    seeds: str = "0-39"
     """One drive a seed, as A-B."""
     out: str | None = None
     """Folder of the shards; the run's own when not given."""
-    frames: int = 250
-    """Frames of each drive."""
     driver: str = "expert"
     """Who drives: expert, follower, or FILE.py:CLASS."""
+    clips: int = 2
+    """Clips of each drive."""
+    frames: int = 60
+    """Frames of each clip."""
+    every: int = 2
+    """Ticks of 0.05 s from frame to frame."""
+    swerve: float = 0.5
+    """Share of clips in which the car is pushed off its line now and then."""
+    jitter: float = 0.4
+    """Share of drives whose camera is mounted differently."""
+    workers: int = 2
+    """Processes."""
     sim: Sim = field(default_factory=lambda: Sim(world="embedded"))
     traffic: Traffic = field(default_factory=Traffic)
 
     def __post_init__(self) -> None:
         seed_range(self.seeds)
+        for name, value in (
+            ("clips", self.clips),
+            ("frames", self.frames),
+            ("every", self.every),
+            ("workers", self.workers),
+        ):
+            check(value >= 1, f"{name} {value} is below 1")
+        for name, share in (("swerve", self.swerve), ("jitter", self.jitter)):
+            check(0 <= share <= 1, f"{name} {share} is not a share of 0 to 1")
+
+
+@dataclass(frozen=True)
+class TrainPerception:
+    """Trains the perception network on shards; what it needs is recorded first when no shards are named."""
+
+    data: str | None = None
+    """Folder of shards to train on."""
+    validation: str | None = None
+    """Folder of shards that choose the best weights; needed with data."""
+    collect: Collect = field(default_factory=Collect)
+    """What is recorded to train on when no data is named."""
+    validation_seeds: str = "1000-1007"
+    """What is recorded to validate on when no data is named."""
+    resume: str | None = None
+    """Folder of an earlier run to go on with."""
+    init: str | None = None
+    """Weights to start from (.safetensors)."""
+    size: str = "small"
+    """Of the network: tiny, small or base."""
+    memory: str = "gru"
+    """What remembers: gru, attention or none."""
+    steps: int = 4000
+    """Training steps."""
+    batch: int = 6
+    """Clips a step."""
+    length: int = 4
+    """Frames a clip."""
+    rate: float = 2e-3
+    """Highest learning rate."""
+    seed: int = 0
+    """Draws weights and clips."""
+    bf16: bool = True
+    """Mixed precision."""
+    threads: int = 1
+    """Threads of torch."""
+    loaders: int = 1
+    """Threads that read and augment clips."""
+    save_every: int = 100
+    """Steps from checkpoint to checkpoint."""
+    validate_every: int = 400
+    """Steps from validation to validation."""
+    augment: bool = True
+    """Whether pictures are made harder."""
+
+    def __post_init__(self) -> None:
+        check((self.data is None) == (self.validation is None), "data and validation are named together or not at all")
+        check(self.steps >= 1, f"steps {self.steps} is below 1")
+        seed_range(self.validation_seeds)
+
+
+@dataclass(frozen=True)
+class Perceive:
+    """What the network sees in a video or in a folder of pictures: an overlay video and JSON lines."""
+
+    path: str = ""
+    """A video file or a folder of pictures; may stand first without its name."""
+    engine: Engine = field(default_factory=Engine)
+    fov: float = 70.0
+    """The camera's horizontal field of view [degrees]."""
+    height: float = 1.5
+    """The camera's height above the road [m]."""
+    pitch: float = 0.0
+    """How far it looks down [degrees]."""
+    rate: float = 20.0
+    """Pictures a second, for a folder; a video has its own."""
+    speed: float = 10.0
+    """The car's speed meanwhile [m/s]."""
+    every: int = 1
+    """Only every so-manieth frame."""
+
+    def __post_init__(self) -> None:
+        check(20 <= self.fov <= 150, f"fov {self.fov} is outside 20 to 150 degrees")
+        check(0.3 <= self.height <= 5, f"height {self.height} is outside 0.3 to 5 m")
+        check(abs(self.pitch) <= 30, f"pitch {self.pitch} is beyond 30 degrees")
+        check(self.rate > 0 and self.every >= 1, "rate and every are above 0")
 
 
 @dataclass(frozen=True)
@@ -268,6 +362,8 @@ VERBS: dict[str, type | dict[str, type]] = {
     "serve": Serve,
     "drive": Drive,
     "collect": Collect,
+    "train": {"perception": TrainPerception},
+    "perceive": Perceive,
     "evaluate": {"policy": EvaluatePolicy},
     "bench": {"sim": BenchSim, "env": BenchEnv, "loop": BenchLoop},
 }

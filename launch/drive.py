@@ -37,7 +37,7 @@ def drive_one(asked: Drive, run: Run, shown: bool = True) -> dict[str, Any]:
     driver, engine, precision = build.build_driver(asked, asked.seed)
     session = Session(build.build_episode(asked, asked.seed), asked.driver, engine, precision)
     try:
-        with build.open_world(asked.sim, run.folder) as world:
+        with build.open_world(asked.sim, session.episode.town) as world:
             session.run(world, driver, subscribers(asked, session, run.folder, shown), asked.max_ticks)
     finally:
         run.result.update(session.summary())

@@ -1,0 +1,68 @@
+"""roadcraft train perception                              records drives, then trains on them
+roadcraft train perception --data shards/train --validation shards/validate
+roadcraft train perception --resume runs/X               goes on where that run stopped, step for step
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from roadcraft.launch.config import TrainPerception
+from roadcraft.launch.runs import Run
+from roadcraft.sim.errors import UserError
+
+
+def run(asked: TrainPerception, run: Run) -> None:
+    """The verb."""
+    train_perception(asked, run)
+
+
+def train_perception(asked: TrainPerception, run: Run) -> None:
+    """Trains; the weights, checkpoints and TensorBoard curves are in the run's folder, or in the resumed one."""
+    from roadcraft.perception.augment import Augmentation
+    from roadcraft.perception.train import Training, train
+
+    out = Path(asked.resume) if asked.resume is not None else run.folder
+    if not out.is_dir():
+        raise UserError(f"resume {out}: there is no such folder")
+    data, validation = shards(asked, run, out)
+    how = Training(
+        data=data,
+        out=out,
+        size=asked.size,
+        memory=asked.memory,
+        steps=asked.steps,
+        batch=asked.batch,
+        length=asked.length,
+        rate=asked.rate,
+        seed=asked.seed,
+        bf16=asked.bf16,
+        threads=asked.threads,
+        loaders=asked.loaders,
+        save_every=asked.save_every,
+        validate_every=asked.validate_every,
+        validation=validation,
+        init=None if asked.init is None else Path(asked.init),
+        augmentation=Augmentation() if asked.augment else Augmentation.none(),
+    )
+    best = train(how, command=shlex.join(["roadcraft", *sys.argv[1:]]))
+    run.result.update(weights=best, steps=asked.steps, out=out)
+
+
+def shards(asked: TrainPerception, run: Run, out: Path) -> tuple[Path, Path]:
+    """The folders to train and validate on; recorded first, where neither was named nor recorded before."""
+    from roadcraft.launch.collect import record
+
+    if asked.data is not None and asked.validation is not None:
+        return Path(asked.data), Path(asked.validation)
+    folders = out / "shards" / "train", out / "shards" / "validate"
+    for folder, seeds in zip(folders, (asked.collect.seeds, asked.validation_seeds), strict=True):
+        if not (folder / "whole").is_file():
+            run.result.update(frames=0, drives=0, failed=[])
+            record(replace(asked.collect, seeds=seeds), folder, run)
+            (folder / "whole").touch()
+    run.result.clear()
+    return folders
