@@ -34,6 +34,8 @@ SIDE_MARGIN = 0.45  # m beside our flank, for vehicles
 WALKER_MARGIN = 0.9  # m, for pedestrians: they turn on the spot
 GAP_AHEAD = 1.5  # m kept in front of whatever crosses
 GAP_BEHIND = 1.0  # m behind it
+CROSSING = 1.0  # m/s from which an actor on our path can be about to leave it
+BESIDE = 1.8  # m along the path: whoever is on it before this is beside us
 STOP_BRAKE = 2.0  # m/s^2 of a comfortable stop at a line
 FREE = 1e6
 
@@ -45,14 +47,20 @@ def occupied(
     """First and last station [m] of the path inside a rectangle (half sizes `ahead`, `side`), (FREE, -FREE) if none."""
     c, d = cos(yaw), sin(yaw)
     first, last = FREE, -FREE
-    reach = ahead + side
+    reach = ahead + side + 1.5
+    before = FREE  # how far the point before lies outside
     for j in range(len(path)):
         px, py = path[j, 0] - x, path[j, 1] - y
         if abs(px) > reach or abs(py) > reach:
+            before = FREE
             continue
-        if abs(px * c + py * d) <= ahead and abs(py * c - px * d) <= side:
-            first = min(first, s[j])
-            last = max(last, s[j])
+        outside = max(abs(px * c + py * d) - ahead, abs(py * c - px * d) - side)
+        if j > 0 and before < FREE and (outside <= 0.0) != (before <= 0.0):
+            edge = s[j - 1] + (s[j] - s[j - 1]) * before / (before - outside)
+            first, last = min(first, edge), max(last, edge)
+        if outside <= 0.0:
+            first, last = min(first, s[j]), max(last, s[j])
+        before = outside
     return first, last
 
 
@@ -80,9 +88,9 @@ def bounds(path: NDArray[np.float64]) -> NDArray[np.float64]:
 def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray[np.float64]) -> NDArray[np.float64]:
     """Stations taken by others: (M, MOMENTS + 1, 2) first and last station [m], one row an actor that matters.
 
-    Fills `lead` (3,): gap [m] from our front bumper to the nearest actor that is on our path now and does not cross it,
-    its speed along the path [m/s], 1 if it is a walker; gap FREE where there is none. Such actors are left out of the
-    rows, and so are those that come from behind us in our direction.
+    Fills `lead` (3,): gap [m] from our front bumper to the nearest actor that is on our path now and does not drive
+    across it, its speed along the path [m/s], 1 if it is a walker; gap FREE where there is none. Left out of the rows
+    are those, whoever is beside us already, and whoever comes from behind us in our direction.
     """
     s = stations(path)
     yaw_path = headings(path)
@@ -104,14 +112,13 @@ def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray
             at, _ = project(path, s, x, y)
             j = min(len(path) - 1, max(0, int(at)))
             along = o.velocity[0] * cos(yaw_path[j]) + o.velocity[1] * sin(yaw_path[j])
-            if speed < 0.5 or along > 0.7 * speed:
+            crosses = speed > CROSSING and along < 0.7 * speed
+            if o.walker or not crosses:
                 gap = first + side - HALF_LENGTH
-                if gap < lead[0] and last > -HALF_LENGTH:
+                if gap < lead[0]:
                     lead[0], lead[1], lead[2] = gap, max(along, 0.0), 1.0 if o.walker else 0.0
-                if speed < 0.5:
-                    continue
-                if not o.walker:
-                    continue
+            if not crosses or first < BESIDE:
+                continue
         if speed < 0.15:
             continue
         any_taken = False
@@ -162,7 +169,7 @@ def safe_acceleration(taken: NDArray[np.float64], speed: float, top: float, wish
             return accel
         if time > best_time + 1e-9:
             best, best_time = accel, time
-    return min(best, -3.0) if best_time > 0.5 else -8.0 if best_time > 0.0 else wish
+    return min(best, -3.0) if best_time > 0.5 else -8.0
 
 
 @njit(cache=True)
@@ -173,6 +180,8 @@ def follow(speed: float, wish_speed: float, gap: float, lead_speed: float) -> fl
     free = accel * (1.0 - (speed / wish) ** 4) if speed <= wish else max(-3.0, -1.5 * (speed - wish))
     if gap >= FREE:
         return free
+    if speed < 0.3 and lead_speed < 0.6 and gap < jam + 1.0:
+        return -1.0  # stays until the other has gone
     dynamic = jam + max(0.0, speed * headway + speed * (speed - lead_speed) / (2.0 * sqrt(accel * comfort)))
     interaction = accel * (dynamic / max(gap, 0.3)) ** 2
     return max(-8.0, free - interaction)
