@@ -92,8 +92,17 @@ def _score(network: RoadNetwork, lanes: list[int], roads: dict[int, int], turns:
     lights = int((network.lanes["signal"][lanes] >= 0).sum())
     signs = int((network.lanes["stop"][lanes] >= 0).sum())
     again = sum(count - 1 for count in roads.values())
+    speeds = len(np.unique(network.lanes["speed_limit"][lanes]))
     few = max(JUNCTIONS - sum(turns.values()), 0)
-    return kinds + min(lights, 2) + 0.5 * min(signs, 1) - 2.0 * again - 2.0 * few - (10.0 if left > 0 else 0.0)
+    return (
+        kinds
+        + 0.7 * speeds
+        + min(lights, 2)
+        + 0.5 * min(signs, 1)
+        - 2.0 * again
+        - 2.0 * few
+        - (10.0 if left > 0 else 0.0)
+    )
 
 
 def _goal(route: Route, length: float) -> float | None:

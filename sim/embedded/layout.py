@@ -30,7 +30,7 @@ class Control(Enum):
     ALL_STOP = "all stop"
     MINOR_STOP = "minor stop"  # a stop sign on the arms that are not the main road
     YIELD = "yield"  # the same with a yield sign
-    FREE = "free"  # no sign: nothing crosses (ramps, lanes that merge)
+    FREE = "free"  # no sign and nothing crosses: where ramps leave and join the two edges of `main`
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class Edge:
     plan: Plan
     profile: Profile
     name: str = ""
+    trims: tuple[float | None, float | None] = (None, None)  # [m] cut off at either end; None: as the node needs it
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,9 @@ from roadcraft.sim.geometry import wrap
 from roadcraft.sim.planview import Plan, Pose, connect, offset
 
 TURN_ANGLE = 0.7  # [rad] smaller heading changes are straight on
+MIN_SETBACK, FREE_SETBACK = 7.0, 25.0  # [m] from a node to the ends of its streets
 CROSSWALK_BEGIN, CROSSWALK_DEPTH = 0.6, 3.0  # [m] from the road's end, and along the road
+CROSSWALK_YIELD = 6.5  # [m] from the road's end where one gives way: room for a car to wait
 STOP_LINE_GAP = 1.2  # [m] between crosswalk and stop line
 STOP_LINE_ALONE = 1.0  # [m] from the road's end to the stop line where there is no crosswalk
 STOP_LINE_DEPTH = 0.4  # [m]
@@ -86,9 +88,12 @@ class Arm:
 
 def setbacks(node: Node, arms: list[tuple[Edge, str]]) -> list[float]:
     """How far [m] from the node each arm (edge, "start" or "end") ends, so that right turns have the node's radius."""
+    given = [edge.trims[0 if end == "start" else 1] for edge, end in arms]
+    if node.control is Control.FREE:
+        return [FREE_SETBACK if trim is None else trim for trim in given]
     angles = [wrap(e.plan.start[2]) if end == "start" else wrap(e.plan.end[2] + pi) for e, end in arms]
     order = sorted(range(len(arms)), key=lambda i: angles[i])
-    out = [7.0] * len(arms)
+    out = [MIN_SETBACK] * len(arms)
     for i, j in zip(order, order[1:] + order[:1], strict=True):
         opening = (angles[j] - angles[i]) % (2 * pi)
         if opening > pi - 0.3:
@@ -96,10 +101,10 @@ def setbacks(node: Node, arms: list[tuple[Edge, str]]) -> list[float]:
         (edge_i, end_i), (edge_j, end_j) = arms[i], arms[j]
         lane_i = edge_i.profile.outer_center(-1 if end_i == "end" else 1)  # incoming on arm i
         lane_j = edge_j.profile.outer_center(-1 if end_j == "start" else 1)  # outgoing on arm j
-        tangent = node.radius / tan((pi - opening) / 2) if opening < 1e-6 else node.radius / tan(opening / 2)
+        tangent = node.radius / tan(opening / 2)
         out[i] = max(out[i], (lane_j + lane_i * cos(opening)) / sin(opening) + tangent)
         out[j] = max(out[j], (lane_i + lane_j * cos(opening)) / sin(opening) + tangent)
-    return out
+    return [least if trim is None else trim for least, trim in zip(out, given, strict=True)]
 
 
 def width_at(widths: tuple[Width, ...], s: float) -> float:
@@ -154,6 +159,19 @@ def lane_map(arm: Arm, others: list[Arm]) -> list[tuple[EndLane, Arm, EndLane]]:
     return out
 
 
+def free_lane_map(arm: Arm, others: list[Arm], main: tuple[int, ...]) -> list[tuple[EndLane, Arm, EndLane]]:
+    """The same where ramps leave and join: lanes of the main road go on, counted from the middle, what is left over
+    leads into the ramp, and a ramp leads into the outermost lane."""
+    ahead = [other for other in others if other.outgoing and abs(wrap(other.angle - arm.pose[2])) < TURN_ANGLE]
+    through = next(other for other in ahead if other.edge in main)
+    if arm.edge not in main:
+        return [(lane, through, through.outgoing[-1]) for lane in arm.incoming]
+    ramps = [other for other in ahead if other is not through]
+    out = [(lane, through, exit_lane) for lane, exit_lane in zip(arm.incoming, through.outgoing, strict=False)]
+    out += [(lane, ramps[0], ramps[0].outgoing[-1]) for lane in arm.incoming[len(out) :]]
+    return out
+
+
 def turn_kind(arm: Arm, other: Arm) -> str:
     turn = wrap(other.angle - arm.pose[2])
     return "straight" if abs(turn) < TURN_ANGLE else "left" if turn > 0 else "right"
@@ -174,7 +192,14 @@ def build_junction(build: Build, node: Node, arms: list[Arm]) -> Junction:
     kerbs: list[NDArray[np.float64]] = []  # the junction's outline, corner after corner
     for index, arm in enumerate(ring):
         neighbour = ring[(index + 1) % len(ring)]
-        for lane, other, exit_lane in lane_map(arm, [a for a in ring if a is not arm]) if arm.incoming else []:
+        others = [other for other in ring if other is not arm]
+        if not arm.incoming:
+            ways = []
+        elif node.control is Control.FREE:
+            ways = free_lane_map(arm, others, node.main)
+        else:
+            ways = lane_map(arm, others)
+        for lane, other, exit_lane in ways:
             outermost = other is neighbour and lane is arm.incoming[-1] and exit_lane is other.outgoing[-1]
             walk = outermost and _walk_fits(arm, other)
             if walk:
@@ -186,7 +211,8 @@ def build_junction(build: Build, node: Node, arms: list[Arm]) -> Junction:
         if index not in paved and arm.walk_in and neighbour.walk_out and neighbour is not arm:
             road = _walk_road(build, junction, arm, neighbour)
             kerbs.append(road.plan.place(np.linspace(0.0, road.plan.length, 17), 0.0))
-    _floor(build, np.concatenate(kerbs))
+    if len(kerbs) > 1:
+        _floor(build, np.concatenate(kerbs))
     _rule(build, junction, node, ring)
     return junction
 
@@ -265,8 +291,9 @@ def _rule(build: Build, junction: Junction, node: Node, ring: list[Arm]) -> None
     for arm in ring:
         walkable = node.crosswalks and arm.walk_in is not None and arm.walk_out is not None
         if walkable:
-            _crosswalk(build, arm)
-        before = CROSSWALK_BEGIN + CROSSWALK_DEPTH + STOP_LINE_GAP if walkable else STOP_LINE_ALONE
+            begin = CROSSWALK_YIELD if node.control is Control.YIELD else CROSSWALK_BEGIN
+            _crosswalk(build, arm, begin)
+        before = begin + CROSSWALK_DEPTH + STOP_LINE_GAP if walkable else STOP_LINE_ALONE
         if arm not in approaches:
             continue
         if node.control is Control.LIGHT:
@@ -274,7 +301,7 @@ def _rule(build: Build, junction: Junction, node: Node, ring: list[Arm]) -> None
         elif node.control is Control.ALL_STOP or (node.control is Control.MINOR_STOP and arm in minor):
             _sign(build, arm, before, STOP, "Sign_Stop")
         elif node.control is Control.YIELD and arm in minor:
-            _sign(build, arm, before, YIELD, "Sign_Yield")
+            _signal(build, arm, before, YIELD, "Sign_Yield", SIGN_HEIGHT)
     if node.control in (Control.MINOR_STOP, Control.YIELD):
         roads = {arm.road.id: [c.connecting for c in junction.connections if c.incoming == arm.road.id] for arm in ring}
         low = [road for arm in minor for road in roads[arm.road.id]]
@@ -289,14 +316,14 @@ def main_road(ring: list[Arm]) -> set[int]:
     return {best[0].edge, best[1].edge}
 
 
-def _crosswalk(build: Build, arm: Arm) -> None:
+def _crosswalk(build: Build, arm: Arm, begin: float) -> None:
     """From kerb to kerb across an arm."""
     lanes = arm.incoming + arm.outgoing
     left = max(max(lane.inner, lane.outer) for lane in lanes)
     right = min(min(lane.inner, lane.outer) for lane in lanes)
     middle, half, depth = (left + right) / 2, (left - right) / 2, CROSSWALK_DEPTH / 2
     corners = ((depth, -half), (depth, half), (-depth, half), (-depth, -half))
-    s, t = arm.s(CROSSWALK_BEGIN + depth), arm.t(middle)
+    s, t = arm.s(begin + depth), arm.t(middle)
     arm.road.objects.append(
         Object(build.fresh(), "crosswalk", "Crosswalk", s, t, length=2 * depth, width=2 * half, corners=corners)
     )

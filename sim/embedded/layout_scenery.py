@@ -22,6 +22,7 @@ MAX_ARM = 7.5  # [m] of a light's mast arm
 FACADES = ("c9b79c", "b5533c", "9a9a94", "d8cfc0", "a67b5b", "8c6f5a", "c2c7c9", "7f8a91", "cfa77b", "e0ddd3")
 PAINTS = ("c8c8c8", "1c1c1e", "f2f2f0", "7a7d80", "8f1d1d", "1f3f77", "2e4a35", "b9a27a", "5a2233", "d9b23c")
 PARKED_MODELS = ((4.3, 1.80, 1.48), (4.7, 1.85, 1.45), (4.9, 1.95, 1.75), (3.8, 1.70, 1.50))  # [m]
+RAIL = 8.0  # [m] of guard rail in one piece, about
 SLOT = 6.4  # [m] length of a parking place
 
 
@@ -38,7 +39,10 @@ def furnish(build: Build) -> None:
             _parked_cars(build, road, sign)
     for road in build.streets:
         for sign in (-1, 1):
-            _buildings(build, ground, road, sign)
+            if any(lane.key == "sidewalk" for lane in road.sections[0].side(sign)):
+                _buildings(build, ground, road, sign)
+        if road.kind == "motorway":
+            _guard_rail(build, road)
     for road in build.streets:
         for sign in (-1, 1):
             _street_trees(build, ground, road, sign)
@@ -214,10 +218,20 @@ def _buildings(build: Build, ground: Ground, road: Road, sign: int) -> None:
             s += 4.0
 
 
+def _guard_rail(build: Build, road: Road) -> None:
+    """Along the middle of the median, outside of junctions."""
+    count = max(int(road.plan.length // RAIL), 1)
+    length = road.plan.length / count
+    for k in range(count):
+        road.objects.append(
+            Object(build.fresh(), "barrier", "GuardRail", (k + 0.5) * length, 0.0, length=length, width=0.4, height=0.8)
+        )
+
+
 def _street_trees(build: Build, ground: Ground, road: Road, sign: int) -> None:
     """A row behind the sidewalk, open towards the junctions."""
     gap, rng = build.layout.surroundings.tree_gap, build.rng
-    if gap <= 0:
+    if gap <= 0 or not road.sections[0].side(sign):
         return
     for s in np.arange(ZONE, road.plan.length - ZONE, gap):
         at = float(np.clip(s + rng.normal(0.0, 1.0), 0.0, road.plan.length))

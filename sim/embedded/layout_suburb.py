@@ -110,5 +110,5 @@ def suburb_layout(name: str, rng: np.random.Generator) -> Layout:
 
 def _profile(rng: np.random.Generator) -> Profile:
     side = Side(width=3.25, parking=2.3 if rng.random() < 0.25 else 0.0, sidewalk=2.0)
-    center = ("broken", "solid", "none")[int(rng.integers(3))]
+    center = str(rng.choice(["broken", "solid", "none"], p=[0.5, 0.35, 0.15]))
     return Profile(side, side, center=center, speed=float(rng.choice([30, 40])))

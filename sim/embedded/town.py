@@ -21,9 +21,11 @@ from roadcraft.sim.embedded import (
     layout_arterial,
     layout_grid,
     layout_ground,
+    layout_highway,
     layout_junction,
     layout_lattice,
     layout_roads,
+    layout_roundabout,
     layout_scenery,
     layout_suburb,
     opendrive,
@@ -31,7 +33,9 @@ from roadcraft.sim.embedded import (
 from roadcraft.sim.embedded.layout import Layout
 from roadcraft.sim.embedded.layout_arterial import arterial_layout
 from roadcraft.sim.embedded.layout_grid import grid_layout
+from roadcraft.sim.embedded.layout_highway import highway_layout
 from roadcraft.sim.embedded.layout_roads import build_map
+from roadcraft.sim.embedded.layout_roundabout import roundabout_layout
 from roadcraft.sim.embedded.layout_suburb import suburb_layout
 from roadcraft.sim.embedded.opendrive import to_text
 from roadcraft.sim.embedded.scenery import Scenery, read_scenery
@@ -42,6 +46,8 @@ LAYOUTS: dict[str, Callable[[str, np.random.Generator], Layout]] = {
     "grid": grid_layout,
     "suburb": suburb_layout,
     "arterial": arterial_layout,
+    "roundabout": roundabout_layout,
+    "highway": highway_layout,
 }
 STYLES = tuple(LAYOUTS)
 MAKERS = (
@@ -49,9 +55,11 @@ MAKERS = (
     layout_arterial,
     layout_grid,
     layout_ground,
+    layout_highway,
     layout_junction,
     layout_lattice,
     layout_roads,
+    layout_roundabout,
     layout_scenery,
     layout_suburb,
     opendrive,
