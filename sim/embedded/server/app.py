@@ -394,6 +394,8 @@ class Server:
             self.caller.ticks = True
         if was and not self.settings.synchronous:
             self._next_tick = self._last_tick = time.monotonic()
+            for connection in self.connections.values():
+                connection.ticks = False
 
     def replace_world(self, town: Town, name: str, reset_settings: bool) -> None:
         """A new episode on that town."""

@@ -76,7 +76,8 @@ class Sensors:
         due = [actor for actor in heard if time + 1e-6 >= self.due_at[actor.id]]
         for actor in due:
             period = float(actor.attributes.get("sensor_tick", 0.0))
-            self.due_at[actor.id] = max(self.due_at[actor.id], time - delta) + period if period > 0 else 0.0
+            late = time - self.due_at[actor.id]  # by less than a tick: kept, so that periods do not grow
+            self.due_at[actor.id] = time + period - (late if late < delta - 1e-6 else 0.0) if period > 0 else 0.0
         for actor in due:
             if not isinstance(actor.sensor, Camera):
                 for payload in actor.sensor.sense(live, actor, delta):
