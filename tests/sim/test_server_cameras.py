@@ -56,6 +56,8 @@ def scene(world: Any) -> Any:
     ego = world.spawn_actor(library.find(EGO), place)
     place.location += GAP * place.get_forward_vector()
     lead = world.spawn_actor(library.find(LEAD), place)
+    for _ in range(20):
+        world.tick()  # both have come down from their spawn points
     front = carla.Transform(carla.Location(x=1.2, z=1.5))
     eyes = {kind: Eye(world, kind, ego, front) for kind in KINDS}
     yield world, ego, lead, eyes
