@@ -135,7 +135,9 @@ class ShardWriter:
                 self._add(f"{name}.jpg", _encoded(".jpg", picture, cv2.IMWRITE_JPEG_QUALITY, self.quality))
             else:
                 self._add(f"{name}.png", _encoded(".png", picture, cv2.IMWRITE_PNG_COMPRESSION, 2))
-            self._add(f"{name}.semantic.png", _encoded(".png", recorded_semantic(images), cv2.IMWRITE_PNG_COMPRESSION, 1))
+            self._add(
+                f"{name}.semantic.png", _encoded(".png", recorded_semantic(images), cv2.IMWRITE_PNG_COMPRESSION, 1)
+            )
             self._add(f"{name}.frame.npy", _npy(np.asarray(labels.frame)))
             self._add(f"{name}.objects.npy", _npy(labels.objects))
             self.count += 1

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from roadcraft.perception.network import Architecture, Network
+from roadcraft.perception.shipped import card_path, file_hash, read_card, shipped
 from roadcraft.sim.errors import UserError
-
-SHIPPED = "street-small"  # name of the network in perception/weights that engines take without being told
-
-
-def shipped(name: str = SHIPPED) -> Path:
-    """Path of a network in the package. Raises UserError when there is none of that name."""
-    folder = Path(str(resources.files("roadcraft.perception.weights")))
-    path = folder / f"{name}.safetensors"
-    if not path.is_file():
-        have = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
-        raise UserError(f"no shipped weights {name!r} (there are: {have}); `roadcraft train perception` makes some")
-    return path
-
-
-def file_hash(path: Path) -> str:
-    """First 16 hex digits of the file's SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
-def card_path(path: Path) -> Path:
-    """Where the card of a weights file is."""
-    return path.with_suffix(".json")
 
 
 def save_weights(path: Path, network: Network, card: dict[str, Any]) -> None:
@@ -47,21 +24,6 @@ def save_weights(path: Path, network: Network, card: dict[str, Any]) -> None:
     save_file(tensors, path)
     full = card | {"architecture": network.architecture.as_dict(), "hash": file_hash(path)}
     card_path(path).write_text(json.dumps(full, indent=2) + "\n")
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """The card beside a weights file. Raises UserError when it is missing or the hash does not fit."""
-    if not path.is_file():
-        raise UserError(f"no weights at {path}")
-    try:
-        card: dict[str, Any] = json.loads(card_path(path).read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"no readable card {card_path(path)} beside the weights: {error}") from None
-    if card.get("hash") != file_hash(path):
-        raise UserError(
-            f"{path} has hash {file_hash(path)}, its card says {card.get('hash')}: one of them is not theirs"
-        )
-    return card
 
 
 def load_network(path: Path | None = None) -> tuple[Network, dict[str, Any]]:

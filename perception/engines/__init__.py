@@ -1,0 +1,116 @@
+"""Engines: the same network in different runtimes, behind `percept.Engine`. `load_engine` builds one by name."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import platform
+from pathlib import Path
+from typing import Any
+
+from roadcraft.perception.engines.base import Model, NetworkEngine
+from roadcraft.perception.shipped import graph_of, shipped
+from roadcraft.sim.errors import UserError
+
+log = logging.getLogger(__name__)
+# Runtimes, the fastest first, with the package each needs and the precisions it can run, its default first.
+ENGINES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "openvino": ("openvino", ("bf16", "f32", "int8")),
+    "onnxruntime": ("onnxruntime", ("f32", "int8")),
+    "torch": ("torch", ("f32", "bf16")),
+}
+
+
+def load_engine(
+    name: str = "auto", precision: str = "auto", weights: Path | str | None = None, threads: int = 0
+) -> NetworkEngine:
+    """An engine, ready for its first frame.
+
+    `name`: auto takes the fastest that is installed, and `why` of the engine says so. `precision`: auto takes the
+    engine's default for this CPU. `weights`: a .safetensors file with its card, or an .onnx file made by `export`;
+    None takes the shipped network. `threads`: 0 leaves it to the runtime. Raises UserError for an unknown name or
+    precision, a package that is not installed, and weights that do not fit.
+    """
+    why = "asked for"
+    if name == "auto":
+        name, why = _fastest()
+        log.info("engine %s: %s", name, why)
+    if name not in ENGINES:
+        raise UserError(f"unknown engine {name!r}: auto, {', '.join(ENGINES)} exist")
+    package, precisions = ENGINES[name]
+    if importlib.util.find_spec(package) is None:
+        raise UserError(f"engine {name} needs the package {package}: pip install 'roadcraft[perception]'")
+    if precision == "auto":
+        precision = precisions[0] if precisions[0] != "bf16" or name == "torch" or has_bf16() else "f32"
+    if precision not in precisions:
+        raise UserError(f"engine {name} cannot run {precision!r}: it runs {', '.join(precisions)}")
+    path = None if weights is None else Path(weights)
+    if name == "torch":
+        return _torch_engine(precision, path, threads, why)
+    graph = _graph(path, precision)
+    model = model_of(graph)
+    if name == "openvino":
+        from roadcraft.perception.engines.openvino import OpenVinoStepper
+
+        return NetworkEngine(name, precision, OpenVinoStepper(graph, model, threads, precision), model, why)
+    from roadcraft.perception.engines.onnxruntime import OnnxRuntimeStepper
+
+    return NetworkEngine(name, precision, OnnxRuntimeStepper(graph, model, threads), model, why)
+
+
+def _fastest() -> tuple[str, str]:
+    for name, (package, _) in ENGINES.items():
+        if importlib.util.find_spec(package) is not None:
+            return name, "the fastest of those installed here"
+    raise UserError("no runtime for networks is installed: pip install 'roadcraft[perception]'")
+
+
+def has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively, so that it is faster than float32."""
+    if platform.machine() not in ("x86_64", "AMD64") or not Path("/proc/cpuinfo").is_file():
+        return False
+    text = Path("/proc/cpuinfo").read_text()
+    return "avx512_bf16" in text or "amx_bf16" in text
+
+
+def _graph(path: Path | None, precision: str) -> Path:
+    if path is None:
+        return shipped(ending=".int8.onnx") if precision == "int8" else graph_of(shipped())
+    if path.suffix == ".onnx":
+        if not path.is_file():
+            raise UserError(f"no network at {path}")
+        return path
+    return graph_of(path)
+
+
+def model_of(graph: Path) -> Model:
+    """What `export` wrote into a graph's metadata. Raises UserError for a graph of another make."""
+    import onnx
+
+    try:
+        proto = onnx.load(str(graph), load_external_data=False)
+    except Exception as error:
+        raise UserError(f"{graph} is not an ONNX file: {error}") from None
+    meta: dict[str, Any] = {entry.key: entry.value for entry in proto.metadata_props}
+    if "architecture" not in meta:
+        raise UserError(f"{graph} was not made by `roadcraft export`: it does not say which network it is")
+    shapes = {i.name: tuple(d.dim_value for d in i.type.tensor_type.shape.dim) for i in proto.graph.input}
+    architecture = json.loads(meta["architecture"])
+    state = {name: shape for name, shape in shapes.items() if name not in ("frame", "motion")}
+    return Model(architecture["height"], architecture["width"], state, meta.get("weights", ""))
+
+
+def _torch_engine(precision: str, path: Path | None, threads: int, why: str) -> NetworkEngine:
+    import torch
+
+    from roadcraft.perception.engines.torch import TorchStepper
+    from roadcraft.perception.weights_io import load_network
+
+    if threads:
+        torch.set_num_threads(threads)
+    network, card = load_network(path)
+    a = network.architecture
+    state = {name: tuple(s.shape) for name, s in zip(network.state_names, network.initial(1), strict=True)}
+    model = Model(a.height, a.width, state, str(card["hash"]))
+    return NetworkEngine("torch", precision, TorchStepper(network, precision), model, why)

@@ -1,0 +1,38 @@
+"""The network in ONNX Runtime: runs wherever Python does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from roadcraft.perception.engines.base import Model
+from roadcraft.perception.heads import OUTPUTS
+
+
+class OnnxRuntimeStepper:
+    """One session; the state's arrays go out of one step and into the next."""
+
+    def __init__(self, onnx: Path, model: Model, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need the cores too
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
+        self._names = [output.name for output in self._session.get_outputs()]
+        self._shapes = model.state
+        self.reset()
+
+    def reset(self) -> None:
+        """Zeros."""
+        self._state = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
+
+    def step(self, frame: NDArray[np.uint8], motion: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """See `base.Stepper`."""
+        values = self._session.run(None, {"frame": frame, "motion": motion, **self._state})
+        out = dict(zip(self._names, values, strict=True))
+        self._state = {name: out[f"{name}_next"] for name in self._shapes}
+        return {name: out[name][0] for name in OUTPUTS}

@@ -1,0 +1,91 @@
+"""A checkpoint as ONNX: one step of the network, uint8 frame in, published heads out, the state explicit in and out.
+
+Inputs: `frame` (1, H, W, 3) uint8, `motion` (1, 7), each state tensor under its name. Outputs: `heads.OUTPUTS`, then
+each state tensor as `<name>_next`. Shapes are fixed. Metadata carries the architecture and the weights' hash.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from roadcraft.perception.heads import MOTION, OUTPUTS
+from roadcraft.perception.network import Network, publish
+
+OPSET = 18
+
+
+class Step(nn.Module):
+    """What is deployed: `Network.step` and `publish`, as flat tuples."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frame: Tensor, motion: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """Published heads in the order of OUTPUTS, then the next state."""
+        heads, after = self.network.step(state, frame, motion)
+        published = publish(heads)
+        return (*(published[name] for name in OUTPUTS), *(s.float() for s in after))
+
+
+def example(network: Network) -> tuple[Tensor, ...]:
+    """Inputs of the right shapes and types."""
+    a = network.architecture
+    frame = torch.randint(0, 256, (1, a.height, a.width, 3), dtype=torch.uint8)
+    return frame, torch.zeros(1, MOTION), *network.initial(1)
+
+
+def input_names(network: Network) -> list[str]:
+    """Names of the graph's inputs, in order."""
+    return ["frame", "motion", *network.state_names]
+
+
+def output_names(network: Network) -> list[str]:
+    """Names of the graph's outputs, in order."""
+    return [*OUTPUTS, *(f"{name}_next" for name in network.state_names)]
+
+
+def to_onnx(network: Network, path: Path, card: dict[str, Any] | None = None) -> Path:
+    """Writes the checked graph in float32; returns the path."""
+    import onnx
+
+    network = network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of the exporter, about itself
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            Step(network),
+            example(network),
+            str(path),
+            input_names=input_names(network),
+            output_names=output_names(network),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            optimize=True,
+        )
+    model = onnx.load(str(path))
+    for key, value in (
+        ("architecture", json.dumps(network.architecture.as_dict())),
+        ("weights", str((card or {}).get("hash", ""))),
+    ):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+    return path
+
+
+def initial_state(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    """Zeros for each state tensor."""
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
