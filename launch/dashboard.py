@@ -139,7 +139,8 @@ def bar(
     draw.rounded(image, (x, y, width, 12), draw.RULE, 5)
     zero, span = (x + width // 2, width // 2) if centred else (x, width)
     left, right = sorted((zero, zero + round(value * span)))
-    cv2.rectangle(image, (left, y), (right, y + 11), color, cv2.FILLED)
+    if right > left:
+        cv2.rectangle(image, (left, y), (right, y + 11), color, cv2.FILLED)
     if abs(wish - value) > 0.02:
         mark = zero + round(wish * span)
         cv2.line(image, (mark, y - 3), (mark, y + 14), draw.TEXT, 2)

@@ -79,7 +79,8 @@ class Progress:
 
     def __call__(self, moment: Moment) -> None:
         assert self.bar is not None
-        metres = min(round(moment.after.facts.progress), self.length)
+        reached = self.length if moment.verdict.status == "Completed" else round(moment.after.facts.progress)
+        metres = min(reached, self.length)
         if metres > self.metres:
             self.bar.update(metres - self.metres)
             self.metres = metres
