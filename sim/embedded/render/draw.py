@@ -8,12 +8,11 @@ from math import cos, sin, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from roadcraft.sim.embedded.render.compiled import kernel
 from roadcraft.sim.embedded.render.materials import MATERIALS
 from roadcraft.sim.embedded.render.raster import (
-    COMPILE,
     FACADE,
     FACES,
     FLAT,
@@ -45,7 +44,10 @@ PART = np.dtype(
         ("basis", np.float32, 9),  # row-major: unit space to world, orthogonal columns
         ("center", np.float32, 3),  # [m] of the bounding ball, from xyz
         ("radius", np.float32),  # [m]
-        ("thin", np.float32),  # [m] smallest width: thinner than a third of a pixel is left out
+        (
+            "thin",
+            np.float32,
+        ),  # [m] smallest width: thinner than a third of a pixel is left out
         ("paint", np.float32, 3),  # [0, 1]
         ("tag", np.uint8),
         ("variant", np.uint32),
@@ -62,7 +64,7 @@ class Models(NamedTuple):
     switch: NDArray[np.float32]  # (K, 2) [pixels] radius on the screen above which the first and the second level show
 
 
-@njit(**COMPILE)
+@kernel
 def in_view(eye, x, y, z, radius):
     """Camera-space depth of a ball's centre if any of it can be seen, else -1e9."""
     ax, lens = eye.axes, eye.lens
@@ -78,7 +80,7 @@ def in_view(eye, x, y, z, radius):
     return depth
 
 
-@njit(**COMPILE)
+@kernel
 def to_camera(eye, x, y, z, basis, transform):
     """Unit space -> camera space (3x4, row-major) from unit space -> world at an offset from the camera."""
     ax = eye.axes
@@ -88,17 +90,17 @@ def to_camera(eye, x, y, z, basis, transform):
         transform[4 * i + 3] = ax[i, 0] * x + ax[i, 1] * y + ax[i, 2] * z
 
 
-@njit(**COMPILE)
+@kernel
 def byte(value):
     return np.uint32(min(max(value, np.float32(0.0)), np.float32(1.0)) * np.float32(255.0) + np.float32(0.5))
 
 
-@njit(**COMPILE)
+@kernel
 def pack_pixel(r, g, b, tag):
-    return byte(b) | (byte(g) << np.uint32(8)) | (byte(r) << np.uint32(16)) | (np.uint32(tag) << np.uint32(24))
+    return byte(r) | (byte(g) << np.uint32(8)) | (byte(b) << np.uint32(16)) | (np.uint32(tag) << np.uint32(24))
 
 
-@njit(**COMPILE)
+@kernel
 def shade_face(eye, row, nx, ny, nz, paint, lights, haze, tag):
     """Colour of a face of a material in the light; (nx, ny, nz) is its unit normal in camera space."""
     material = TABLE[row]
@@ -131,8 +133,22 @@ def shade_face(eye, row, nx, ny, nz, paint, lights, haze, tag):
     return pack_pixel(out0, out1, out2, tag)
 
 
-@njit(**COMPILE)
-def draw_mesh(canvas, library, eye, mesh, transform, inverse, paint, lights, haze, tag, owner, variant, style):
+@kernel
+def draw_mesh(
+    canvas,
+    library,
+    eye,
+    mesh,
+    transform,
+    inverse,
+    paint,
+    lights,
+    haze,
+    tag,
+    owner,
+    variant,
+    style,
+):
     """Draws the visible faces of one mesh."""
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
     whole = project_mesh(canvas, library, mesh, transform, f, cx, cy)
@@ -140,12 +156,26 @@ def draw_mesh(canvas, library, eye, mesh, transform, inverse, paint, lights, haz
     ex, ey, ez = inverse[9], inverse[10], inverse[11]
     first, count = library.mesh[mesh, 2], library.mesh[mesh, 3]
     for face in range(first, first + count):
-        nx, ny, nz, d = library.plane[face, 0], library.plane[face, 1], library.plane[face, 2], library.plane[face, 3]
+        nx, ny, nz, d = (
+            library.plane[face, 0],
+            library.plane[face, 1],
+            library.plane[face, 2],
+            library.plane[face, 3],
+        )
         beyond = nx * ex + ny * ey + nz * ez - d  # > 0: the camera is on the outer side
         number = canvas.faces[0]
         if beyond <= 0 or number >= FACES:
             continue
-        corners = gather_face(canvas, library, library.face[face, 0], library.face[face, 1], whole, f, cx, cy)
+        corners = gather_face(
+            canvas,
+            library,
+            library.face[face, 0],
+            library.face[face, 1],
+            whole,
+            f,
+            cx,
+            cy,
+        )
         if corners == 0:
             continue
         mx = inverse[0] * nx + inverse[1] * ny + inverse[2] * nz
@@ -159,20 +189,28 @@ def draw_mesh(canvas, library, eye, mesh, transform, inverse, paint, lights, haz
             row = library.face[face, 2]
             row += np.int64(variant % np.uint32(TABLE[row]["variants"]))
             canvas.face_pixel[number] = shade_face(
-                eye, row, mx * length, my * length, mz * length, paint, lights, haze, tag
+                eye,
+                row,
+                mx * length,
+                my * length,
+                mz * length,
+                paint,
+                lights,
+                haze,
+                tag,
             )
             canvas.face_owner[number] = owner
             canvas.face_kind[number] = FACADE if TABLE[row]["facade"] else FLAT
             canvas.faces[0] = number + 1
 
 
-@njit(**COMPILE)
+@kernel
 def haze_at(eye, depth):
     """Share of haze in front of something at a depth [m]."""
     return np.float32(1.0) - np.float32(np.exp(-eye.haze[0] * max(np.float32(0.0), depth - eye.haze[1])))
 
 
-@njit(**COMPILE)
+@kernel
 def pick_level(models, model, eye, depth, radius):
     """The mesh of a model for its size on the screen."""
     size = eye.lens[0] * radius / max(depth, np.float32(0.5))
@@ -181,7 +219,7 @@ def pick_level(models, model, eye, depth, radius):
     return models.mesh[model, 1] if size > models.switch[model, 1] else models.mesh[model, 2]
 
 
-@njit(**COMPILE)
+@kernel
 def draw_parts(canvas, library, models, eye, cells, parts, signals, transform, inverse):
     """Draws standing things. `cells` (C, 6): centre x, y, z, radius, first and last row of `parts`."""
     for c in range(cells.shape[0]):
@@ -213,7 +251,7 @@ def draw_parts(canvas, library, models, eye, cells, parts, signals, transform, i
             )  # fmt: skip
 
 
-@njit(**COMPILE)
+@kernel
 def body_basis(body, basis):
     """Unit space -> world of a body: Rz(yaw) Ry(pitch) Rx(roll) times half length, half width and full height."""
     cy, sy = np.float32(cos(body["yaw"])), np.float32(sin(body["yaw"]))
@@ -221,13 +259,36 @@ def body_basis(body, basis):
     cr, sr = np.float32(cos(body["roll"])), np.float32(sin(body["roll"]))
     ex, ey = np.float32(body["extent"][0]), np.float32(body["extent"][1])
     ez = np.float32(2 * body["extent"][2])
-    basis[0], basis[1], basis[2] = cy * cp * ex, (cy * sp * sr - sy * cr) * ey, (cy * sp * cr + sy * sr) * ez
-    basis[3], basis[4], basis[5] = sy * cp * ex, (sy * sp * sr + cy * cr) * ey, (sy * sp * cr - cy * sr) * ez
+    basis[0], basis[1], basis[2] = (
+        cy * cp * ex,
+        (cy * sp * sr - sy * cr) * ey,
+        (cy * sp * cr + sy * sr) * ez,
+    )
+    basis[3], basis[4], basis[5] = (
+        sy * cp * ex,
+        (sy * sp * sr + cy * cr) * ey,
+        (sy * sp * cr - cy * sr) * ez,
+    )
     basis[6], basis[7], basis[8] = -sp * ex, cp * sr * ey, cp * cr * ez
 
 
-@njit(**COMPILE)
-def draw_walker(canvas, library, eye, body, basis, walker, transform, inverse, joint, paint, haze, x, y, z):
+@kernel
+def draw_walker(
+    canvas,
+    library,
+    eye,
+    body,
+    basis,
+    walker,
+    transform,
+    inverse,
+    joint,
+    paint,
+    haze,
+    x,
+    y,
+    z,
+):
     """A walker near by: torso, then legs and arms that swing with `stride`. `walker`: meshes of torso, leg, arm."""
     tag, owner, variant = np.uint8(12), body["id"], body["id"]
     unit = min(
@@ -244,7 +305,19 @@ def draw_walker(canvas, library, eye, body, basis, walker, transform, inverse, j
     swing = np.float32(0.5) * np.float32(sin(body["stride"])) * moving
     to_camera(eye, x, y, z, basis, transform)
     draw_mesh(
-        canvas, library, eye, walker[0], transform, inverse, paint, np.uint32(0), haze, tag, owner, variant, np.uint8(0)
+        canvas,
+        library,
+        eye,
+        walker[0],
+        transform,
+        inverse,
+        paint,
+        np.uint32(0),
+        haze,
+        tag,
+        owner,
+        variant,
+        np.uint8(0),
     )
     for limb in range(4):
         side = np.float32(1.0 if limb % 2 == 0 else -1.0)
@@ -254,7 +327,10 @@ def draw_walker(canvas, library, eye, body, basis, walker, transform, inverse, j
         offset = np.float32(0.25 if leg else 0.82) * side
         c, s = np.float32(cos(angle)), np.float32(sin(angle))
         for k in range(3):
-            fx, fz = basis[3 * k] / unit, basis[3 * k + 2] / tall  # unit vectors of the body's x and z
+            fx, fz = (
+                basis[3 * k] / unit,
+                basis[3 * k + 2] / tall,
+            )  # unit vectors of the body's x and z
             # Turned about the joint: x' = c x + s z, z' = c z - s x.
             joint[3 * k] = (c * fx - s * fz) * unit
             joint[3 * k + 1] = basis[3 * k + 1] * np.float32(0.8)
@@ -265,16 +341,41 @@ def draw_walker(canvas, library, eye, body, basis, walker, transform, inverse, j
         to_camera(eye, x + ox, y + oy, z + oz, joint, transform)
         mesh = walker[1] if leg else walker[2]
         draw_mesh(
-            canvas, library, eye, mesh, transform, inverse, paint, np.uint32(0), haze, tag, owner, variant, np.uint8(0)
+            canvas,
+            library,
+            eye,
+            mesh,
+            transform,
+            inverse,
+            paint,
+            np.uint32(0),
+            haze,
+            tag,
+            owner,
+            variant,
+            np.uint8(0),
         )
 
 
-@njit(**COMPILE)
+@kernel
 def draw_bodies(
-    canvas, library, models, model_of, walker, tags, eye, bodies, hide, blink, transform, inverse, basis, joint
+    canvas,
+    library,
+    models,
+    model_of,
+    walker,
+    tags,
+    eye,
+    bodies,
+    hide,
+    blink,
+    transform,
+    inverse,
+    basis,
+    joint,
+    paint,
 ):
     """Draws vehicles, walkers and props. `walker`: meshes of torso, leg, arm, whole; `tags` by kind."""
-    paint = np.empty(3, np.float32)
     for i in range(bodies.shape[0]):
         body = bodies[i]
         if body["id"] == 0 or body["id"] == hide:
@@ -293,7 +394,22 @@ def draw_bodies(
         body_basis(body, basis)
         if body["kind"] == 5:
             if eye.lens[0] * radius > np.float32(9.0) * depth:
-                draw_walker(canvas, library, eye, body, basis, walker, transform, inverse, joint, paint, haze, x, y, z)
+                draw_walker(
+                    canvas,
+                    library,
+                    eye,
+                    body,
+                    basis,
+                    walker,
+                    transform,
+                    inverse,
+                    joint,
+                    paint,
+                    haze,
+                    x,
+                    y,
+                    z,
+                )
                 continue
             mesh = walker[3]
             lights = np.uint32(0)

@@ -7,14 +7,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from roadcraft.sim.embedded.render.compiled import kernel
 from roadcraft.sim.embedded.render.draw import Models, draw_bodies, draw_parts
+from roadcraft.sim.embedded.render.ground_look import Ground
 from roadcraft.sim.embedded.render.mesh import Library
-from roadcraft.sim.embedded.render.raster import COMPILE, Canvas
+from roadcraft.sim.embedded.render.raster import Canvas
 from roadcraft.sim.embedded.render.resolve import (
-    Ground,
     clear,
     color_rows,
     write_depth,
@@ -41,27 +41,38 @@ class Buffers(NamedTuple):
     """What is filled in each frame of one image size."""
 
     canvas: Canvas
-    scratch: NDArray[np.float32]  # (4, 16) transforms of the object at hand
+    scratch: NDArray[np.float32]  # (6, 16) transforms of the object at hand
     rgb: NDArray[np.uint8]
+    words: NDArray[np.uint32]  # the bytes of `rgb`, four pixels in three words; no columns where that does not fit
     semantic: NDArray[np.uint8]
     instance: NDArray[np.uint32]
     depth: NDArray[np.float32]
 
 
-@njit(**COMPILE)
+@kernel
 def render_frame(town, buffers, eye, palette, sky, bodies, signals, hide, blink, wanted):
     """Draws and writes the images whose bits are set in `wanted`: 1 RGB, 2 semantic, 4 instance, 8 depth."""
     canvas, s = buffers.canvas, buffers.scratch
     clear(canvas, eye)
     draw_bodies(
         canvas, town.library, town.models, town.model_of, town.walker, town.tags, eye, bodies, hide, blink,
-        s[0], s[1], s[2], s[3],
+        s[0], s[1], s[2], s[3], s[4],
     )  # fmt: skip
-    draw_parts(canvas, town.library, town.models, eye, town.cells, town.parts, signals, s[0], s[1])
+    draw_parts(
+        canvas,
+        town.library,
+        town.models,
+        eye,
+        town.cells,
+        town.parts,
+        signals,
+        s[0],
+        s[1],
+    )
     if wanted & np.uint32(3):
         color_rows(canvas, eye, town.ground, palette, sky)
     if wanted & np.uint32(1):
-        write_rgb(canvas, buffers.rgb)
+        write_rgb(canvas.pixel, buffers.rgb, buffers.words)
     if wanted & np.uint32(2):
         write_semantic(canvas, buffers.semantic)
     if wanted & np.uint32(4):

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.cache import cache_dir, digest, source_digest, write_atomically
-from roadcraft.sim.embedded.render import ground_paint, markings, palette
+from roadcraft.sim.embedded.render import ground_look, ground_paint, markings, palette
+from roadcraft.sim.embedded.render.ground_look import DENSE, LEVELS, TEXEL, TILE, Ground
 from roadcraft.sim.embedded.render.ground_paint import (
     GRASS,
     PAVEMENT,
@@ -23,19 +24,20 @@ from roadcraft.sim.embedded.render.ground_paint import (
     fill_polygon,
     finish_tiles,
     paint_strip,
+    spread_terrain,
     touch_polygon,
 )
 from roadcraft.sim.embedded.render.markings import Stripe, lane_stripes, turn_arrows
-from roadcraft.sim.embedded.render.resolve import LEVELS, TEXEL, TILE, Ground
 from roadcraft.sim.roads import LaneKind, RoadNetwork
 
+MAKERS = (ground_look, ground_paint, markings, palette)
 MARGIN = 60.0  # [m] of grass around the lanes, in tiles of their own pattern
 TILE_METRES = TILE * TEXEL
 
 
 def load_ground(network: RoadNetwork) -> Ground:
     """The baked ground of a network, from the cache when it was baked before."""
-    key = f"ground-{digest(network.xodr)}-{source_digest(sys.modules[__name__], ground_paint, markings, palette)}"
+    key = f"ground-{digest(network.xodr)}-{source_digest(*MAKERS, sys.modules[__name__])}"
     path = cache_dir() / f"{key}.npy"
     origin, shape = _bounds(network)
     try:
@@ -45,7 +47,7 @@ def load_ground(network: RoadNetwork) -> Ground:
         blob = np.load(path, mmap_mode="r", allow_pickle=False)
     count = shape[0] * shape[1]
     tiles = np.frombuffer(blob[: 4 * count].tobytes(), np.int32).reshape(shape)
-    return Ground(origin, tiles, np.asarray(blob[4 * count :]), _offsets(int(tiles.max()) + 1))
+    return Ground(origin, tiles, np.asarray(blob[4 * count :]), _offsets(tiles)[:-1])
 
 
 def bake_ground(network: RoadNetwork) -> Ground:
@@ -56,13 +58,14 @@ def bake_ground(network: RoadNetwork) -> Ground:
     label = np.full((count, TILE, TILE), GRASS, np.uint8)
     lateral = np.full((count, TILE, TILE), 255, np.uint8)
     _paint(network, origin, tiles, label, lateral)
-    offsets = _offsets(count)
-    data = np.zeros(int(offsets[-1]) + count, np.uint8)
+    offsets = _offsets(tiles)
+    data = np.zeros(int(offsets[-1]), np.uint8)
     where = np.zeros((count, 2), np.int32)
     where[tiles.ravel(), 0] = np.tile(np.arange(shape[1]), shape[0])
     where[tiles.ravel(), 1] = np.repeat(np.arange(shape[0]), shape[1])
-    finish_tiles(tiles, where, label, lateral, data, offsets, palette.COLORS.astype(np.float32), palette.quantiser())
-    return Ground(origin, tiles, data, offsets)
+    finish_tiles(tiles, where, label, lateral, data, offsets, palette.quantiser())
+    spread_terrain(tiles, where, data, offsets)
+    return Ground(origin, tiles, data, offsets[:-1])
 
 
 def _blob(network: RoadNetwork) -> NDArray[np.uint8]:
@@ -70,9 +73,11 @@ def _blob(network: RoadNetwork) -> NDArray[np.uint8]:
     return np.concatenate([np.frombuffer(ground.tiles.astype("<i4").tobytes(), np.uint8), ground.data])
 
 
-def _offsets(count: int) -> NDArray[np.int64]:
-    sizes = [count * (TILE >> level) ** 2 for level in range(LEVELS)]
-    return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+def _offsets(tiles: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Where each level begins, and the end."""
+    stored = int(tiles.max()) + 1
+    sizes = [(stored if level < DENSE else tiles.size) * (TILE >> level) ** 2 for level in range(LEVELS)]
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _bounds(network: RoadNetwork) -> tuple[NDArray[np.float64], tuple[int, int]]:
@@ -95,8 +100,11 @@ def _tile_map(network: RoadNetwork, origin: NDArray[np.float64], shape: tuple[in
     touched = np.zeros(shape, np.bool_)
     for lane in range(len(network.lanes)):
         left, right = strip(network, lane)
-        for i in range(0, len(left) - 1):
-            touch_polygon(touched, (np.array([left[i], right[i], right[i + 1], left[i + 1]]) - origin) / TILE_METRES)
+        for i in range(len(left) - 1):
+            touch_polygon(
+                touched,
+                (np.array([left[i], right[i], right[i + 1], left[i + 1]]) - origin) / TILE_METRES,
+            )
     mixed = np.random.default_rng(5).integers(0, TERRAIN_TILES, shape).astype(np.int32)
     mixed[touched] = TERRAIN_TILES + np.arange(int(touched.sum()), dtype=np.int32)
     return mixed
@@ -121,12 +129,26 @@ def _paint(
 ) -> None:
     """Labels, and for lanes how far from the middle a texel lies (0 to 254 over the width)."""
     kinds = network.lanes["kind"]
-    order = [LaneKind.SIDEWALK, LaneKind.SHOULDER, LaneKind.PARKING, LaneKind.BIKING, LaneKind.DRIVING]
+    order = [
+        LaneKind.SIDEWALK,
+        LaneKind.SHOULDER,
+        LaneKind.PARKING,
+        LaneKind.BIKING,
+        LaneKind.DRIVING,
+    ]
     for kind in order:
         for lane in np.flatnonzero(kinds == kind):
             left, right = strip(network, int(lane))
             drive = kind == LaneKind.DRIVING
-            paint_strip(tiles, label, lateral, (left - origin) / TEXEL, (right - origin) / TEXEL, SURFACE[kind], drive)
+            paint_strip(
+                tiles,
+                label,
+                lateral,
+                (left - origin) / TEXEL,
+                (right - origin) / TEXEL,
+                SURFACE[kind],
+                drive,
+            )
     root = ET.fromstring(network.xodr)
     stripes = lane_stripes(network, root)
     for line in network.stop_lines:
@@ -135,6 +157,14 @@ def _paint(
     for stripe in stripes:
         left, right = stripe.borders()
         code = ground_paint.YELLOW if stripe.yellow else ground_paint.WHITE
-        paint_strip(tiles, label, lateral, (left - origin) / TEXEL, (right - origin) / TEXEL, code, False)
+        paint_strip(
+            tiles,
+            label,
+            lateral,
+            (left - origin) / TEXEL,
+            (right - origin) / TEXEL,
+            code,
+            False,
+        )
     for polygon in markings.zebra(network.crosswalks) + turn_arrows(network):
         fill_polygon(tiles, label, (polygon - origin) / TEXEL, ground_paint.WHITE)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.render.resolve import LEVELS, TILE, TILE_BITS
+from roadcraft.sim.embedded.render.ground_look import DENSE, LEVELS, TILE, TILE_BITS
 
 GRASS, PAVEMENT, ROADWAY, WHITE, YELLOW = 0, 1, 2, 3, 4  # labels
 TERRAIN_TILES = 16  # shared tiles of nothing but grass
@@ -195,7 +195,10 @@ def _color(
             base += 14.0 * (_hash(col // 20, row // 20, 9) - 0.5)
         out[0], out[1], out[2] = base, base - 2, base - 7
     else:
-        dry, tuft = n[0] * 1.2 - 0.2 + 0.3 * (n[1] - 0.5), n[2] - 0.5 + 0.9 * (grain - 0.5)
+        dry, tuft = (
+            n[0] * 1.2 - 0.2 + 0.3 * (n[1] - 0.5),
+            n[2] - 0.5 + 0.9 * (grain - 0.5),
+        )
         dry = min(max(dry, 0.0), 1.0)
         out[0] = 74.0 + 44.0 * dry + 30.0 * tuft
         out[1] = 102.0 + 14.0 * dry + 34.0 * tuft
@@ -210,7 +213,6 @@ def finish_tiles(
     lateral: NDArray[np.uint8],
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
-    colors: NDArray[np.float32],
     codes: NDArray[np.uint8],
 ) -> None:
     """Colours every tile and builds its pyramid. `where` (tiles, 2): column and row of each tile in the map."""
@@ -232,10 +234,20 @@ def finish_tiles(
                 if tile < TERRAIN_TILES:
                     n[0] = 0.5  # seen side by side in any order: nothing that varies slowly
                 what = label[tile, y, x]
-                _color(tiles, label, col, row, what, lateral[tile, y, x], n, _hash(col, row, 17), out)
+                _color(
+                    tiles,
+                    label,
+                    col,
+                    row,
+                    what,
+                    lateral[tile, y, x],
+                    n,
+                    _hash(col, row, 17),
+                    out,
+                )
                 surface[y, x] = SURFACE_OF[what]
                 rgb[y, x] = out
-        _pyramid(tile, rgb, surface, data, offsets, colors, codes)
+        _pyramid(tile, rgb, surface, where, tiles.shape[1], data, offsets, codes)
 
 
 @njit(cache=True)
@@ -243,30 +255,53 @@ def _pyramid(
     tile: int,
     rgb: NDArray[np.float32],
     surface: NDArray[np.uint8],
+    where: NDArray[np.int32],
+    columns: int,
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
-    colors: NDArray[np.float32],
     codes: NDArray[np.uint8],
 ) -> None:
     """Writes a tile's codes at all levels: colours are averaged, classes are those of one texel near the middle."""
     size = TILE
     for level in range(LEVELS):
-        start = offsets[level] + tile * size * size
+        start, stride = offsets[level] + tile * size * size, size
+        if level >= DENSE:
+            stride = columns * size
+            start = offsets[level] + where[tile, 1] * size * stride + where[tile, 0] * size
         for y in range(size):
             for x in range(size):
                 i = min(max(int(rgb[y, x, 0]), 0), 255) >> 2
                 j = min(max(int(rgb[y, x, 1]), 0), 255) >> 2
                 k = min(max(int(rgb[y, x, 2]), 0), 255) >> 2
-                data[start + y * size + x] = codes[surface[y, x], i, j, k]
+                data[start + y * stride + x] = codes[surface[y, x], i, j, k]
         size //= 2
         pick = level & 1
         for y in range(size):
             for x in range(size):
                 surface[y, x] = surface[2 * y + pick, 2 * x + pick]
                 for c in range(3):
-                    rgb[y, x, c] = 0.25 * (
-                        rgb[2 * y, 2 * x, c]
-                        + rgb[2 * y, 2 * x + 1, c]
-                        + rgb[2 * y + 1, 2 * x, c]
-                        + rgb[2 * y + 1, 2 * x + 1, c]
-                    )
+                    total = rgb[2 * y, 2 * x, c] + rgb[2 * y, 2 * x + 1, c]
+                    rgb[y, x, c] = 0.25 * (total + rgb[2 * y + 1, 2 * x, c] + rgb[2 * y + 1, 2 * x + 1, c])
+
+
+@njit(cache=True)
+def spread_terrain(
+    tiles: NDArray[np.int32],
+    where: NDArray[np.int32],
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+) -> None:
+    """Copies the shared tiles to all their other places in the levels that are not kept in tiles."""
+    columns = tiles.shape[1]
+    for level in range(DENSE, LEVELS):
+        size = TILE >> level
+        stride = columns * size
+        for row in range(tiles.shape[0]):
+            for col in range(columns):
+                tile = tiles[row, col]
+                if tile < TERRAIN_TILES and (where[tile, 0] != col or where[tile, 1] != row):
+                    source = offsets[level] + where[tile, 1] * size * stride + where[tile, 0] * size
+                    target = offsets[level] + row * size * stride + col * size
+                    for y in range(size):
+                        for x in range(size):
+                            data[target + y * stride + x] = data[source + y * stride + x]

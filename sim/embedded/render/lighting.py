@@ -47,7 +47,10 @@ def _smooth(low: float, high: float, value: float) -> float:
 
 def light_of(weather: Weather) -> Light:
     """The light of a weather. CARLA's azimuth is clockwise from +x in its left-handed frame; ours is mirrored."""
-    altitude, azimuth = radians(weather.sun_altitude_angle), -radians(weather.sun_azimuth_angle)
+    altitude, azimuth = (
+        radians(weather.sun_altitude_angle),
+        -radians(weather.sun_azimuth_angle),
+    )
     height = max(altitude, radians(8.0))  # keeps shadows finite
     sun = np.array([cos(height) * cos(azimuth), cos(height) * sin(azimuth), sin(height)])
     day = _smooth(-8.0, 10.0, weather.sun_altitude_angle)
@@ -59,16 +62,30 @@ def light_of(weather: Weather) -> Light:
     direct = _mix(np.array([0.62, 0.58, 0.50]), np.array([0.66, 0.44, 0.24]), gold) * sunny
     sky_light = _mix(np.array([0.50, 0.53, 0.58]), np.array([0.64, 0.66, 0.68]), cover) * (1 - 0.18 * rain)
     ambient = _mix(np.array([0.075, 0.085, 0.115]), sky_light, day)
-    clear_zenith, clear_horizon = np.array([0.24, 0.45, 0.76]), np.array([0.70, 0.80, 0.90])
-    grey_zenith, grey_horizon = np.array([0.60, 0.63, 0.67]) - 0.16 * rain, np.array([0.76, 0.78, 0.80]) - 0.14 * rain
+    clear_zenith, clear_horizon = (
+        np.array([0.24, 0.45, 0.76]),
+        np.array([0.70, 0.80, 0.90]),
+    )
+    grey_zenith, grey_horizon = (
+        np.array([0.60, 0.63, 0.67]) - 0.16 * rain,
+        np.array([0.76, 0.78, 0.80]) - 0.14 * rain,
+    )
     zenith = _mix(_mix(clear_zenith, grey_zenith, cover), np.array([0.30, 0.36, 0.52]), 0.7 * gold)
-    horizon = _mix(_mix(clear_horizon, grey_horizon, cover), np.array([0.90, 0.68, 0.50]), 0.8 * gold * (1 - cover))
+    horizon = _mix(
+        _mix(clear_horizon, grey_horizon, cover),
+        np.array([0.90, 0.68, 0.50]),
+        0.8 * gold * (1 - cover),
+    )
     zenith = _mix(np.array([0.012, 0.018, 0.045]), zenith, day)
     horizon = _mix(np.array([0.050, 0.058, 0.085]), horizon, day)
     # CARLA's fog: density in percent, beginning at fog_distance; 100 % hides things at some 20 m, 2 % is clear air.
     density = weather.fog_density / 100
     fog_density = 0.0009 + 0.055 * density**1.6 + 0.0025 * rain + 0.02 * weather.dust_storm / 100
-    fog_color = _mix(horizon, np.array([0.72, 0.74, 0.76]) * max(day, 0.09), _smooth(0.1, 0.6, density))
+    fog_color = _mix(
+        horizon,
+        np.array([0.72, 0.74, 0.76]) * max(day, 0.09),
+        _smooth(0.1, 0.6, density),
+    )
     return Light(
         sun=sun,
         direct=direct,
@@ -81,7 +98,15 @@ def light_of(weather: Weather) -> Light:
         fog_start=weather.fog_distance,
         clouds=clouds,
         night=1 - day,
-        wet=min(1.0, max(weather.wetness, weather.precipitation_deposits, 0.8 * weather.precipitation) / 100),
+        wet=min(
+            1.0,
+            max(
+                weather.wetness,
+                weather.precipitation_deposits,
+                0.8 * weather.precipitation,
+            )
+            / 100,
+        ),
         puddles=weather.precipitation_deposits / 100,
         rain=rain,
     )

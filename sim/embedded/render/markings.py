@@ -16,7 +16,11 @@ DASH, GAP = 3.0, 6.0  # [m] of broken lines
 DOT, DOT_GAP = 0.2, 1.2  # [m] of Botts' dots
 APART = 0.11  # [m] from the middle of a double line to the middle of each of its lines
 BAR, BAR_GAP = 0.5, 0.5  # [m] of zebra crossings
-ARROW_LENGTH, ARROW_SPACING, ARROW_BACK = 4.2, 24.0, 7.0  # [m]; the last from a lane's end to the arrow's tip
+ARROW_LENGTH, ARROW_SPACING, ARROW_BACK = (
+    4.2,
+    24.0,
+    7.0,
+)  # [m]; the last from a lane's end to the arrow's tip
 Points = NDArray[np.float64]
 
 
@@ -78,7 +82,12 @@ def lane_stripes(network: RoadNetwork, root: ET.Element) -> list[Stripe]:
 
 
 def _along(
-    network: RoadNetwork, lane: int, side: float, marks: list[RoadMark], reversed_lane: bool, stripes: list[Stripe]
+    network: RoadNetwork,
+    lane: int,
+    side: float,
+    marks: list[RoadMark],
+    reversed_lane: bool,
+    stripes: list[Stripe],
 ) -> None:
     """Adds the stripes on one border of a lane, left (1) or right (-1)."""
     at = network.points(lane)
@@ -140,8 +149,20 @@ def zebra(crosswalks: tuple[Points, ...]) -> list[Points]:
         count = max(1, int((length - 0.2) / (BAR + BAR_GAP)))
         pad = (length - count * (BAR + BAR_GAP) + BAR_GAP) / 2
         for i in range(count):
-            low, high = (pad + i * (BAR + BAR_GAP)) / length, (pad + i * (BAR + BAR_GAP) + BAR) / length
-            bars.append(np.array([a + (b - a) * low, a + (b - a) * high, d + (c - d) * high, d + (c - d) * low]))
+            low, high = (
+                (pad + i * (BAR + BAR_GAP)) / length,
+                (pad + i * (BAR + BAR_GAP) + BAR) / length,
+            )
+            bars.append(
+                np.array(
+                    [
+                        a + (b - a) * low,
+                        a + (b - a) * high,
+                        d + (c - d) * high,
+                        d + (c - d) * low,
+                    ]
+                )
+            )
     return bars
 
 

@@ -9,10 +9,28 @@ import numpy as np
 # CARLA's semantic tags that the renderer needs by name.
 ROAD, SIDEWALK, BUILDING, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN = 1, 2, 3, 6, 7, 8
 VEGETATION, TERRAIN, SKY, PEDESTRIAN, RIDER, CAR = 9, 10, 11, 12, 13, 14
-TRUCK, BUS, MOTORCYCLE, BICYCLE, STATIC_TAG, DYNAMIC, ROAD_LINE = 15, 16, 18, 19, 20, 21, 24
+TRUCK, BUS, MOTORCYCLE, BICYCLE, STATIC_TAG, DYNAMIC, ROAD_LINE = (
+    15,
+    16,
+    18,
+    19,
+    20,
+    21,
+    24,
+)
 
 # CARLA's VehicleLightState bits.
-POSITION, LOW_BEAM, HIGH_BEAM, BRAKE, RIGHT_BLINKER, LEFT_BLINKER, REVERSE, FOG, SPECIAL = (
+(
+    POSITION,
+    LOW_BEAM,
+    HIGH_BEAM,
+    BRAKE,
+    RIGHT_BLINKER,
+    LEFT_BLINKER,
+    REVERSE,
+    FOG,
+    SPECIAL,
+) = (
     1,
     2,
     4,
@@ -85,7 +103,10 @@ MATERIAL = np.dtype(
     [
         ("rgb", np.float32, 3),  # [0, 1] as displayed in full light
         ("paint", np.float32),  # share of the body's own colour
-        ("variants", np.uint8),  # rows that follow it from which the body's id chooses, itself included
+        (
+            "variants",
+            np.uint8,
+        ),  # rows that follow it from which the body's id chooses, itself included
         ("tag", np.uint8),  # CARLA's semantic tag, 0: the body's
         ("gloss", np.float32),  # share of mirrored sky
         ("dim_bits", np.uint32),  # lights that make it glow a little
@@ -112,10 +133,27 @@ def _table() -> np.ndarray:
     put(m.GLASS, (26, 32, 38), gloss=0.42)
     put(m.TYRE, (24, 24, 25))
     put(m.HUB, (150, 152, 156))
-    put(m.HEAD_LAMP, (205, 212, 220), dim_bits=POSITION, bright_bits=LOW_BEAM | HIGH_BEAM, glow=(1.0, 0.97, 0.88))
-    put(m.TAIL_LAMP, (128, 16, 18), dim_bits=POSITION | LOW_BEAM, bright_bits=BRAKE, glow=(1.0, 0.13, 0.10))
+    put(
+        m.HEAD_LAMP,
+        (205, 212, 220),
+        dim_bits=POSITION,
+        bright_bits=LOW_BEAM | HIGH_BEAM,
+        glow=(1.0, 0.97, 0.88),
+    )
+    put(
+        m.TAIL_LAMP,
+        (128, 16, 18),
+        dim_bits=POSITION | LOW_BEAM,
+        bright_bits=BRAKE,
+        glow=(1.0, 0.13, 0.10),
+    )
     put(m.BLINKER_LEFT, (166, 84, 24), bright_bits=LEFT_BLINKER, glow=(1.0, 0.66, 0.10))
-    put(m.BLINKER_RIGHT, (166, 84, 24), bright_bits=RIGHT_BLINKER, glow=(1.0, 0.66, 0.10))
+    put(
+        m.BLINKER_RIGHT,
+        (166, 84, 24),
+        bright_bits=RIGHT_BLINKER,
+        glow=(1.0, 0.66, 0.10),
+    )
     put(m.SIREN, (40, 60, 150), bright_bits=SPECIAL, glow=(0.35, 0.5, 1.0))
     put(m.PLATE, (214, 214, 206))
     put(m.CHROME, (150, 154, 160), gloss=0.3)
@@ -146,9 +184,27 @@ def _table() -> np.ndarray:
     put(m.CONCRETE, (168, 165, 158))
     put(m.METAL, (112, 116, 120))
     put(m.HOUSING, (30, 31, 30), tag=TRAFFIC_LIGHT)
-    put(m.LENS_RED, (58, 14, 12), bright_bits=LIT_RED, glow=(1.0, 0.16, 0.10), tag=TRAFFIC_LIGHT)
-    put(m.LENS_YELLOW, (62, 48, 12), bright_bits=LIT_YELLOW, glow=(1.0, 0.78, 0.12), tag=TRAFFIC_LIGHT)
-    put(m.LENS_GREEN, (10, 50, 32), bright_bits=LIT_GREEN, glow=(0.16, 1.0, 0.58), tag=TRAFFIC_LIGHT)
+    put(
+        m.LENS_RED,
+        (58, 14, 12),
+        bright_bits=LIT_RED,
+        glow=(1.0, 0.16, 0.10),
+        tag=TRAFFIC_LIGHT,
+    )
+    put(
+        m.LENS_YELLOW,
+        (62, 48, 12),
+        bright_bits=LIT_YELLOW,
+        glow=(1.0, 0.78, 0.12),
+        tag=TRAFFIC_LIGHT,
+    )
+    put(
+        m.LENS_GREEN,
+        (10, 50, 32),
+        bright_bits=LIT_GREEN,
+        glow=(0.16, 1.0, 0.58),
+        tag=TRAFFIC_LIGHT,
+    )
     put(m.SIGN_RED, (186, 28, 34), tag=TRAFFIC_SIGN)
     put(m.SIGN_WHITE, (238, 238, 234), tag=TRAFFIC_SIGN)
     put(m.SIGN_BACK, (130, 133, 136), tag=TRAFFIC_SIGN)

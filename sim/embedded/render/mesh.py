@@ -33,7 +33,13 @@ class Mesh:
         self.faces.append((list(range(start, start + len(corners))), material))
         return self
 
-    def shell(self, bottom: Sequence[Point], top: Sequence[Point], sides: int | Sequence[int], lid: int) -> Mesh:
+    def shell(
+        self,
+        bottom: Sequence[Point],
+        top: Sequence[Point],
+        sides: int | Sequence[int],
+        lid: int,
+    ) -> Mesh:
         """Walls between two polygons of equal length (counter-clockwise from above) and a lid; no floor.
 
         `sides` is one material or one a wall; a negative material leaves the face out.
@@ -50,7 +56,12 @@ class Mesh:
         return self
 
     def box(
-        self, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float], material: int, floor: bool = False
+        self,
+        x: tuple[float, float],
+        y: tuple[float, float],
+        z: tuple[float, float],
+        material: int,
+        floor: bool = False,
     ) -> Mesh:
         """An upright box."""
         foot = [(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])]
@@ -60,7 +71,13 @@ class Mesh:
             self.faces.append(([n - 5, n - 6, n - 7, n - 8], material))
         return self
 
-    def across(self, profile: Sequence[tuple[float, float]], y: float, skin: Sequence[int], side: int) -> Mesh:
+    def across(
+        self,
+        profile: Sequence[tuple[float, float]],
+        y: float,
+        skin: Sequence[int],
+        side: int,
+    ) -> Mesh:
         """A side view (x, z), counter-clockwise seen from the right (-y), pulled from -y to y.
 
         `skin` gives the material of the strip from corner i to i + 1, negative for none.
@@ -75,13 +92,29 @@ class Mesh:
         self.faces.append(([start + n + i for i in reversed(range(n))], side))
         return self
 
-    def disc(self, x: float, y: float, z: float, rx: float, rz: float, corners: int, material: int) -> Mesh:
+    def disc(
+        self,
+        x: float,
+        y: float,
+        z: float,
+        rx: float,
+        rz: float,
+        corners: int,
+        material: int,
+    ) -> Mesh:
         """An upright disc that faces away from the middle line: to the right when y < 0, else to the left."""
         turn = 1.0 if y < 0 else -1.0
         angles = [turn * 2 * pi * (i + 0.5) / corners for i in range(corners)]
         return self.face([(x + rx * cos(a), y, z + rz * sin(a)) for a in angles], material)
 
-    def prism(self, radius: ArrayLike, z: Sequence[float], corners: int, material: int, lid: int = -1) -> Mesh:
+    def prism(
+        self,
+        radius: ArrayLike,
+        z: Sequence[float],
+        corners: int,
+        material: int,
+        lid: int = -1,
+    ) -> Mesh:
         """A round column: rings of `corners` points with the given radii (unit space) at the heights z."""
         radii = np.broadcast_to(np.asarray(radius, float), len(z))
         ring = [(cos(2 * pi * i / corners), sin(2 * pi * i / corners)) for i in range(corners)]

@@ -8,17 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.draw import PART
-from roadcraft.sim.embedded.render.materials import POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION
+from roadcraft.sim.embedded.render.materials import (
+    POLE,
+    TRAFFIC_LIGHT,
+    TRAFFIC_SIGN,
+    VEGETATION,
+)
 from roadcraft.sim.embedded.render.models import TREES, Model
 from roadcraft.sim.embedded.scenery import TRUNK_RADIUS, Scenery, Shape
 from roadcraft.sim.roads import RoadNetwork, SignalKind
 
 CELL = 24.0  # [m]
-HEAD = (0.19, 0.19, 1.05)  # [m] half depth, half width of a signal head's housing, its height
+HEAD = (
+    0.19,
+    0.19,
+    1.05,
+)  # [m] half depth, half width of a signal head's housing, its height
 SIGN_RADIUS = 0.42  # [m]
 GREY, DARK = (0.46, 0.47, 0.48), (0.20, 0.21, 0.21)
 LIT = -2  # PART.signal of things that shine at night
-_PLATES = {SignalKind.STOP: Model.STOP_SIGN, SignalKind.YIELD: Model.YIELD_SIGN, SignalKind.SPEED: Model.SPEED_SIGN}
+_PLATES = {
+    SignalKind.STOP: Model.STOP_SIGN,
+    SignalKind.YIELD: Model.YIELD_SIGN,
+    SignalKind.SPEED: Model.SPEED_SIGN,
+}
 
 Paint = tuple[float, float, float]
 
@@ -44,7 +57,14 @@ class Builder:
         """One upright mesh: `size` is half length, half width and full height."""
         c, s = np.cos(yaw), np.sin(yaw)
         self.add_basis(
-            model, foot, np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) * size, paint, tag, signal, variant, style
+            model,
+            foot,
+            np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) * size,
+            paint,
+            tag,
+            signal,
+            variant,
+            style,
         )
 
     def add_basis(
@@ -69,11 +89,22 @@ class Builder:
             if model in (Model.STOP_SIGN, Model.YIELD_SIGN, Model.SPEED_SIGN)
             else 2 * lengths.min()
         )
-        row["paint"], row["tag"], row["signal"], row["variant"], row["style"] = paint, tag, signal, variant, style
+        row["paint"], row["tag"], row["signal"], row["variant"], row["style"] = (
+            paint,
+            tag,
+            signal,
+            variant,
+            style,
+        )
         self.rows.append(row)
 
     def beam(
-        self, start: NDArray[np.float64], end: NDArray[np.float64], radius: float, paint: Paint, tag: int = POLE
+        self,
+        start: NDArray[np.float64],
+        end: NDArray[np.float64],
+        radius: float,
+        paint: Paint,
+        tag: int = POLE,
     ) -> None:
         """A round bar between two points."""
         axis = end - start
@@ -83,7 +114,13 @@ class Builder:
         w = axis / length
         u = np.cross(w, (0.0, 0.0, 1.0) if abs(w[2]) < 0.9 else (1.0, 0.0, 0.0))
         u /= np.linalg.norm(u)
-        self.add_basis(Model.POST, start, np.stack([u * radius, np.cross(w, u) * radius, axis], -1), paint, tag)
+        self.add_basis(
+            Model.POST,
+            start,
+            np.stack([u * radius, np.cross(w, u) * radius, axis], -1),
+            paint,
+            tag,
+        )
 
 
 def build_parts(scenery: Scenery, network: RoadNetwork) -> tuple[NDArray[np.void], NDArray[np.float64]]:
@@ -125,18 +162,38 @@ def _size(row: NDArray[np.void]) -> tuple[float, float, float]:
 
 
 def _box(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
-    b.add(Model.BOX, row["xyz"], float(row["yaw"]), _size(row), _paint(row), int(row["tag"]))
+    b.add(
+        Model.BOX,
+        row["xyz"],
+        float(row["yaw"]),
+        _size(row),
+        _paint(row),
+        int(row["tag"]),
+    )
 
 
 def _cylinder(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
-    b.add(Model.POST, row["xyz"], float(row["yaw"]), _size(row), _paint(row), int(row["tag"]))
+    b.add(
+        Model.POST,
+        row["xyz"],
+        float(row["yaw"]),
+        _size(row),
+        _paint(row),
+        int(row["tag"]),
+    )
 
 
 def _tree(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
     variant = int(row["id"])
     size = _size(row)
     radius = min(TRUNK_RADIUS, size[0])
-    b.add(Model.TRUNK, row["xyz"], float(row["yaw"]), (radius, radius, size[2]), tag=VEGETATION)
+    b.add(
+        Model.TRUNK,
+        row["xyz"],
+        float(row["yaw"]),
+        (radius, radius, size[2]),
+        tag=VEGETATION,
+    )
     b.add(
         Model.TREE + variant % TREES,
         row["xyz"],
@@ -149,7 +206,15 @@ def _tree(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
 
 
 def _bush(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
-    b.add(Model.BUSH, row["xyz"], float(row["yaw"]), _size(row), _paint(row), VEGETATION, variant=int(row["id"]))
+    b.add(
+        Model.BUSH,
+        row["xyz"],
+        float(row["yaw"]),
+        _size(row),
+        _paint(row),
+        VEGETATION,
+        variant=int(row["id"]),
+    )
 
 
 def _building(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
@@ -169,7 +234,15 @@ def _building(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
 
 def _car(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
     model = (Model.SEDAN, Model.HATCH, Model.SUV, Model.COUPE, Model.VAN)[int(row["style"]) % 5]
-    b.add(model, row["xyz"], float(row["yaw"]), _size(row), _paint(row), int(row["tag"]), variant=int(row["id"]))
+    b.add(
+        model,
+        row["xyz"],
+        float(row["yaw"]),
+        _size(row),
+        _paint(row),
+        int(row["tag"]),
+        variant=int(row["id"]),
+    )
 
 
 def _lamp(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
@@ -196,14 +269,32 @@ def _signal(b: Builder, row: NDArray[np.void], network: RoadNetwork) -> None:
     yaw = float(signal["yaw"])
     back = np.array([np.cos(yaw), np.sin(yaw), 0.0]) * 0.16
     if reach > 0.4:
-        b.beam(np.array([*foot[:2], top - 0.1]), np.array([*head[:2], top - 0.1]) + back, 0.07, DARK)
-        b.beam(head + back - (0, 0, HEAD[2] / 2), np.array([*head[:2], top]) + back, 0.05, DARK)
+        b.beam(
+            np.array([*foot[:2], top - 0.1]),
+            np.array([*head[:2], top - 0.1]) + back,
+            0.07,
+            DARK,
+        )
+        b.beam(
+            head + back - (0, 0, HEAD[2] / 2),
+            np.array([*head[:2], top]) + back,
+            0.05,
+            DARK,
+        )
     _head(b, head, yaw, index)
     return None
 
 
 def _head(b: Builder, head: NDArray[np.float64], yaw: float, index: int) -> None:
-    b.add(Model.SIGNAL_HEAD, head - (0, 0, HEAD[2] / 2), yaw + np.pi, HEAD, DARK, TRAFFIC_LIGHT, signal=index)
+    b.add(
+        Model.SIGNAL_HEAD,
+        head - (0, 0, HEAD[2] / 2),
+        yaw + np.pi,
+        HEAD,
+        DARK,
+        TRAFFIC_LIGHT,
+        signal=index,
+    )
 
 
 def _plate(b: Builder, network: RoadNetwork, index: int) -> None:
@@ -211,7 +302,13 @@ def _plate(b: Builder, network: RoadNetwork, index: int) -> None:
     model = _PLATES[SignalKind(int(signal["kind"]))]
     yaw = float(signal["yaw"])
     place = signal["xyz"] - np.array([np.cos(yaw), np.sin(yaw), 0.0]) * 0.06
-    b.add(model, place, yaw + np.pi, (SIGN_RADIUS, SIGN_RADIUS, SIGN_RADIUS), tag=TRAFFIC_SIGN)
+    b.add(
+        model,
+        place,
+        yaw + np.pi,
+        (SIGN_RADIUS, SIGN_RADIUS, SIGN_RADIUS),
+        tag=TRAFFIC_SIGN,
+    )
 
 
 def _sign(b: Builder, row: NDArray[np.void], network: RoadNetwork) -> None:

@@ -9,7 +9,14 @@ HIP, SHOULDER = 0.50, 0.80  # heights of the joints, unit space
 
 
 def _limb(
-    z_top: float, z_bottom: float, half: float, upper: int, lower: int, split: float, end: int, end_z: float
+    z_top: float,
+    z_bottom: float,
+    half: float,
+    upper: int,
+    lower: int,
+    split: float,
+    end: int,
+    end_z: float,
 ) -> Mesh:
     """A limb that hangs from its joint at z_top, around the axis x = y = 0: three pieces from top to bottom."""
     mesh = Mesh()
@@ -26,14 +33,29 @@ def _limb(
 def walker_parts() -> list[Mesh]:
     """Torso with head, leg, arm. x and y of the limbs are in units of the half length of a slim walker."""
     torso = Mesh()
-    hips = [(-0.34, -0.46, HIP - 0.03), (0.34, -0.46, HIP - 0.03), (0.34, 0.46, HIP - 0.03), (-0.34, 0.46, HIP - 0.03)]
-    chest = [(-0.36, -0.66, 0.81), (0.36, -0.66, 0.81), (0.36, 0.66, 0.81), (-0.36, 0.66, 0.81)]
+    hips = [
+        (-0.34, -0.46, HIP - 0.03),
+        (0.34, -0.46, HIP - 0.03),
+        (0.34, 0.46, HIP - 0.03),
+        (-0.34, 0.46, HIP - 0.03),
+    ]
+    chest = [
+        (-0.36, -0.66, 0.81),
+        (0.36, -0.66, 0.81),
+        (0.36, 0.66, 0.81),
+        (-0.36, 0.66, 0.81),
+    ]
     torso.shell(hips, chest, M.PAINT, M.PAINT)
     torso.prism([0.17, 0.17], [0.81, 0.86], 5, M.SKIN)
     head = Mesh().prism([0.22, 0.31, 0.31, 0.27], [0.845, 0.885, 0.93, 0.955], 7, M.SKIN, M.SKIN)
     torso.join(head)
     torso.join(Mesh().prism([0.325, 0.34, 0.2], [0.915, 0.96, 1.0], 7, M.HAIR, M.HAIR))
-    back = [(-0.33, 0.26, 0.87), (-0.33, -0.26, 0.87), (-0.34, -0.26, 0.95), (-0.34, 0.26, 0.95)]
+    back = [
+        (-0.33, 0.26, 0.87),
+        (-0.33, -0.26, 0.87),
+        (-0.34, -0.26, 0.95),
+        (-0.34, 0.26, 0.95),
+    ]
     torso.face(back, M.HAIR)
     leg = _limb(HIP + 0.02, 0.0, 0.24, M.TROUSERS, M.TROUSERS, 0.27, M.SHOES, 0.06)
     arm = _limb(SHOULDER, 0.40, 0.155, M.PAINT, M.PAINT, 0.62, M.SKIN, 0.47)

@@ -7,25 +7,18 @@ Screen: x to the right, y down, pixel centres at half integers. Camera space: x 
 # mypy: allow-untyped-defs, no-check-untyped-defs
 from __future__ import annotations
 
-from math import ceil, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from roadcraft.sim.embedded.render.compiled import kernel
 from roadcraft.sim.embedded.render.mesh import MAX_CORNERS, MAX_VERTICES
 
 NEAR = np.float32(0.15)  # [m] nothing closer is drawn
 FACES = 1 << 15  # faces of one frame; further ones are left out
 FACE_MASK = np.uint32(0x00FFFFFF)  # of `Canvas.word`: the face; the other bits hold the edge hint
-COMPILE = {
-    "cache": True,
-    "nogil": True,
-    "boundscheck": False,
-    "error_model": "numpy",
-    "fastmath": {"contract", "nsz", "arcp", "nnan"},
-}
 
 # Rows of Canvas.face_kind
 FLAT, FACADE = 0, 1
@@ -36,7 +29,7 @@ class Canvas(NamedTuple):
 
     iz: NDArray[np.float32]  # (H, W) [1/m] 1/z of the nearest face so far
     word: NDArray[np.uint32]  # (H, W) the face (24 bits) and the edge hint (8 bits)
-    pixel: NDArray[np.uint32]  # (H, W) blue, green, red, tag from the lowest byte
+    pixel: NDArray[np.uint32]  # (H, W) red, green, blue, tag from the lowest byte
     mask: NDArray[np.uint8]  # (H, W) what falls on the ground: see `shadows`
     face_pixel: NDArray[np.uint32]  # (FACES,) colour and tag of each face
     face_kind: NDArray[np.uint8]  # (FACES,)
@@ -69,65 +62,67 @@ def make_canvas(width: int, height: int) -> Canvas:
     )
 
 
-@njit(**COMPILE)
+@kernel
+def pixel_after(value, limit):
+    """The first pixel whose centre does not lie before a coordinate, within [0, limit]."""
+    return np.int64(min(max(value, np.float32(0.0)), np.float32(limit)) + np.float32(0.5))
+
+
+@kernel
 def borders(x, y, n, left, right, height):
-    """Left and right border of a polygon (counter-clockwise to the eye) in each row: first and last row, last < first
-    when it covers none."""
+    """Left and right border of a polygon (counter-clockwise to the eye) in each row. First row and the one after the
+    last, which is not greater when it covers none."""
     low, high = y[0], y[0]
     for i in range(1, n):
         low = min(low, y[i])
         high = max(high, y[i])
     half = np.float32(0.5)
-    first = max(0, ceil(max(low, np.float32(-1.0)) - half))
-    last = min(height - 1, ceil(min(high, np.float32(height + 1)) - half) - 1)
+    first, stop = pixel_after(low, height), pixel_after(high, height)
     for i in range(n):
         j = i + 1 if i + 1 < n else 0
         ya, yb = y[i], y[j]
-        if ya == yb:
+        down = yb > ya
+        a, b = pixel_after(ya, height), pixel_after(yb, height)
+        if a == b:
             continue
         slope = (x[j] - x[i]) / (yb - ya)
-        down = yb > ya
-        top, bottom = (ya, yb) if down else (yb, ya)
-        a = max(first, ceil(max(top, np.float32(-1.0)) - half))
-        b = min(last, ceil(min(bottom, np.float32(height + 1)) - half) - 1)
-        at = x[i] + (np.float32(a) + half - ya) * slope
         if down:
-            for row in range(a, b + 1):
+            at = x[i] + (np.float32(a) + half - ya) * slope
+            for row in range(a, b):
                 left[row] = at
                 at += slope
         else:
-            for row in range(a, b + 1):
+            at = x[i] + (np.float32(b) + half - ya) * slope
+            for row in range(b, a):
                 right[row] = at
                 at += slope
-    return first, last
+    return first, stop
 
 
-@njit(**COMPILE)
+@kernel
 def fill(canvas, n, a, b, c, word):
     """Draws the polygon in `canvas.polygon` with 1/z = a x + b y + c where it is nearest. True if it covers a pixel."""
-    height, width = canvas.word.shape
+    iz, out = canvas.iz, canvas.word
+    height, width = out.shape
     left, right = canvas.left, canvas.right
-    first, last = borders(canvas.polygon[0], canvas.polygon[1], n, left, right, height)
+    first, stop = borders(canvas.polygon[0], canvas.polygon[1], n, left, right, height)
     half = np.float32(0.5)
-    edge = np.float32(width + 1)
     drawn = False
-    for row in range(first, last + 1):
-        begin = max(0, ceil(max(left[row], -half) - half))
-        end = min(width, ceil(min(right[row], edge) - half))
-        if begin >= end:
-            continue
-        drawn = True
-        z0 = c + b * (np.float32(row) + half) + a * half
-        iz, out = canvas.iz[row], canvas.word[row]
+    for line in range(first, stop):
+        row = np.uint64(line)  # unsigned indices spare the test for negative ones
+        begin = np.uint64(pixel_after(left[row], width))
+        end = np.uint64(pixel_after(right[row], width))
+        drawn |= end > begin
+        z0 = c + b * (np.float32(line) + half) + a * half
         for col in range(begin, end):
             value = z0 + a * np.float32(col)
-            if value > iz[col]:
-                iz[col] = value
-                out[col] = word
+            if value > iz[row, col]:
+                iz[row, col] = value
+                out[row, col] = word
     return drawn
 
 
-@njit(**COMPILE)
+@kernel
 def project_mesh(canvas, library, mesh, transform, f, cx, cy):
     """Brings a mesh's vertices into camera space and onto the screen. True when all lie beyond NEAR."""
     start, count = library.mesh[mesh, 0], library.mesh[mesh, 1]
@@ -136,7 +131,11 @@ def project_mesh(canvas, library, mesh, transform, f, cx, cy):
     t = transform
     nearest = np.float32(1e9)
     for k in range(count):
-        px, py, pz = library.vertex[start + k, 0], library.vertex[start + k, 1], library.vertex[start + k, 2]
+        px, py, pz = (
+            library.vertex[start + k, 0],
+            library.vertex[start + k, 1],
+            library.vertex[start + k, 2],
+        )
         x[k] = t[0] * px + t[1] * py + t[2] * pz + t[3]
         y[k] = t[4] * px + t[5] * py + t[6] * pz + t[7]
         depth = t[8] * px + t[9] * py + t[10] * pz + t[11]
@@ -149,7 +148,7 @@ def project_mesh(canvas, library, mesh, transform, f, cx, cy):
     return nearest >= NEAR
 
 
-@njit(**COMPILE)
+@kernel
 def gather_face(canvas, library, first, corners, whole, f, cx, cy):
     """Puts a face's screen polygon into `canvas.polygon`, cut at NEAR. Returns its number of corners, 0: unseen."""
     px, py = canvas.polygon[0], canvas.polygon[1]
@@ -176,7 +175,7 @@ def gather_face(canvas, library, first, corners, whole, f, cx, cy):
     return n if n >= 3 else 0
 
 
-@njit(**COMPILE)
+@kernel
 def invert_scale(transform, inverse):
     """For a transform of orthogonal columns: `inverse` gets its columns divided by their squared lengths (9), and the
     camera's place in unit space (3)."""
@@ -187,6 +186,6 @@ def invert_scale(transform, inverse):
         inverse[9 + k] = -(a * transform[3] + b * transform[7] + c * transform[11]) * scale
 
 
-@njit(**COMPILE)
+@kernel
 def normal_length(x, y, z):
     return sqrt(x * x + y * y + z * z)

@@ -35,7 +35,16 @@ class Renderer:
         library, levels, walker = models.build()
         parts, cells = build_parts(town.scenery, town.network)
         tags = np.array([_TAGS.get(kind, 20) for kind in Kind], np.uint8)
-        self._town = Town3D(library, levels, models.MODEL_OF, walker, tags, load_ground(town.network), parts, cells)
+        self._town = Town3D(
+            library,
+            levels,
+            models.MODEL_OF,
+            walker,
+            tags,
+            load_ground(town.network),
+            parts,
+            cells,
+        )
         self._buffers: dict[tuple[int, int], Buffers] = {}
         self._weather: Weather | None = None
 
@@ -94,7 +103,11 @@ class Renderer:
     def _light_up(self, weather: Weather) -> None:
         """Everything that depends on the weather alone."""
         light = light_of(weather)
-        self._light, self._palette, self._sky = light, lit_palette(light), bake_sky(light)
+        self._light, self._palette, self._sky = (
+            light,
+            lit_palette(light),
+            bake_sky(light),
+        )
         self._weather = weather
 
     def _eye(self, view: View) -> Eye:
@@ -115,15 +128,24 @@ class Renderer:
             ]
         )
         haze = np.array([light.fog_density, light.fog_start], np.float32)
-        return Eye(np.asarray(view.xyz, np.float64), axes.astype(np.float32), lens, table.astype(np.float32), haze)
+        return Eye(
+            np.asarray(view.xyz, np.float64),
+            axes.astype(np.float32),
+            lens,
+            table.astype(np.float32),
+            haze,
+        )
 
 
 def _make_buffers(width: int, height: int) -> Buffers:
     shape = (height, width)
+    rgb = np.zeros((*shape, 3), np.uint8)
+    fits = width % 4 == 0
     return Buffers(
         make_canvas(width, height),
-        np.zeros((4, 16), np.float32),
-        np.zeros((*shape, 3), np.uint8),
+        np.zeros((6, 16), np.float32),
+        rgb,
+        rgb.reshape(height, -1).view(np.uint32) if fits else np.zeros((height, 0), np.uint32),
         np.zeros(shape, np.uint8),
         np.zeros(shape, np.uint32),
         np.zeros(shape, np.float32),
@@ -140,7 +162,7 @@ def lit_palette(light: Light) -> NDArray[np.uint32]:
         rgb = np.clip(COLORS / 255 * shade * (1 - 0.35 * light.wet), 0, 1)
         values = (rgb * 255 + 0.5).astype(np.uint32)
         tag = CLASSES[SURFACES].astype(np.uint32) << 24
-        rows.append(values[:, 2] | values[:, 1] << 8 | values[:, 0] << 16 | tag)
+        rows.append(values[:, 0] | values[:, 1] << 8 | values[:, 2] << 16 | tag)
     return np.array(rows, np.uint32)
 
 

@@ -4,99 +4,62 @@
 # mypy: allow-untyped-defs, no-check-untyped-defs
 from __future__ import annotations
 
-from math import floor, sqrt
-from typing import NamedTuple
+from math import sqrt
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.render.raster import COMPILE, FACE_MASK
+from roadcraft.sim.embedded.render.compiled import kernel
+from roadcraft.sim.embedded.render.ground_look import ground_run
+from roadcraft.sim.embedded.render.raster import FACE_MASK
 
-TILE = 128  # texels along a tile's edge at level 0
-TILE_BITS = 7
-LEVELS = 8
-TEXEL = 0.05  # [m] at level 0
 FAR_IZ = np.float32(1 / 1000.0)  # [1/m] of the sky, CARLA's far plane
 SKY_SIZE = 512
+SKY_PIECE = 16  # pixels
+SKY_BITS = np.int32(16)  # of the fixed-point fraction on the map
+SKY_UNIT = np.float32(1 << 16)
 SKY_SCALE = 0.94  # the sky's map reaches a little below the horizon
 
-
-class Ground(NamedTuple):
-    """The baked ground: codes into a palette, in tiles, at LEVELS sizes of texel."""
-
-    origin: NDArray[np.float64]  # (2,) [m] lower corner of tile (0, 0)
-    tiles: NDArray[np.int32]  # (TY, TX) number of the tile that lies there
-    data: NDArray[np.uint8]  # level after level, tile after tile, row after row (y up)
-    offset: NDArray[np.int64]  # (LEVELS,) first code of each level
+LOW8, LOW16, LOW24 = np.uint32(0xFF), np.uint32(0xFFFF), np.uint32(0xFFFFFF)
 
 
-@njit(**COMPILE)
-def texel(ground, level, ix, iy):
-    """The code at texel (ix, iy) of a level, held at the borders."""
-    bits = TILE_BITS - level
-    tx, ty = ix >> bits, iy >> bits
-    tx = min(max(tx, 0), ground.tiles.shape[1] - 1)
-    ty = min(max(ty, 0), ground.tiles.shape[0] - 1)
-    mask = (1 << bits) - 1
-    return ground.data[
-        ground.offset[level] + (np.int64(ground.tiles[ty, tx]) << (2 * bits)) + ((iy & mask) << bits) + (ix & mask)
-    ]
-
-
-@njit(**COMPILE)
-def ground_run(canvas, eye, ground, palette, row, begin, end):
-    """Colours ground pixels [begin, end) of a row."""
-    f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
-    ax = eye.axes
-    half = np.float32(0.5)
-    ky = (np.float32(row) + half - cy) / f
-    iz = canvas.iz[row]
-    middle = (begin + end) >> 1
-    depth = np.float32(1.0) / iz[middle]
-    across = depth / f
-    level = 0
-    size = across / np.float32(TEXEL)
-    while size > np.float32(1.5) and level < LEVELS - 1:
-        size *= half
-        level += 1
-    inverse = np.float32(1.0 / TEXEL) / np.float32(1 << level)
-    # World = eye + depth * (forward + kx right + ky down); in texels from the origin.
-    ox = np.float32((eye.place[0] - ground.origin[0]) * inverse)
-    oy = np.float32((eye.place[1] - ground.origin[1]) * inverse)
-    gx, gy = (ax[2, 0] + ky * ax[1, 0]) * inverse, (ax[2, 1] + ky * ax[1, 1]) * inverse
-    sx, sy = ax[0, 0] * inverse / f, ax[0, 1] * inverse / f
-    pixel, mask = canvas.pixel[row], canvas.mask[row]
-    for col in range(begin, end):
-        k = np.float32(col) + half - cx
-        depth = np.float32(1.0) / iz[col]
-        ix = floor(ox + depth * (gx + k * sx))
-        iy = floor(oy + depth * (gy + k * sy))
-        pixel[col] = palette[mask[col], texel(ground, level, ix, iy)]
-
-
-@njit(**COMPILE)
+@kernel
 def sky_run(canvas, eye, sky, row, begin, end):
-    """Colours sky pixels [begin, end) of a row from the map of the upper half sphere."""
+    """Colours sky pixels [begin, end) of a row from the map of the upper half sphere, exactly at every SKY_PIECE-th
+    pixel and along straight lines on the map in between."""
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
     ax = eye.axes
-    half = np.float32(0.5)
-    ky = (np.float32(row) + half - cy) / f
-    bx, by, bz = ax[2, 0] + ky * ax[1, 0], ax[2, 1] + ky * ax[1, 1], ax[2, 2] + ky * ax[1, 2]
+    ky = (np.float32(row) + np.float32(0.5) - cy) / f
+    bx, by, bz = (
+        ax[2, 0] + ky * ax[1, 0],
+        ax[2, 1] + ky * ax[1, 1],
+        ax[2, 2] + ky * ax[1, 2],
+    )
     sx, sy, sz = ax[0, 0] / f, ax[0, 1] / f, ax[0, 2] / f
-    middle, scale = np.float32(SKY_SIZE / 2), np.float32(SKY_SIZE / 2 * SKY_SCALE)
-    top = np.float32(SKY_SIZE - 1)
-    pixel = canvas.pixel[row]
-    for col in range(begin, end):
-        k = np.float32(col) + half - cx
-        dx, dy, dz = bx + k * sx, by + k * sy, bz + k * sz
-        share = scale / (sqrt(dx * dx + dy * dy + dz * dz) + dz)
-        ix = np.int32(min(max(middle + dx * share, np.float32(0.0)), top))
-        iy = np.int32(min(max(middle + dy * share, np.float32(0.0)), top))
-        pixel[col] = sky[iy, ix]
+    x0, y0 = sky_place(bx, by, bz, sx, sy, sz, np.float32(begin) + np.float32(0.5) - cx)
+    pixel, line, mask = canvas.pixel, np.uint64(row), np.int32(SKY_SIZE - 1)
+    for first in range(begin, end, SKY_PIECE):
+        last = min(first + SKY_PIECE, end)
+        x1, y1 = sky_place(bx, by, bz, sx, sy, sz, np.float32(last) + np.float32(0.5) - cx)
+        share = np.float32(SKY_UNIT) / np.float32(last - first)
+        ix, iy = np.int32((x1 - x0) * share), np.int32((y1 - y0) * share)
+        fx, fy = np.int32(x0 * SKY_UNIT), np.int32(y0 * SKY_UNIT)
+        for col in range(np.uint64(first), np.uint64(last)):
+            pixel[line, col] = sky[np.uint64((fy >> SKY_BITS) & mask), np.uint64((fx >> SKY_BITS) & mask)]
+            fx += ix
+            fy += iy
+        x0, y0 = x1, y1
 
 
-@njit(**COMPILE)
+@kernel
+def sky_place(bx, by, bz, sx, sy, sz, k):
+    """Place on the sky's map of the direction b + k s."""
+    dx, dy, dz = bx + k * sx, by + k * sy, bz + k * sz
+    share = np.float32(SKY_SIZE / 2 * SKY_SCALE) / (sqrt(dx * dx + dy * dy + dz * dz) + dz)
+    middle = np.float32(SKY_SIZE / 2)
+    return middle + dx * share, middle + dy * share
+
+
+@kernel
 def background(canvas, eye, ground, palette, sky, row, begin, end):
     """Colours pixels [begin, end) of a row that no face covers: ground, sky or both."""
     iz = canvas.iz[row]
@@ -115,7 +78,7 @@ def background(canvas, eye, ground, palette, sky, row, begin, end):
         col = stop
 
 
-@njit(**COMPILE)
+@kernel
 def clear(canvas, eye):
     """Empties the canvas: 1/z of the bare ground, the far plane above the horizon."""
     height, width = canvas.word.shape
@@ -133,40 +96,61 @@ def clear(canvas, eye):
     canvas.faces[0] = 1
 
 
-@njit(**COMPILE)
+@kernel
 def color_rows(canvas, eye, ground, palette, sky):
-    """Fills `canvas.pixel`."""
-    height, width = canvas.word.shape
+    """Fills `canvas.pixel`, run after run of the same face."""
+    words, pixel = canvas.word, canvas.pixel
+    height, width = np.uint64(words.shape[0]), np.uint64(words.shape[1])
+    one = np.uint64(1)
     for row in range(height):
-        word, pixel = canvas.word[row], canvas.pixel[row]
-        col = 0
+        col = np.uint64(0)
         while col < width:
-            face = word[col] & FACE_MASK
+            face = words[row, col] & FACE_MASK
             begin = col
-            col += 1
-            while col < width and (word[col] & FACE_MASK) == face:
-                col += 1
+            col += one
+            while col < width and (words[row, col] & FACE_MASK) == face:
+                col += one
             if face == 0:
-                background(canvas, eye, ground, palette, sky, row, begin, col)
+                background(
+                    canvas,
+                    eye,
+                    ground,
+                    palette,
+                    sky,
+                    np.int64(row),
+                    np.int64(begin),
+                    np.int64(col),
+                )
             else:
-                color = canvas.face_pixel[face]
+                color = canvas.face_pixel[np.uint64(face)]
                 for k in range(begin, col):
-                    pixel[k] = color
+                    pixel[row, k] = color
 
 
-@njit(**COMPILE)
-def write_rgb(canvas, rgb):
-    height, width = canvas.word.shape
+@kernel
+def write_rgb(pixel, rgb, words):
+    """RGB bytes; `words` are the same bytes as 32-bit words, three of which hold four pixels."""
+    height, width = pixel.shape
+    quads = words.shape[1] // 3
     for row in range(height):
-        pixel, out = canvas.pixel[row], rgb[row]
-        for col in range(width):
-            value = pixel[col]
-            out[col, 0] = np.uint8(value >> np.uint32(16))
-            out[col, 1] = np.uint8(value >> np.uint32(8))
-            out[col, 2] = np.uint8(value)
+        for q in range(quads):
+            a, b, c, d = (
+                pixel[row, 4 * q],
+                pixel[row, 4 * q + 1],
+                pixel[row, 4 * q + 2],
+                pixel[row, 4 * q + 3],
+            )
+            words[row, 3 * q] = (a & LOW24) | (b << np.uint32(24))
+            words[row, 3 * q + 1] = ((b >> np.uint32(8)) & LOW16) | (c << np.uint32(16))
+            words[row, 3 * q + 2] = ((c >> np.uint32(16)) & LOW8) | (d << np.uint32(8))
+        for col in range(4 * quads, width):
+            value = pixel[row, col]
+            rgb[row, col, 0] = np.uint8(value)
+            rgb[row, col, 1] = np.uint8(value >> np.uint32(8))
+            rgb[row, col, 2] = np.uint8(value >> np.uint32(16))
 
 
-@njit(**COMPILE)
+@kernel
 def write_semantic(canvas, semantic):
     height, width = canvas.word.shape
     for row in range(height):
@@ -175,7 +159,7 @@ def write_semantic(canvas, semantic):
             out[col] = np.uint8(pixel[col] >> np.uint32(24))
 
 
-@njit(**COMPILE)
+@kernel
 def write_instance(canvas, instance):
     height, width = canvas.word.shape
     for row in range(height):
@@ -184,7 +168,7 @@ def write_instance(canvas, instance):
             out[col] = canvas.face_owner[word[col] & FACE_MASK]
 
 
-@njit(**COMPILE)
+@kernel
 def write_depth(canvas, depth):
     height, width = canvas.word.shape
     for row in range(height):

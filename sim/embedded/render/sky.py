@@ -29,7 +29,7 @@ def bake_sky(light: Light) -> NDArray[np.uint32]:
     if light.night > 0.5:
         rgb = _stars(rgb, height, light)
     values = (np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint32)
-    return values[..., 2] | values[..., 1] << 8 | values[..., 0] << 16 | np.uint32(SKY << 24)
+    return values[..., 0] | values[..., 1] << 8 | values[..., 2] << 16 | np.uint32(SKY << 24)
 
 
 def _clouds(rgb: NDArray, d: NDArray, height: NDArray, light: Light) -> NDArray:

@@ -27,8 +27,24 @@ def building(style: int) -> list[Mesh]:
         for mesh in (near, far):
             foot = [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)]
             mesh.shell([(*p, 0.0) for p in foot], [(*p, 0.72) for p in foot], M.WALL, -1)
-            mesh.face([(-1.03, -1.05, 0.705), (1.03, -1.05, 0.705), (1.03, 0.0, 1.0), (-1.03, 0.0, 1.0)], M.ROOF)
-            mesh.face([(1.03, 1.05, 0.705), (-1.03, 1.05, 0.705), (-1.03, 0.0, 1.0), (1.03, 0.0, 1.0)], M.ROOF)
+            mesh.face(
+                [
+                    (-1.03, -1.05, 0.705),
+                    (1.03, -1.05, 0.705),
+                    (1.03, 0.0, 1.0),
+                    (-1.03, 0.0, 1.0),
+                ],
+                M.ROOF,
+            )
+            mesh.face(
+                [
+                    (1.03, 1.05, 0.705),
+                    (-1.03, 1.05, 0.705),
+                    (-1.03, 0.0, 1.0),
+                    (1.03, 0.0, 1.0),
+                ],
+                M.ROOF,
+            )
             mesh.face([(1.0, -1.0, 0.72), (1.0, 1.0, 0.72), (1.0, 0.0, 0.99)], M.PAINT)
             mesh.face([(-1.0, 1.0, 0.72), (-1.0, -1.0, 0.72), (-1.0, 0.0, 0.99)], M.PAINT)
         near.box((0.4, 0.5), (-0.55, -0.35), (0.8, 1.04), M.ROOF)
@@ -113,15 +129,25 @@ def signal_head() -> list[Mesh]:
         mesh.box((-0.55, -0.35), (-1.35, 1.35), (-0.07, 1.07), M.HOUSING, floor=True)
         if mesh is near:
             mesh.box((-0.35, 0.35), (-0.95, 0.95), (0.0, 1.0), M.HOUSING, floor=True)
-        for z, lens in ((5 / 6, M.LENS_RED), (3 / 6, M.LENS_YELLOW), (1 / 6, M.LENS_GREEN)):
+        for z, lens in (
+            (5 / 6, M.LENS_RED),
+            (3 / 6, M.LENS_YELLOW),
+            (1 / 6, M.LENS_GREEN),
+        ):
             corners = 10 if mesh is near else 6
             x, rim = (0.37, 0.0) if mesh is near else (-0.33, 0.0)
             ring = [(2 * pi * i / corners, 0.8, 0.142) for i in range(corners)]
             mesh.face([(x, ry * cos(a), z + rz * sin(a) + rim) for a, ry, rz in ring], lens)
             if mesh is near:
                 y, top = 0.82, z + 0.15
-                mesh.face([(0.35, -y, top), (1.0, -y, top), (1.0, y, top), (0.35, y, top)], M.HOUSING)
-                mesh.face([(0.35, y, top), (1.0, y, top), (1.0, -y, top), (0.35, -y, top)], M.HOUSING)
+                mesh.face(
+                    [(0.35, -y, top), (1.0, -y, top), (1.0, y, top), (0.35, y, top)],
+                    M.HOUSING,
+                )
+                mesh.face(
+                    [(0.35, y, top), (1.0, y, top), (1.0, -y, top), (0.35, -y, top)],
+                    M.HOUSING,
+                )
     return [near, far]
 
 
@@ -129,10 +155,19 @@ def stop_sign() -> Mesh:
     """An octagon in the plane x = 0 that faces +x, radius 1 around z = 0: red with a white rim and a white bar."""
     mesh = Mesh()
     for x, r, material in ((0.0, 1.0, M.SIGN_WHITE), (0.01, 0.9, M.SIGN_RED)):
-        mesh.face([(x, r * cos(pi / 4 * (i + 0.5)), r * sin(pi / 4 * (i + 0.5))) for i in range(8)], material)
+        mesh.face(
+            [(x, r * cos(pi / 4 * (i + 0.5)), r * sin(pi / 4 * (i + 0.5))) for i in range(8)],
+            material,
+        )
     for y in (-0.52, -0.18, 0.16, 0.5):  # four letters, seen as four bars
         mesh.face(
-            [(0.02, y - 0.1, -0.24), (0.02, y + 0.1, -0.24), (0.02, y + 0.1, 0.24), (0.02, y - 0.1, 0.24)], M.SIGN_WHITE
+            [
+                (0.02, y - 0.1, -0.24),
+                (0.02, y + 0.1, -0.24),
+                (0.02, y + 0.1, 0.24),
+                (0.02, y - 0.1, 0.24),
+            ],
+            M.SIGN_WHITE,
         )
     mesh.face(
         [(-0.01, r, s) for r, s in ((cos(-pi / 4 * (i + 0.5)), sin(-pi / 4 * (i + 0.5))) for i in range(8))],
@@ -145,7 +180,10 @@ def yield_sign() -> Mesh:
     """A triangle on its tip, white with a red rim."""
     mesh = Mesh()
     for x, r, material in ((0.0, 1.0, M.SIGN_RED), (0.01, 0.62, M.SIGN_WHITE)):
-        mesh.face([(x, r * cos(a), r * sin(a)) for a in (pi / 6, 5 * pi / 6, 3 * pi / 2)], material)
+        mesh.face(
+            [(x, r * cos(a), r * sin(a)) for a in (pi / 6, 5 * pi / 6, 3 * pi / 2)],
+            material,
+        )
     mesh.face([(-0.01, cos(a), sin(a)) for a in (5 * pi / 6, pi / 6, 3 * pi / 2)], M.SIGN_BACK)
     return mesh
 
@@ -154,19 +192,39 @@ def speed_sign() -> Mesh:
     """A round white plate with a red rim."""
     mesh = Mesh()
     for x, r, material in ((0.0, 1.0, M.SIGN_RED), (0.01, 0.78, M.SIGN_WHITE)):
-        mesh.face([(x, r * cos(2 * pi * i / 12), r * sin(2 * pi * i / 12)) for i in range(12)], material)
+        mesh.face(
+            [(x, r * cos(2 * pi * i / 12), r * sin(2 * pi * i / 12)) for i in range(12)],
+            material,
+        )
     for y in (-0.3, 0.3):
         mesh.face(
-            [(0.02, y - 0.18, -0.34), (0.02, y + 0.18, -0.34), (0.02, y + 0.18, 0.34), (0.02, y - 0.18, 0.34)], M.TRIM
+            [
+                (0.02, y - 0.18, -0.34),
+                (0.02, y + 0.18, -0.34),
+                (0.02, y + 0.18, 0.34),
+                (0.02, y - 0.18, 0.34),
+            ],
+            M.TRIM,
         )
-    mesh.face([(-0.01, cos(-2 * pi * i / 12), sin(-2 * pi * i / 12)) for i in range(12)], M.SIGN_BACK)
+    mesh.face(
+        [(-0.01, cos(-2 * pi * i / 12), sin(-2 * pi * i / 12)) for i in range(12)],
+        M.SIGN_BACK,
+    )
     return mesh
 
 
 def street_lamp_head() -> Mesh:
     """A flat lamp body, its light on the underside."""
     mesh = Mesh().box((-1, 1), (-1, 1), (0, 1), M.METAL)
-    return mesh.face([(-0.9, 0.9, -0.02), (0.9, 0.9, -0.02), (0.9, -0.9, -0.02), (-0.9, -0.9, -0.02)], M.STREET_LAMP)
+    return mesh.face(
+        [
+            (-0.9, 0.9, -0.02),
+            (0.9, 0.9, -0.02),
+            (0.9, -0.9, -0.02),
+            (-0.9, -0.9, -0.02),
+        ],
+        M.STREET_LAMP,
+    )
 
 
 def cone() -> Mesh:

@@ -30,7 +30,13 @@ class Car:
 SEDAN = Car()
 COUPE = Car(belt=0.60, nose=0.48, windscreen=(0.30, -0.06), rear=(-0.84, -0.42), tail=0.62)
 HATCH = Car(
-    belt=0.60, nose=0.50, windscreen=(0.46, 0.12), rear=(-0.96, -0.78), tail=0.60, roof=0.76, radius=(0.16, 0.2)
+    belt=0.60,
+    nose=0.50,
+    windscreen=(0.46, 0.12),
+    rear=(-0.96, -0.78),
+    tail=0.60,
+    roof=0.76,
+    radius=(0.16, 0.2),
 )
 SUV = Car(
     belt=0.60,
@@ -88,8 +94,18 @@ def _cabin(mesh: Mesh, c: Car) -> None:
     """The glass house: a frustum of paint with panes that stand out by a few millimetres."""
     z0, z1, w0, w1 = c.belt, 1.0, 0.90, c.roof
     front, rear = c.windscreen, (max(c.rear[0], -0.94), c.rear[1])
-    foot = [(rear[0], -w0, z0), (front[0], -w0, z0), (front[0], w0, z0), (rear[0], w0, z0)]
-    head = [(rear[1], -w1, z1), (front[1], -w1, z1), (front[1], w1, z1), (rear[1], w1, z1)]
+    foot = [
+        (rear[0], -w0, z0),
+        (front[0], -w0, z0),
+        (front[0], w0, z0),
+        (rear[0], w0, z0),
+    ]
+    head = [
+        (rear[1], -w1, z1),
+        (front[1], -w1, z1),
+        (front[1], w1, z1),
+        (rear[1], w1, z1),
+    ]
     mesh.shell(foot, head, M.PAINT, M.PAINT)
     for a, b, inset, out in (
         (0, 1, 0.05, (0.0, -0.008)),
@@ -108,12 +124,34 @@ def _cabin(mesh: Mesh, c: Car) -> None:
 
         if a in (0, 2):  # side panes with a pillar between the doors
             middle = 0.52 if a == 0 else 0.48
-            mesh.face([at(inset, 0.06), at(middle - 0.02, 0.06), at(middle - 0.02, 0.86), at(inset, 0.86)], M.GLASS)
             mesh.face(
-                [at(middle + 0.02, 0.06), at(1 - inset, 0.06), at(1 - inset, 0.86), at(middle + 0.02, 0.86)], M.GLASS
+                [
+                    at(inset, 0.06),
+                    at(middle - 0.02, 0.06),
+                    at(middle - 0.02, 0.86),
+                    at(inset, 0.86),
+                ],
+                M.GLASS,
+            )
+            mesh.face(
+                [
+                    at(middle + 0.02, 0.06),
+                    at(1 - inset, 0.06),
+                    at(1 - inset, 0.86),
+                    at(middle + 0.02, 0.86),
+                ],
+                M.GLASS,
             )
         else:
-            mesh.face([at(inset, 0.06), at(1 - inset, 0.06), at(1 - inset, 0.92), at(inset, 0.92)], M.GLASS)
+            mesh.face(
+                [
+                    at(inset, 0.06),
+                    at(1 - inset, 0.06),
+                    at(1 - inset, 0.92),
+                    at(inset, 0.92),
+                ],
+                M.GLASS,
+            )
 
 
 def _wheels(mesh: Mesh, c: Car, near: bool) -> None:
@@ -143,7 +181,13 @@ def _lamps(mesh: Mesh, c: Car, near: bool) -> None:
         _rear_face(mesh, -1.008, sorted((outer, blink)), (z0, z0 + 0.05), blinker)
         _front_face(mesh, 1.004, corners, (c.nose - 0.17, c.nose - 0.07), M.HEAD_LAMP)
         if near:
-            _front_face(mesh, 1.008, sorted((outer, side * 0.84)), (c.nose - 0.17, c.nose - 0.07), blinker)
+            _front_face(
+                mesh,
+                1.008,
+                sorted((outer, side * 0.84)),
+                (c.nose - 0.17, c.nose - 0.07),
+                blinker,
+            )
     if near:
         low = c.clearance + 0.13
         _rear_face(mesh, -1.003, (-0.9, 0.9), (low, low + 0.06), M.TRIM)
@@ -153,25 +197,48 @@ def _lamps(mesh: Mesh, c: Car, near: bool) -> None:
         for side in (-1, 1):
             y = (0.9, 1.0) if side > 0 else (-1.0, -0.9)
             mesh.box(
-                (c.windscreen[0] - 0.12, c.windscreen[0] - 0.06), y, (c.belt + 0.01, c.belt + 0.1), M.TRIM, floor=True
+                (c.windscreen[0] - 0.12, c.windscreen[0] - 0.06),
+                y,
+                (c.belt + 0.01, c.belt + 0.1),
+                M.TRIM,
+                floor=True,
             )
 
 
 def _rear_face(
-    mesh: Mesh, x: float, y: tuple[float, float] | list[float], z: tuple[float, float], material: int
+    mesh: Mesh,
+    x: float,
+    y: tuple[float, float] | list[float],
+    z: tuple[float, float],
+    material: int,
 ) -> None:
     mesh.face([(x, y[1], z[0]), (x, y[0], z[0]), (x, y[0], z[1]), (x, y[1], z[1])], material)
 
 
 def _front_face(
-    mesh: Mesh, x: float, y: tuple[float, float] | list[float], z: tuple[float, float], material: int
+    mesh: Mesh,
+    x: float,
+    y: tuple[float, float] | list[float],
+    z: tuple[float, float],
+    material: int,
 ) -> None:
     mesh.face([(x, y[0], z[0]), (x, y[1], z[0]), (x, y[1], z[1]), (x, y[0], z[1])], material)
 
 
 def _hull(mesh: Mesh, c: Car) -> None:
     profile = _hull_profile(c)
-    skin = [NONE, M.TRIM, M.PAINT, M.PAINT, M.PAINT, M.PAINT, M.PAINT, M.PAINT, M.PAINT, M.TRIM]
+    skin = [
+        NONE,
+        M.TRIM,
+        M.PAINT,
+        M.PAINT,
+        M.PAINT,
+        M.PAINT,
+        M.PAINT,
+        M.PAINT,
+        M.PAINT,
+        M.TRIM,
+    ]
     mesh.across(profile, 0.95, skin, M.PAINT)
     for side in (-1, 1):
         y = side * 0.953
@@ -189,7 +256,10 @@ def _car_near(c: Car) -> Mesh:
     _hull(mesh, c)
     if c.bed:
         z = c.belt + 0.021
-        mesh.face([(-0.94, -0.84, z), (-0.3, -0.84, z), (-0.3, 0.84, z), (-0.94, 0.84, z)], M.TRIM)
+        mesh.face(
+            [(-0.94, -0.84, z), (-0.3, -0.84, z), (-0.3, 0.84, z), (-0.94, 0.84, z)],
+            M.TRIM,
+        )
     _cabin(mesh, c)
     _wheels(mesh, c, near=True)
     _lamps(mesh, c, near=True)
@@ -199,7 +269,12 @@ def _car_near(c: Car) -> Mesh:
 def _car_middle(c: Car) -> Mesh:
     mesh = Mesh()
     p = _hull_profile(c)
-    mesh.across([p[0], p[1], p[3], p[5], p[6], p[8]], 0.95, [NONE, M.TRIM, M.PAINT, M.PAINT, M.PAINT, M.PAINT], M.PAINT)
+    mesh.across(
+        [p[0], p[1], p[3], p[5], p[6], p[8]],
+        0.95,
+        [NONE, M.TRIM, M.PAINT, M.PAINT, M.PAINT, M.PAINT],
+        M.PAINT,
+    )
     rear = (max(c.rear[0], -0.94), c.rear[1])
     foot = [
         (rear[0], -0.9, c.belt),
@@ -237,8 +312,20 @@ def _car_far(c: Car) -> Mesh:
     ]
     mesh.shell(foot, head, M.GLASS, M.PAINT)
     for side in (-1, 1):
-        _rear_face(mesh, -1.004, sorted((side * 0.94, side * 0.5)), (c.tail - 0.2, c.tail - 0.04), M.TAIL_LAMP)
-        _front_face(mesh, 1.004, sorted((side * 0.94, side * 0.5)), (c.nose - 0.2, c.nose - 0.04), M.HEAD_LAMP)
+        _rear_face(
+            mesh,
+            -1.004,
+            sorted((side * 0.94, side * 0.5)),
+            (c.tail - 0.2, c.tail - 0.04),
+            M.TAIL_LAMP,
+        )
+        _front_face(
+            mesh,
+            1.004,
+            sorted((side * 0.94, side * 0.5)),
+            (c.nose - 0.2, c.nose - 0.04),
+            M.HEAD_LAMP,
+        )
     return mesh
 
 
@@ -259,7 +346,12 @@ def truck(cargo: int = M.CARGO) -> list[Mesh]:
         for x in (0.72, -0.52, -0.76):
             near.disc(x, side * 0.93, 0.135, 0.115, 0.135, 12, M.TYRE)
             near.disc(x, side * 0.94, 0.135, 0.06, 0.07, 8, M.HUB)
-            near.box((x - 0.09, x + 0.09), sorted((side * 0.6, side * 0.92)), (0.0, 0.26), M.TYRE)  # type: ignore[arg-type]
+            near.box(
+                (x - 0.09, x + 0.09),
+                sorted((side * 0.6, side * 0.92)),
+                (0.0, 0.26),
+                M.TYRE,
+            )  # type: ignore[arg-type]
     _rear_face(near, -1.003, (-0.9, 0.9), (0.16, 0.24), M.TRIM)
     _rear_face(near, -1.003, (-0.008, 0.008), (0.3, 0.97), M.TRIM)
     far.box((0.5, 0.98), (-0.9, 0.9), (0.05, 0.74), M.PAINT)
@@ -273,7 +365,11 @@ def truck(cargo: int = M.CARGO) -> list[Mesh]:
 def _truck_rear(mesh: Mesh, side: int) -> None:
     _rear_face(mesh, -1.006, sorted((side * 0.92, side * 0.66)), (0.18, 0.25), M.TAIL_LAMP)
     _rear_face(
-        mesh, -1.009, sorted((side * 0.92, side * 0.84)), (0.18, 0.25), M.BLINKER_LEFT if side > 0 else M.BLINKER_RIGHT
+        mesh,
+        -1.009,
+        sorted((side * 0.92, side * 0.84)),
+        (0.18, 0.25),
+        M.BLINKER_LEFT if side > 0 else M.BLINKER_RIGHT,
     )
 
 
@@ -292,21 +388,43 @@ def bus() -> list[Mesh]:
                 mesh.face(pane if side < 0 else pane[::-1], M.GLASS)
                 x += step
             blinker = M.BLINKER_LEFT if side > 0 else M.BLINKER_RIGHT
-            _rear_face(mesh, -1.006, sorted((side * 0.92, side * 0.7)), (0.26, 0.38), M.TAIL_LAMP)
+            _rear_face(
+                mesh,
+                -1.006,
+                sorted((side * 0.92, side * 0.7)),
+                (0.26, 0.38),
+                M.TAIL_LAMP,
+            )
             _rear_face(mesh, -1.008, sorted((side * 0.92, side * 0.7)), (0.22, 0.26), blinker)
-            _front_face(mesh, 1.006, sorted((side * 0.9, side * 0.62)), (0.18, 0.26), M.HEAD_LAMP)
+            _front_face(
+                mesh,
+                1.006,
+                sorted((side * 0.9, side * 0.62)),
+                (0.18, 0.26),
+                M.HEAD_LAMP,
+            )
             for x in (0.62, -0.55):
                 mesh.disc(x, side * 0.968, 0.115, 0.095, 0.115, 12, M.TYRE)
                 mesh.disc(x, side * 0.976, 0.115, 0.05, 0.06, 8, M.HUB)
                 if mesh is near:
-                    mesh.box((x - 0.07, x + 0.07), sorted((side * 0.6, side * 0.95)), (0.0, 0.1), M.TYRE)  # type: ignore[arg-type]
+                    mesh.box(
+                        (x - 0.07, x + 0.07),
+                        sorted((side * 0.6, side * 0.95)),
+                        (0.0, 0.1),
+                        M.TYRE,
+                    )  # type: ignore[arg-type]
     return [near, far, far]
 
 
 def _rider(mesh: Mesh, seat: float, lean: float, hands: tuple[float, float]) -> None:
     """A person who sits at x = 0 with the hands at (x, z)."""
     mesh.shell(
-        [(-0.22, -0.42, seat), (0.06, -0.42, seat), (0.06, 0.42, seat), (-0.22, 0.42, seat)],
+        [
+            (-0.22, -0.42, seat),
+            (0.06, -0.42, seat),
+            (0.06, 0.42, seat),
+            (-0.22, 0.42, seat),
+        ],
         [
             (-0.20 + lean, -0.52, 0.83),
             (0.04 + lean, -0.52, 0.83),
@@ -323,22 +441,41 @@ def _rider(mesh: Mesh, seat: float, lean: float, hands: tuple[float, float]) -> 
         y0, y1 = sorted((side * 0.48, side * 0.72))
         x, z = lean - 0.08, 0.8
         mesh.shell(
-            [(x - 0.05, y0, z - 0.12), (hands[0], y0, hands[1]), (hands[0], y1, hands[1]), (x - 0.05, y1, z - 0.12)],
-            [(x, y0, z), (hands[0] + 0.02, y0, hands[1] + 0.05), (hands[0] + 0.02, y1, hands[1] + 0.05), (x, y1, z)],
+            [
+                (x - 0.05, y0, z - 0.12),
+                (hands[0], y0, hands[1]),
+                (hands[0], y1, hands[1]),
+                (x - 0.05, y1, z - 0.12),
+            ],
+            [
+                (x, y0, z),
+                (hands[0] + 0.02, y0, hands[1] + 0.05),
+                (hands[0] + 0.02, y1, hands[1] + 0.05),
+                (x, y1, z),
+            ],
             M.RIDER_CLOTHES,
             M.RIDER_CLOTHES,
         )
         y0, y1 = sorted((side * 0.14, side * 0.46))
         mesh.shell(
             [(0.02, y0, 0.16), (0.16, y0, 0.16), (0.16, y1, 0.16), (0.02, y1, 0.16)],
-            [(-0.2, y0, seat + 0.06), (0.1, y0, seat + 0.06), (0.1, y1, seat + 0.06), (-0.2, y1, seat + 0.06)],
+            [
+                (-0.2, y0, seat + 0.06),
+                (0.1, y0, seat + 0.06),
+                (0.1, y1, seat + 0.06),
+                (-0.2, y1, seat + 0.06),
+            ],
             M.RIDER_LEGS,
             M.RIDER_LEGS,
         )
 
 
 def _wheel_pair(
-    mesh: Mesh, axles: tuple[float, float], radius: tuple[float, float], width: float, spoked: bool
+    mesh: Mesh,
+    axles: tuple[float, float],
+    radius: tuple[float, float],
+    width: float,
+    spoked: bool,
 ) -> None:
     rx, rz = radius
     for x in axles:
@@ -346,7 +483,13 @@ def _wheel_pair(
         for side in (-1, 1):
             mesh.disc(x, side * width * 1.05, rz, rx, rz, 12, M.TYRE)
             mesh.disc(
-                x, side * width * 1.1, rz, rx * (0.86 if spoked else 0.6), rz * (0.86 if spoked else 0.6), 10, M.CHROME
+                x,
+                side * width * 1.1,
+                rz,
+                rx * (0.86 if spoked else 0.6),
+                rz * (0.86 if spoked else 0.6),
+                10,
+                M.CHROME,
             )
 
 

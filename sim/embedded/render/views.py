@@ -37,7 +37,14 @@ class View:
 
 def camera_axes(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
     """Rows right, down, forward [unit vectors, world] of a camera turned by Rz(yaw) Ry(pitch) Rx(roll)."""
-    cy, sy, cp, sp, cr, sr = cos(yaw), sin(yaw), cos(pitch), sin(pitch), cos(roll), sin(roll)
+    cy, sy, cp, sp, cr, sr = (
+        cos(yaw),
+        sin(yaw),
+        cos(pitch),
+        sin(pitch),
+        cos(roll),
+        sin(roll),
+    )
     forward = (cy * cp, sy * cp, -sp)
     left = (cy * sp * sr - sy * cr, sy * sp * sr + cy * cr, cp * sr)
     up = (cy * sp * cr + sy * sr, sy * sp * cr - cy * sr, cp * cr)
