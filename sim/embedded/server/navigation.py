@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from typing import TYPE_CHECKING
 
+from roadcraft.sim.embedded.server.navmesh import MeshError, build
 from roadcraft.sim.errors import UserError
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
+
+
+log = logging.getLogger(__name__)
 
 
 class Navigation:
@@ -26,7 +31,11 @@ class Navigation:
     def data(self) -> bytes:
         """The mesh file, empty where the town has nowhere to walk."""
         if self._data is None:
-            self._data = b""
+            try:
+                self._data = build(self.server.live.town.network)
+            except MeshError as error:
+                log.error("the navigation mesh is not sound and is not sent: %s", error)
+                self._data = b""
         return self._data
 
     def _name(self) -> str:
