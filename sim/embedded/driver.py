@@ -111,7 +111,11 @@ def advance_on_path(lanes, points, b, d):  # type: ignore[no-untyped-def]
         if d.granted == b.lane:
             d.granted = -1
         b.lane, b.lane_s = d.path[0], 0.0
-    return abs(d.lateral - d.offset) < 4.0
+    off = abs(d.lateral - d.offset)
+    if off > 1.2:  # pushed aside: come back smoothly
+        d.offset = d.lateral
+        d.fading = max(abs(d.offset) / LANE_CHANGE_TIME, 0.1)
+    return off < 4.0
 
 
 @njit(cache=True)

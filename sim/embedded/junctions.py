@@ -12,6 +12,7 @@ from math import cos, sqrt
 
 from numba import njit
 
+from roadcraft.sim.embedded.traffic_graph import SAME_PLACE
 from roadcraft.sim.messages import Command, LightState
 from roadcraft.sim.roads import Priority
 
@@ -62,13 +63,23 @@ def _closed(lanes, links, lights, lane):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _shares_start(lanes, links, lane, other):  # type: ignore[no-untyped-def]
-    """Whether two junction lanes leave the same lane: then one follows the other."""
-    for k in range(lanes[lane].predecessors[0], lanes[lane].predecessors[1]):
-        for m in range(lanes[other].predecessors[0], lanes[other].predecessors[1]):
-            if links[k] == links[m]:
-                return True
-    return False
+def _half_sweep(b, track):  # type: ignore[no-untyped-def]
+    """Half the width [m] that a body sweeps in a lane: in bends its front swings out.
+
+    With its rear axle on radius R, the outer front corner runs on sqrt((R + w)^2 + F^2).
+    """
+    if track.bend < 0.01:
+        return b.extent[1]
+    radius, front = 1.0 / track.bend, 1.55 * b.extent[0]
+    return sqrt((radius + b.extent[1]) ** 2 + front * front) - radius
+
+
+@njit(cache=True)
+def _fit_side_by_side(a, b, lanes, lane, meeting):  # type: ignore[no-untyped-def]
+    """Whether body a in junction lane `lane` and b in the one that it meets can pass each other."""
+    if meeting.apart < SAME_PLACE:
+        return False
+    return _half_sweep(a, lanes[lane]) + _half_sweep(b, lanes[meeting.other]) + 0.3 < meeting.apart
 
 
 @njit(cache=True)
@@ -91,6 +102,8 @@ def _hindered_by(i, j, bodies, drivers, lanes, points, links, meetings, lights, 
     other = meetings[k].other
     b, e = bodies[i], bodies[j]
     own = e.autopilot != 0
+    if _fit_side_by_side(b, e, lanes, lane, meetings[k]):
+        return False
     if own and drivers[j].granted == other:
         return True
     if _closed(lanes, links, lights, other):
@@ -153,11 +166,13 @@ def may_enter(i, bodies, drivers, chain, lanes, points, links, meetings, lights,
     patient = d.standing < PATIENCE
     for k in range(lanes[lane].meetings[0], lanes[lane].meetings[1]):
         other = meetings[k].other
-        if meetings[k].here[1] < meetings[k].here[0] or _shares_start(lanes, links, lane, other):
-            continue
         j = lanes[other].head
         while j >= 0:
-            if j != i and _in_the_way(bodies[j], meetings[k]):
+            if (
+                j != i
+                and _in_the_way(bodies[j], meetings[k])
+                and not _fit_side_by_side(bodies[i], bodies[j], lanes, lane, meetings[k])
+            ):
                 return False
             j = chain[j].in_lane
         for m in range(lanes[other].predecessors[0], lanes[other].predecessors[1]):

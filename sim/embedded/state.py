@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from roadcraft.sim.embedded import collisions, motion, traffic, walkers
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import CATALOGUE, INDEX, find
+from roadcraft.sim.embedded.footpaths import make_footpaths
 from roadcraft.sim.embedded.lights import LightTable
 from roadcraft.sim.embedded.physics import PHYSICS, Physics, default_physics, default_row, pack
 from roadcraft.sim.embedded.town import Town
@@ -48,7 +49,7 @@ class Simulation:
         self.weather = Weather()
         self.lights = LightTable(town.network.signals, seed)
         self._graph = traffic.make_graph(town.network)
-        self._paths = walkers.make_paths(town.network)
+        self._paths = make_footpaths(town.network)
         self._flat = bool(np.ptp(town.network.z) < 1e-3) if len(town.network.z) else True
         self._buffer = np.zeros(collisions.MAX_CONTACTS, collisions.CONTACTS)
         self._contact_count = np.zeros(1, np.int64)
@@ -343,7 +344,8 @@ class Simulation:
     def step(self, dt: float = DT) -> None:
         """One tick of `dt` [s], in the order of the table above."""
         bodies, physics, drivers, chain = self.bodies, self._physics, self._drivers, self._chain
-        graph, bins, lights, grid = self._graph, self._bins, self.lights.rows, self.network.grid
+        graph, paths, bins = self._graph, self._paths, self._bins
+        lights, grid = self.lights.rows, self.network.grid
         self.lights.step(dt)
         collisions.fill_bins(bodies, chain, bins.frame, bins.cells)
         traffic.register(bodies, drivers, chain, graph.lanes, graph.points, grid)
@@ -352,7 +354,10 @@ class Simulation:
             bodies, physics, drivers, chain, graph.lanes, graph.points, graph.links, graph.meetings,
             bins.frame, bins.cells, lights, self._way, self._clock, night, dt,
         )  # fmt: skip
-        walkers.stroll(bodies, self._strollers, self._motion, self._paths, bins, lights, dt)
+        walkers.stroll(
+            bodies, self._strollers, paths.nodes, paths.edges, paths.signals, chain,
+            bins.frame, bins.cells, bins.solids, lights, dt,
+        )  # fmt: skip
         motion.move(bodies, physics, self._motion, dt, self.grip)
         motion.settle(bodies, self._motion, dt, grid, self.network.z, self._flat)
         collisions.collide(

@@ -40,6 +40,8 @@ __all__ = ["DRIVER", "SAMPLES", "Graph", "drive", "engage", "make_graph", "regis
 COMFORT = 2.5  # m/s^2, b of the model
 HARDEST = 9.0  # m/s^2 at which drivers brake
 SIDE = 0.25  # [m] of air that a driver wants on either side
+SQUEEZE = 8.0  # s of standing after which a driver needs no air at all
+NO_LINE = 1.5  # [m] before a junction without a line that drivers take for the line
 LINE_GAP = 0.8  # [m] before a stop line at which drivers stop
 YELLOW_SLOWING = 3.5  # m/s^2 up to which a driver stops at yellow
 SIGNAL_DISTANCE = 30.0  # [m] before a turn at which the indicator goes on
@@ -132,19 +134,23 @@ def _overlap(dx, dy, c, s, half, wide, ec, es, ex, ey):  # type: ignore[no-untyp
 
 
 @njit(cache=True)
-def _sweep(b, e, way, count, spacing):  # type: ignore[no-untyped-def]
-    """(gap [m], speed along the way [m/s]) to body e if the corridor of b meets it; (inf, 0) if it does not."""
+def _sweep(b, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-def]
+    """(gap [m], speed along the way [m/s]) to body e if the corridor of b meets it; (inf, 0) if it does not.
+
+    The rear axle, `rear` [m] behind the middle, keeps to the way; the body is swept along with it, with `side` [m] of
+    air on either side.
+    """
     vx, vy = e.velocity[0], e.velocity[1]
     walker = e.kind == _PEDESTRIAN
-    half, wide = b.extent[0], b.extent[1] + (2.0 * SIDE if walker else SIDE)
+    half, wide = b.extent[0], b.extent[1] + (2.0 * SIDE if walker else side)
     ex, ey = e.extent[0], e.extent[1]
     ec, es = cos(e.yaw), sin(e.yaw)
     reach = half + wide + ex + ey
     moving = vx * vx + vy * vy > 0.04 and (walker or e.autopilot == 0)
     for k in range(count):
-        d = k * spacing
+        d = k * spacing + rear
         c, s = way[k, 2], way[k, 3]
-        dx, dy = e.xyz[0] - way[k, 0], e.xyz[1] - way[k, 1]
+        dx, dy = e.xyz[0] - way[k, 0] - rear * c, e.xyz[1] - way[k, 1] - rear * s
         along = vx * c + vy * s
         # Those who cross are also looked for where they will be when b comes here.
         ahead = 0.0
@@ -168,10 +174,11 @@ def _sweep(b, e, way, count, spacing):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, wanted):  # type: ignore[no-untyped-def]
+def _obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, rear, wanted):  # type: ignore[no-untyped-def]
     """(acceleration [m/s^2], row) that the most hindering body in driver i's corridor allows; row -1: none."""
     b, d = bodies[i], drivers[i]
     worst, blocker = inf, -1
+    side = SIDE * max(1.0 - d.standing / SQUEEZE, 0.0)  # who stands long dares more
     columns, rows = frame.columns, frame.rows
     last = -1
     for k in range(count):
@@ -186,7 +193,7 @@ def _obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, want
                 while j >= 0:
                     if j != i and chain[j].seen != i and bodies[j].collides:
                         chain[j].seen = i
-                        gap, leader = _sweep(b, bodies[j], way, count, spacing)
+                        gap, leader = _sweep(b, bodies[j], way, count, spacing, rear, side)
                         if gap < inf:
                             still = 1.2 if bodies[j].kind == _PEDESTRIAN else d.gap
                             a = idm(b.speed, wanted, d.accel, d.headway, still, gap, leader)
@@ -217,7 +224,7 @@ def _obey(i, bodies, drivers, chain, lanes, points, links, meetings, lights, clo
         if start > care:
             break
         if lane.junction < 0 or k > 0 or b.lane_s < 0.0:
-            line = start + lane.length
+            line = start + lane.length - NO_LINE
             if lane.signal >= 0:
                 line = start + lane.signal_s
                 state = lights[lane.signal].state
@@ -250,7 +257,7 @@ def _obey(i, bodies, drivers, chain, lanes, points, links, meetings, lights, clo
                     ):
                         d.granted = enter
                     else:
-                        allowed = min(allowed, _stop_before(b, d, wanted, min(line, to_start)))
+                        allowed = min(allowed, _stop_before(b, d, wanted, line))
                         break
                 elif d.granted == enter and d.standing > 4.0 and line - b.extent[0] > 0.0:
                     d.granted = -1  # something else holds it: let others go meanwhile
@@ -327,14 +334,14 @@ def _drive_one(  # type: ignore[no-untyped-def]
     count = sample_path(lanes, points, b, d, spacing, way)
     wanted = max(allowed_speed(lanes, points, b, d, SLOWING) * d.eagerness, 1.0)
     a = idm(speed, wanted, d.accel, d.headway, d.gap, inf, 0.0)
-    seen, blocker = _obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, wanted)
+    seen, blocker = _obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, p.rear, wanted)
     if blocker >= 0 and d.standing > 4.0 and bodies[blocker].autopilot != 0 and _mutual(i, drivers, blocker):
         seen = max(seen, 0.3)
     a = min(a, seen)
     a = min(a, _obey(i, bodies, drivers, chain, lanes, points, links, meetings, lights, clock, wanted))
     if d.lanes == 1 and lanes[d.path[0]].junction < 0:
         a = min(a, _stop_before(b, d, wanted, lanes[d.path[0]].length - b.lane_s))  # the road ends
-    consider_change(i, bodies, drivers, chain, lanes, points, a, wanted, dt)
+    consider_change(i, bodies, drivers, chain, lanes, points, links, a, wanted, dt)
     angle = steering(b, p, spacing, way, count)
     b.steer = np.float32(steer_for(p, angle, speed))
     throttle, brake = pedals_for(p, speed, a)

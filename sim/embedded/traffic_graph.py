@@ -16,7 +16,8 @@ from roadcraft.sim.roads import LaneKind, RoadNetwork
 LATERAL = 2.2  # m/s^2 that drivers accept in bends
 SLOWING = 2.0  # m/s^2 by which they slow down for them
 ZONE_MARGIN = 1.2  # [m] added to either end of a zone where two lanes meet
-HALF_CAR = 1.1  # [m] half a wide car's width with some air
+SAME_PLACE = 2.2  # [m] between two centre lines where cars certainly meet
+NEAR = 4.5  # [m] between two centre lines where large cars could touch in bends
 
 TRACK = np.dtype(
     [
@@ -26,6 +27,7 @@ TRACK = np.dtype(
         ("successors", np.int32, 2),  # its successors are links[a:b]
         ("predecessors", np.int32, 2),
         ("meetings", np.int32, 2),  # its rows in the meetings
+        ("bend", np.float64),  # [1/m] its largest curvature
         ("junction", np.int32),  # as in roads.LANE, like all below
         ("turn", np.uint8),
         ("priority", np.uint8),
@@ -35,6 +37,7 @@ TRACK = np.dtype(
         ("stop_s", np.float64),
         ("left", np.int32),  # neighbour that its traffic may change to, -1
         ("right", np.int32),
+        ("drives", np.bool_),  # a lane for cars
         ("endless", np.bool_),  # a driver can go on for ever from here
         ("head", np.int32),  # first of the vehicles in it, -1; the next is CHAIN.in_lane
     ]
@@ -53,6 +56,7 @@ POINT = np.dtype(
 MEETING = np.dtype(
     [
         ("other", np.int32),  # the lane that this one meets
+        ("apart", np.float64),  # [m] how close the two centre lines come
         ("here", np.float64, 2),  # [m] from, to on this lane
         ("there", np.float64, 2),  # the same on the other
     ]
@@ -70,20 +74,53 @@ class Graph:
 
 
 @njit(cache=True)
-def _meet(lanes, points, meetings):  # type: ignore[no-untyped-def]
-    """Where a car in one lane is closer than two half widths to the centre line of the other."""
+def _meet(lanes, points, lane, other, meeting):  # type: ignore[no-untyped-def]
+    """Notes how close two lanes come, and the stretches on which they are about that close."""
+    apart = 1e9
+    for i in range(lanes[lane].first, lanes[lane].last + 1):
+        for j in range(lanes[other].first, lanes[other].last + 1):
+            dx, dy = points[i].x - points[j].x, points[i].y - points[j].y
+            apart = min(apart, np.sqrt(dx * dx + dy * dy))
+    within = max(SAME_PLACE, apart + 0.7)
+    a0, a1, b0, b1 = 1e9, -1e9, 1e9, -1e9
+    for i in range(lanes[lane].first, lanes[lane].last + 1):
+        for j in range(lanes[other].first, lanes[other].last + 1):
+            dx, dy = points[i].x - points[j].x, points[i].y - points[j].y
+            if dx * dx + dy * dy < within * within:
+                a0, a1 = min(a0, points[i].s), max(a1, points[i].s)
+                b0, b1 = min(b0, points[j].s), max(b1, points[j].s)
+    meeting.other, meeting.apart = other, apart
+    meeting.here[0], meeting.here[1] = a0 - ZONE_MARGIN, a1 + ZONE_MARGIN
+    meeting.there[0], meeting.there[1] = b0 - ZONE_MARGIN, b1 + ZONE_MARGIN
+
+
+@njit(cache=True)
+def _meetings(lanes, points, links, meetings):  # type: ignore[no-untyped-def]
+    """Fills TRACK.meetings and MEETING for all lanes of the same junction that come near each other; how many."""
+    count = 0
     for lane in range(lanes.shape[0]):
-        for k in range(lanes[lane].meetings[0], lanes[lane].meetings[1]):
-            other = meetings[k].other
-            a0, a1, b0, b1 = 1e9, -1e9, 1e9, -1e9
-            for i in range(lanes[lane].first, lanes[lane].last + 1):
-                for j in range(lanes[other].first, lanes[other].last + 1):
-                    dx, dy = points[i].x - points[j].x, points[i].y - points[j].y
-                    if dx * dx + dy * dy < 4.0 * HALF_CAR * HALF_CAR:
-                        a0, a1 = min(a0, points[i].s), max(a1, points[i].s)
-                        b0, b1 = min(b0, points[j].s), max(b1, points[j].s)
-            meetings[k].here[0], meetings[k].here[1] = a0 - ZONE_MARGIN, a1 + ZONE_MARGIN
-            meetings[k].there[0], meetings[k].there[1] = b0 - ZONE_MARGIN, b1 + ZONE_MARGIN
+        row = lanes[lane]
+        row.meetings[0] = count
+        for other in range(lanes.shape[0]):
+            if other == lane or row.junction < 0 or lanes[other].junction != row.junction or not row.drives:
+                continue
+            if not lanes[other].drives or _shares_start(lanes, links, lane, other) or count == meetings.shape[0]:
+                continue
+            _meet(lanes, points, lane, other, meetings[count])
+            if meetings[count].apart < NEAR:
+                count += 1
+        row.meetings[1] = count
+    return count
+
+
+@njit(cache=True)
+def _shares_start(lanes, links, lane, other):  # type: ignore[no-untyped-def]
+    """Whether two junction lanes leave the same lane: then one follows the other."""
+    for k in range(lanes[lane].predecessors[0], lanes[lane].predecessors[1]):
+        for m in range(lanes[other].predecessors[0], lanes[other].predecessors[1]):
+            if links[k] == links[m]:
+                return True
+    return False
 
 
 @njit(cache=True)
@@ -97,6 +134,7 @@ def _limit(lanes, points, signs):  # type: ignore[no-untyped-def]
             turn = points[b].yaw - points[a].yaw
             turn -= 2 * np.pi * np.floor(turn / (2 * np.pi) + 0.5)
             curvature = abs(turn) / max(points[b].s - points[a].s, 0.1)
+            lanes[lane].bend = max(lanes[lane].bend, curvature)
             points[i].limit = min(signs[lane], np.sqrt(LATERAL / max(curvature, 1e-4)))
         for i in range(last - 1, first - 1, -1):
             reach = np.sqrt(points[i + 1].limit ** 2 + 2 * SLOWING * (points[i + 1].s - points[i].s))
@@ -124,8 +162,8 @@ def make_graph(network: RoadNetwork) -> Graph:
     lanes["last"] = source["first"] + source["count"] - 1
     lanes["successors"] = np.stack([network.succ_start[:-1], network.succ_start[1:]], -1)
     lanes["predecessors"] = np.stack([network.pred_start[:-1], network.pred_start[1:]], -1) + len(network.succ)
-    lanes["meetings"] = np.stack([network.conflict_start[:-1], network.conflict_start[1:]], -1)
-    driving = np.append(source["kind"] == LaneKind.DRIVING, False)
+    lanes["drives"] = source["kind"] == LaneKind.DRIVING
+    driving = np.append(lanes["drives"], False)
     for side in ("left", "right"):
         change = source[f"change_{side}"] & driving[source[side]]
         lanes[side] = np.where(change, source[side], -1)
@@ -136,7 +174,8 @@ def make_graph(network: RoadNetwork) -> Graph:
     points["yaw"], points["s"] = network.yaw, network.s
     points["cos"], points["sin"] = np.cos(network.yaw), np.sin(network.yaw)
     _limit(lanes, points, np.ascontiguousarray(source["speed_limit"]))
-    meetings = np.zeros(len(network.conflict), MEETING)
-    meetings["other"] = network.conflict
-    _meet(lanes, points, meetings)
-    return Graph(lanes, points, np.concatenate([network.succ, network.pred]).astype(np.int32), meetings)
+    links = np.concatenate([network.succ, network.pred]).astype(np.int32)
+    _, size = np.unique(lanes["junction"][lanes["drives"] & (lanes["junction"] >= 0)], return_counts=True)
+    meetings = np.zeros(int((size * size).sum()) + 1, MEETING)
+    meetings = meetings[: _meetings(lanes, points, links, meetings)].copy()
+    return Graph(lanes, points, links, meetings)
