@@ -16,7 +16,7 @@ from roadcraft.control.spacetime import OTHER
 from roadcraft.sim.geometry import wrap
 from roadcraft.sim.messages import DT, Control, Facts, Kind, LightState, Tick
 
-CRUISE = 0.95  # of the speed limit
+CRUISE = 1.0  # of the speed limit
 YELLOW_BRAKE = 4.0  # m/s^2: a yellow light is passed only if stopping would need more
 LINE_MARGIN = 0.8  # m between the bumper and a stop line when stopped
 STOPPED = 0.08  # m/s, safely below the 0.1 that counts as a full stop
@@ -55,6 +55,7 @@ class ExpertDriver:
         taken = spacetime.spacetime(path, others, lead)
         accel = spacetime.follow(speed, top, lead[0], lead[1])
         accel = min(accel, self._signal(facts, speed), self._goal(facts, speed))
+        accel = min(accel, spacetime.keep_clear(speed, facts.light_distance, lead[0], lead[1]))
         accel = spacetime.safe_acceleration(taken, speed, top, accel)
         return pursue(path, speed), float(np.clip(accel, -8.0, 3.0))
 

@@ -21,11 +21,12 @@ from roadcraft.control.planner import Planner
 from roadcraft.control.signs import Signs
 from roadcraft.control.spacetime import FREE, OTHER
 from roadcraft.perception.percept import Percept
-from roadcraft.sim.messages import DT, PATH_POINTS, Kind, Observation
+from roadcraft.sim.messages import DT, PATH_POINTS, Kind, Mark, Observation
 
 AT = np.array([3, 6, 10, 15, 20, 30, 40, 55])  # m along the path where it is looked at
 RAMPS = np.array([-4.0, -2.0, 0.0, 2.0])  # m/s^2 tried for when they would meet somebody
 VEHICLES, WALKERS = 4, 2  # nearest others that are given one by one
+FAST = 28.0  # m/s, faster than any road here
 CRUISE = 11.0  # m/s where nothing else is known: the speed limit is not perceived
 LINE_MARGIN = 0.8  # m between the bumper and a stop line
 SCORE_MIN = 0.3  # objects less likely than this are not there
@@ -39,11 +40,12 @@ LAYOUT = (
     ("path", 6),  # lateral offset, heading, pursuit's steering, curve speed, its excess over the speed, metres left
     ("lines_y", 4),  # of the four lane lines, 10 m ahead
     ("lines_prob", 4),
+    ("lines_mark", 4),  # 1 broken, -1 solid, 0 not seen
     ("localisation", 3),  # lane centre minus plan, sigma along and across
     ("lead", 5),  # gap, speed, closing speed, walker, the acceleration that follows it
     ("ramps", len(RAMPS)),  # when each would meet somebody
     ("crossing", 3),  # safe acceleration, station and moment of the first conflict at present speed
-    ("light", 7),  # red, yellow, green, distance, stopping acceleration, needed deceleration, within reach
+    ("light", 8),  # red, yellow, green, distance, stopping acceleration, needed deceleration, within reach, keep clear
     ("stop", 4),  # belief, distance, stopping acceleration, served
     ("vehicles", 6 * VEHICLES),
     ("walkers", 5 * WALKERS),
@@ -130,6 +132,7 @@ def fill(
     path: NDArray[np.float64],
     lines: NDArray[np.float64],
     prob: NDArray[np.float64],
+    marks: NDArray[np.uint8],
     light: NDArray[np.float64],
     others: NDArray[np.void],
     events: NDArray[np.float64],
@@ -156,25 +159,27 @@ def fill(
     _, offset = project(path, s, 0.0, 0.0)
     arc = pursue(path, speed)
     cruise = state[6]
-    top = curve_speed(path, cruise)
+    curves = curve_speed(path, FAST)
+    top = min(cruise, curves)
     out[k], out[k + 1], out[k + 2] = (
         squash(offset, 2.0),
         squash(yaw[min(2, len(path) - 1)], 0.8),
         squash(steer_for(arc, speed), 0.6),
     )
-    out[k + 3], out[k + 4], out[k + 5] = squash(top, 20.0), squash(top - speed, 8.0), squash(state[7], 100.0)
+    out[k + 3], out[k + 4], out[k + 5] = squash(curves, 20.0), squash(curves - speed, 8.0), squash(state[7], 100.0)
     k += 6
     for i in range(4):
         if prob[i] > 0.5 and not np.isnan(lines[i]):
             out[k + i] = squash(lines[i], 8.0)
+            out[k + 8 + i] = 1.0 if marks[i] == Mark.BROKEN else -1.0
         out[k + 4 + i] = prob[i]
-    k += 8
+    k += 12
     out[k], out[k + 1], out[k + 2] = squash(state[8], 1.5), squash(state[9], 1.5), squash(state[10], 1.5)
     k += 3
     lead = np.empty(3)
     taken = spacetime.spacetime(path, others, lead)
-    follow = spacetime.follow(speed, top, lead[0], lead[1])
-    advice = follow
+    follow = spacetime.follow(speed, min(curves, FAST), lead[0], lead[1])
+    advice = min(follow, spacetime.follow(speed, top, lead[0], lead[1]))
     out[k] = squash(min(lead[0], 60.0), 60.0)
     out[k + 1] = squash(lead[1], 20.0) if lead[0] < FREE else 1.0
     out[k + 2] = squash(speed - lead[1], 15.0) if lead[0] < FREE else -1.0
@@ -184,12 +189,15 @@ def fill(
         out[k + i] = squash(spacetime.conflict_time(taken, speed, RAMPS[i], top), 6.0)
     k += len(RAMPS)
     light_distance, stop_distance = state[11], state[12]
+    clear_accel = spacetime.keep_clear(speed, light_distance, lead[0], lead[1])
     light_accel = spacetime.stop_at(speed, light_distance - LINE_MARGIN) if light_distance > -0.5 else ACCEL_MAX
     stop_accel = spacetime.stop_at(speed, stop_distance - LINE_MARGIN) if stop_distance > -1.0 else ACCEL_MAX
     need = speed * speed / (2.0 * max(light_distance, 0.3)) if light_distance > 0.0 else 0.0
     red = light[0] + (light[1] if need < 4.0 else 0.0)
     if red > 0.5 * max(light.sum(), 0.4):
         advice = min(advice, light_accel)
+    if light.sum() > 0.5:
+        advice = min(advice, clear_accel)
     if state[13] > 0.5:
         advice = min(advice, stop_accel)
     advice = min(advice, spacetime.stop_at(speed, state[7] + 1.0))
@@ -205,7 +213,8 @@ def fill(
     out[k + 4] = squash(light_accel, BRAKE_MAX)
     out[k + 5] = squash(need, 8.0)
     out[k + 6] = 1.0 if light_distance < 60.0 else 0.0
-    k += 7
+    out[k + 7] = squash(clear_accel, BRAKE_MAX)
+    k += 8
     out[k], out[k + 1] = state[13], squash(stop_distance, 30.0)
     out[k + 2], out[k + 3] = squash(stop_accel, BRAKE_MAX), state[14]
     k += 4
@@ -305,6 +314,7 @@ class Features:
             self.path,
             percept.lanes_ego[:, 2],
             percept.lane_prob,
+            percept.lane_marks,
             signs.light,
             self.others,
             percept.events,
@@ -331,7 +341,8 @@ def mirrored(vector: NDArray[np.float32]) -> NDArray[np.float32]:
     path, place = part("path").start, part("localisation").start
     out[..., [path, path + 1, path + 2, place]] *= -1
     out[..., part("lines_y")] = -vector[..., part("lines_y")][..., ::-1]
-    out[..., part("lines_prob")] = vector[..., part("lines_prob")][..., ::-1]
+    for name in ("lines_prob", "lines_mark"):
+        out[..., part(name)] = vector[..., part(name)][..., ::-1]
     for i in range(VEHICLES):
         row = part("vehicles").start + 6 * i
         out[..., [row + 1, row + 3, row + 4]] *= -1

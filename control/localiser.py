@@ -27,9 +27,10 @@ LANE_WIDTH = 3.5  # m until a lane has been measured
 NEAR = 6  # entries of LANE_X that are used: up to 20 m
 LINE_PROB = 0.5  # a line that is likelier than this exists
 GATE = 2.2  # m beyond which a lane centre is another lane's
-LEFT_AFTER_LINE, RIGHT_AFTER_LINE = 14.0, 11.2  # m from a stop line to the middle of the turn behind it, on average
-CORNER_SIGMA = 0.6  # m, how much that differs from junction to junction
-CORNER_GATE = 4.0  # m beyond which the corner is not the line's
+# m from a stop line to the middle of the turn behind it, in our towns; a left turn may cross two lanes or four.
+LEFT_AFTER_LINE, WIDE_LEFT_AFTER_LINE, RIGHT_AFTER_LINE = 14.0, 21.0, 11.2
+CORNER_SIGMA = 0.7  # m, how much that differs from junction to junction
+SQUARE = (1.4, 1.75)  # rad, turns at right angles, for which those distances hold
 CORNER_AT = (10.0, 4.0)  # m before the line where it is measured, once each
 DISTANCE_SIGMA = 0.08  # relative error of a perceived distance to a line
 
@@ -184,7 +185,12 @@ class Localiser:
             return
         yaw = headings(path)
         corner, turn = corner_ahead(stations(path), yaw)
-        residual = distance + HALF_LENGTH + (LEFT_AFTER_LINE if turn > 0.0 else RIGHT_AFTER_LINE) - corner
-        if abs(residual) < CORNER_GATE:
-            variance = CORNER_SIGMA**2 + (DISTANCE_SIGMA * distance) ** 2
-            correct(self.error, self.covariance, yaw_world + yaw[0], residual, variance)
+        if not SQUARE[0] < abs(turn) < SQUARE[1]:
+            return
+        after = (LEFT_AFTER_LINE, WIDE_LEFT_AFTER_LINE) if turn > 0.0 else (RIGHT_AFTER_LINE,)
+        residual = min((distance + HALF_LENGTH + a - corner for a in after), key=abs)
+        along = yaw_world + yaw[0]
+        u = np.array([cos(along), sin(along)])
+        variance = CORNER_SIGMA**2 + (DISTANCE_SIGMA * distance) ** 2
+        if residual**2 < 9.0 * (u @ self.covariance @ u + variance):
+            correct(self.error, self.covariance, along, residual, variance)

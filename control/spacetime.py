@@ -188,6 +188,18 @@ def follow(speed: float, wish_speed: float, gap: float, lead_speed: float) -> fl
 
 
 @njit(cache=True)
+def keep_clear(speed: float, line: float, gap: float, lead_speed: float) -> float:
+    """Acceleration [m/s^2] that waits at the line of a light until there is room behind it; FREE when there is.
+
+    Who enters behind somebody slow may still stand on the line when the light turns red. `line`, `gap`: distances
+    [m] from the front bumper.
+    """
+    if not 0.0 < line < 15.0 or lead_speed > 3.0 or gap > line + 2.0 * HALF_LENGTH + 2.0:
+        return FREE
+    return stop_at(speed, max(0.0, line - 0.5))
+
+
+@njit(cache=True)
 def stop_at(speed: float, distance: float) -> float:
     """Largest acceleration [m/s^2] with which the front bumper still stops comfortably `distance` [m] ahead."""
     if distance <= 0.1:
