@@ -184,7 +184,7 @@ class CarlaWorld:
         self._ego.apply_control(carla.VehicleControl(brake=1.0))
         stage.engage()
         for _ in range(WARM_UP):
-            frame = world.tick(TICK_TIMEOUT)
+            frame = world.tick(LOAD_TIMEOUT)  # the first pictures: a server loads, ours compiles what it draws with
         self._frame0 = frame
         box = self._ego.bounding_box.extent
         extent = np.array([box.x, box.y, box.z])
