@@ -257,6 +257,37 @@ class Perceive:
 
 
 @dataclass(frozen=True)
+class EvaluatePerception:
+    """Figures of perception on drives that training never saw, in four weathers."""
+
+    seeds: str = "9000-9009"
+    """One drive a seed and weather, as A-B."""
+    engine: Engine = field(default_factory=Engine)
+    frames: int = 250
+    """Frames of each drive, at 10 Hz."""
+    weathers: tuple[str, ...] = ("clear", "rain", "fog", "night")
+    """Of each seed."""
+    corruption: str = "none"
+    """What is done to each frame: none, noise, blur, jpeg or patch."""
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def __post_init__(self) -> None:
+        seed_range(self.seeds)
+        check(self.frames >= 1, f"frames {self.frames} is below 1")
+        check(len(self.weathers) > 0, "weathers is empty")
+
+
+@dataclass(frozen=True)
+class Export:
+    """A checkpoint as an ONNX graph that every engine takes."""
+
+    weights: str | None = None
+    """A checkpoint (.safetensors); the shipped one when not given."""
+    out: str | None = None
+    """The graph's file; in the run's folder when not given."""
+
+
+@dataclass(frozen=True)
 class EvaluatePolicy:
     """Driving scores over the routes of a range of seeds."""
 
@@ -364,6 +395,7 @@ VERBS: dict[str, type | dict[str, type]] = {
     "collect": Collect,
     "train": {"perception": TrainPerception},
     "perceive": Perceive,
-    "evaluate": {"policy": EvaluatePolicy},
+    "export": Export,
+    "evaluate": {"perception": EvaluatePerception, "policy": EvaluatePolicy},
     "bench": {"sim": BenchSim, "env": BenchEnv, "loop": BenchLoop},
 }

@@ -1,4 +1,5 @@
-"""roadcraft evaluate policy --seeds 9000-9009                  driving scores over routes, one a seed
+"""roadcraft evaluate perception --seeds 9000-9009              what the network sees right, by weather and distance
+roadcraft evaluate policy --seeds 9000-9009                  driving scores over routes, one a seed
 roadcraft evaluate policy --seeds 9000-9009 --compare        the other drivers on the same routes beside it
 roadcraft evaluate policy --seeds 9000-9009 --resume runs/X  goes on where an interrupted run stopped
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,14 +21,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from roadcraft.control.drivers import load_driver
 from roadcraft.launch import build
 from roadcraft.launch.cli import dump
-from roadcraft.launch.config import EvaluatePolicy, seed_range
+from roadcraft.launch.config import EvaluatePerception, EvaluatePolicy, seed_range
 from roadcraft.launch.runs import Run, plain
 from roadcraft.launch.session import Session
 from roadcraft.launch.workers import Failed, run_jobs
 from roadcraft.sim.embedded.world import EmbeddedWorld
+from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Traffic
 from roadcraft.sim.results import failed_record, results
 from roadcraft.sim.scores import KINDS
 
@@ -37,9 +42,36 @@ Record = dict[str, Any]
 Key = tuple[str, int]  # driver, seed
 
 
-def run(asked: EvaluatePolicy, run: Run) -> None:
+def run(asked: EvaluatePolicy | EvaluatePerception, run: Run) -> None:
     """The verb."""
-    evaluate_policy(asked, run)
+    if isinstance(asked, EvaluatePolicy):
+        evaluate_policy(asked, run)
+    else:
+        evaluate_perception(asked, run)
+
+
+def evaluate_perception(asked: EvaluatePerception, run: Run) -> None:
+    """The expert drives, the network watches, the simulator's labels judge."""
+    from roadcraft.perception.evaluate import evaluate
+
+    traffic = Traffic(asked.traffic.vehicles, asked.traffic.walkers)
+    otherwise: dict[str, Any] = {"traffic": traffic, **({} if asked.traffic.scenarios else {"scenarios": ()})}
+    episodes = [
+        (weather, episode_from_seed(seed, weather=weather, **otherwise))
+        for seed in seed_range(asked.seeds)
+        for weather in asked.weathers
+    ]
+    engine = build.build_engine(asked.engine)
+    with closing(EmbeddedWorld()) as place, tqdm(total=len(episodes), desc="drives", unit="drive") as bar:
+
+        def progress(done: str) -> None:
+            bar.set_postfix_str(done, refresh=False)
+            bar.update()
+
+        drivers = lambda seed: load_driver("expert", seed=seed)  # noqa: E731
+        found = evaluate(engine, place, episodes, drivers, asked.frames, asked.corruption, progress)
+    run.result.update(found)
+    run.write_json("figures.json", found)
 
 
 def evaluate_policy(asked: EvaluatePolicy, run: Run) -> None:

@@ -56,7 +56,7 @@ def test_the_resolved_configuration_reads_back(verb: str, kind: type, tmp_path: 
         ("drive --route_length nan", "route_length: expected float"),
         ("evaluate policy --seeds 9-3", "empty range"),
         ("evaluate policy --seeds few", "'few'"),
-        ("evaluate", "evaluate policy"),
+        ("evaluate", "evaluate perception|policy"),
         ("fly", "'fly'"),
     ],
 )
