@@ -55,14 +55,15 @@ class _Builder:
         return among[best], float(distance[best])
 
 
-def make_footpaths(network: RoadNetwork) -> Footpaths:
+def make_footpaths(network: RoadNetwork, solids: NDArray[np.void]) -> Footpaths:
+    """`solids`: scenery.STATIC rows that nobody may be led through."""
     builder = _Builder()
     of_lane = _sidewalks(network, builder)
     on_foot = list(range(len(builder.places)))
     if on_foot:
         for crosswalk in network.crosswalks:
             _crosswalk(network, builder, crosswalk, on_foot)
-        _jaywalks(network, builder, of_lane)
+        _jaywalks(network, builder, of_lane, solids)
     return _pack(builder)
 
 
@@ -114,7 +115,7 @@ def _lights_over(network: RoadNetwork, polygon: NDArray[np.float64]) -> tuple[in
     return tuple(int(signal) for signal in np.unique(signals[signals >= 0]))
 
 
-def _jaywalks(network: RoadNetwork, builder: _Builder, of_lane: dict[int, list[int]]) -> None:
+def _jaywalks(network: RoadNetwork, builder: _Builder, of_lane: dict[int, list[int]], solids: NDArray[np.void]) -> None:
     """Ways straight across a road, from every third place of a long sidewalk."""
     lanes = network.lanes
     for lane, places in of_lane.items():
@@ -129,8 +130,21 @@ def _jaywalks(network: RoadNetwork, builder: _Builder, of_lane: dict[int, list[i
             if min(hypot(x - a, y - b) for a, b in ends) < FROM_JUNCTION:
                 continue
             other, distance = builder.nearest(np.array([x, y]), opposite)
-            if distance < LONGEST_JAYWALK:
+            if distance < LONGEST_JAYWALK and _is_clear((x, y), builder.places[other], solids):
                 builder.join(k, other, JAYWALK)
+
+
+def _is_clear(a: tuple[float, float], b: tuple[float, float], solids: NDArray[np.void]) -> bool:
+    """Whether no solid is within a metre of the straight way between two places."""
+    way = np.linspace(a, b, ceil(hypot(a[0] - b[0], a[1] - b[1])) + 1)
+    near = np.hypot(*(solids["xyz"][:, :2] - way.mean(0)).T) < 40.0
+    for solid in solids[near]:
+        dx, dy = (way - solid["xyz"][:2]).T
+        c, s = np.cos(solid["yaw"]), np.sin(solid["yaw"])
+        inside = (abs(c * dx + s * dy) < solid["extent"][0] + 1.0) & (abs(c * dy - s * dx) < solid["extent"][1] + 1.0)
+        if inside.any():
+            return False
+    return True
 
 
 def _pack(builder: _Builder) -> Footpaths:

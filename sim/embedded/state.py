@@ -49,7 +49,7 @@ class Simulation:
         self.weather = Weather()
         self.lights = LightTable(town.network.signals, seed)
         self._graph = traffic.make_graph(town.network)
-        self._paths = make_footpaths(town.network)
+        self._paths = make_footpaths(town.network, town.scenery.solids)
         self._flat = bool(np.ptp(town.network.z) < 1e-3) if len(town.network.z) else True
         self._buffer = np.zeros(collisions.MAX_CONTACTS, collisions.CONTACTS)
         self._contact_count = np.zeros(1, np.int64)

@@ -137,20 +137,21 @@ def _overlap(dx, dy, c, s, half, wide, ec, es, ex, ey):  # type: ignore[no-untyp
 def _sweep(b, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-def]
     """(gap [m], speed along the way [m/s]) to body e if the corridor of b meets it; (inf, 0) if it does not.
 
-    The rear axle, `rear` [m] behind the middle, keeps to the way; the body is swept along with it, with `side` [m] of
-    air on either side.
+    The middle keeps to the way, and points where the way led when the rear axle, `rear` [m] behind, was there. `side`
+    [m] of air are wanted on either side.
     """
     vx, vy = e.velocity[0], e.velocity[1]
     walker = e.kind == _PEDESTRIAN
     half, wide = b.extent[0], b.extent[1] + (2.0 * SIDE if walker else side)
     ex, ey = e.extent[0], e.extent[1]
-    ec, es = cos(e.yaw), sin(e.yaw)
+    ec, es, bc, bs = cos(e.yaw), sin(e.yaw), cos(b.yaw), sin(b.yaw)
+    lag = max(int(rear / spacing + 0.5), 1)
     reach = half + wide + ex + ey
     moving = vx * vx + vy * vy > 0.04 and (walker or e.autopilot == 0)
     for k in range(count):
-        d = k * spacing + rear
-        c, s = way[k, 2], way[k, 3]
-        dx, dy = e.xyz[0] - way[k, 0] - rear * c, e.xyz[1] - way[k, 1] - rear * s
+        d = k * spacing
+        c, s = (way[k - lag, 2], way[k - lag, 3]) if k >= lag else (bc, bs)
+        dx, dy = e.xyz[0] - way[k, 0], e.xyz[1] - way[k, 1]
         along = vx * c + vy * s
         # Those who cross are also looked for where they will be when b comes here.
         ahead = 0.0

@@ -217,7 +217,7 @@ def _step(bodies, i, b, w, nodes, edges, signals, chain, frame, cells, solids, l
     if before != NOTHING:
         b.target_speed = 0.0
         w.clock += dt
-        if w.clock > 6.0 and w.kind == ALONG:  # turn round
+        if w.clock > (6.0 if before == STANDING or w.kind == ALONG else 20.0):  # turn round
             w.origin, w.target = w.target, w.origin
             w.clock = 0.0
         return
