@@ -38,6 +38,7 @@ class CarlaStage:
         self.controllers: list[Any] = []
         self.sirens: set[int] = set()
         self._foreign: dict[int, Any] = {}  # actors of others that were looked up
+        self._manager: Any = None  # the client's TrafficManager, where it is needed
         self._waiting: list[Any] = []  # background actors that the client must drive
         self._lights: dict[int, Any] = {}
 
@@ -75,8 +76,11 @@ class CarlaStage:
             raise
         self.actors[actor.id] = actor
         if autopilot and not served:
-            self._waiting.append(actor)
-        if role == SCENARIO:
+            if self._manager is None:
+                self._waiting.append(actor)
+            else:
+                actor.set_autopilot(True, self._manager.get_port())
+        if role == SCENARIO and not walker:
             actor.set_simulate_physics(False)
         return int(actor.id)
 
@@ -90,6 +94,10 @@ class CarlaStage:
         body.set_transform(self._transform(pose, lift))
         vx, vy = np.asarray(velocity, float).tolist()
         body.set_target_velocity(self._carla.Vector3D(vx, -vy, 0.0))
+
+    def walk(self, actor: int, direction: ArrayLike, speed: float) -> None:
+        dx, dy = np.asarray(direction, float).tolist()
+        self.actors[actor].apply_control(self._carla.WalkerControl(self._carla.Vector3D(dx, -dy, 0.0), speed))
 
     def lights(
         self, actor: int, brake: bool = False, left: bool = False, right: bool = False, siren: bool = False
@@ -110,7 +118,7 @@ class CarlaStage:
         """Gives those background actors to the client's own drivers whose server has none."""
         if not self._waiting:
             return
-        manager = self._client.get_trafficmanager(free_port())
+        manager = self._manager = self._client.get_trafficmanager(free_port())
         manager.set_synchronous_mode(True)
         manager.set_random_device_seed(self._seed)
         self._world.set_pedestrians_seed(self._seed)

@@ -1,34 +1,68 @@
-"""Events along a route: each scenario has a name, a trigger and an end, and is written once against `Stage`."""
+"""Events along a route, each with a name, a trigger and an end, written once against `Stage` for every world."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import numpy as np
 
+from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Episode, Facts
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
+from roadcraft.sim.scenario import Scenario
+from roadcraft.sim.scenario_crossing import LeftTurn, PedestrianCrossing, RedLightRunner
+from roadcraft.sim.scenario_road import CutIn, EmergencyVehicle, LeadBrakes, Obstacle, SlowBicycle
 from roadcraft.sim.stage import Stage
 
+SCENARIOS: dict[str, type[Scenario]] = {
+    kind.name: kind
+    for kind in (
+        LeadBrakes,
+        CutIn,
+        PedestrianCrossing,
+        Obstacle,
+        RedLightRunner,
+        SlowBicycle,
+        LeftTurn,
+        EmergencyVehicle,
+    )
+}
+EPISODE_SCENARIOS = 5  # of an episode drawn from a seed; about three of them find a place
+APART = 70.0  # m of route between two of them
 
-class Scenario(Protocol):
-    """One event. `step` is called once a tick before the simulation's and returns what the referee must know."""
 
-    done: bool
-
-    def step(self, facts: Facts) -> tuple[str, ...]: ...
+def scenarios_of(seed: int) -> tuple[str, ...]:
+    """The names of a seed's scenarios, all different."""
+    chosen = np.random.default_rng([seed, 0x5CE]).permutation(list(SCENARIOS))[:EPISODE_SCENARIOS]
+    return tuple(map(str, chosen))
 
 
 class Director:
-    """The scenarios of an episode."""
+    """The scenarios of an episode, spread along its route. Those that find no place on it are left out."""
 
     def __init__(self, stage: Stage, network: RoadNetwork, route: Route, episode: Episode) -> None:
-        self.scenarios: list[Scenario] = []
+        """Raises UserError for a name that is none."""
+        self.scenarios: list[Scenario] = []  # those still to come or running
         self.events: tuple[str, ...] = ()  # of this tick: Facts.scenario_events
+        self.all: list[Scenario] = []  # in the order in which the route meets them
+        random = np.random.default_rng([episode.seed, 0xD1])
+        taken: list[float] = []
+        for name in episode.scenarios:
+            if name not in SCENARIOS:
+                raise UserError(f"unknown scenario {name!r}: there are {', '.join(SCENARIOS)}")
+            places = SCENARIOS[name].places(network, route)
+            free = [at for at in places if all(abs(at - other) >= APART for other in taken)]
+            if free:
+                at = float(free[int(random.integers(len(free)))])
+                taken.append(at)
+                self.all.append(SCENARIOS[name](stage, network, route, at, episode.seed))
+        self.all.sort(key=lambda scenario: scenario.at)
+        self.scenarios = list(self.all)
 
     def step(self, facts: Facts) -> None:
         """One tick of all scenarios that have not ended."""
         events: list[str] = []
         for scenario in self.scenarios:
-            if not scenario.done:
-                events += scenario.step(facts)
+            events += scenario.step(facts)
         self.events = tuple(events)
+        if any(scenario.done for scenario in self.scenarios):
+            self.scenarios = [scenario for scenario in self.scenarios if not scenario.done]

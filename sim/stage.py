@@ -54,6 +54,9 @@ class Stage(Protocol):
     def move(self, actor: int, pose: ArrayLike, velocity: ArrayLike) -> None:
         """Puts an actor at `pose` (x, y, yaw) with `velocity` (2,) [m/s]: how a scenario drives, tick by tick."""
 
+    def walk(self, actor: int, direction: ArrayLike, speed: float) -> None:
+        """Lets a pedestrian walk along `direction` (2,) at `speed` [m/s] until told otherwise."""
+
     def lights(
         self, actor: int, brake: bool = False, left: bool = False, right: bool = False, siren: bool = False
     ) -> None:

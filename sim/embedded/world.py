@@ -201,7 +201,7 @@ class EmbeddedStage:
             actor = self._simulation.spawn(blueprint, (x, y, z), yaw, autopilot=autopilot, color=color)
         except SpawnError as error:
             raise PlaceTaken(str(error)) from error
-        if role == SCENARIO:
+        if role == SCENARIO and kind.kind != Kind.PEDESTRIAN:
             self._simulation.set_physics(actor, False)
         return actor
 
@@ -214,6 +214,9 @@ class EmbeddedStage:
         z = float(np.float32(ground_height(self._network, x, y)))
         vx, vy = np.asarray(velocity, np.float32).tolist()
         self._simulation.place(actor, (x, y, z), yaw, velocity=(vx, vy, 0.0))
+
+    def walk(self, actor: int, direction: ArrayLike, speed: float) -> None:
+        self._simulation.control_walker(actor, direction, speed)
 
     def lights(
         self, actor: int, brake: bool = False, left: bool = False, right: bool = False, siren: bool = False

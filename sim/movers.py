@@ -1,0 +1,147 @@
+"""Things that a scenario moves by hand: along a path, at a wished speed, to either side of it, tick by tick.
+
+They heed what is ahead of them unless told otherwise, so that no scenario runs into a car that could not help it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import atan2, cos, hypot, sin
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.sim.geometry import arc_length
+from roadcraft.sim.messages import DT, Facts
+from roadcraft.sim.roads import RoadNetwork
+from roadcraft.sim.routes import Route
+from roadcraft.sim.stage import Stage
+
+HARDEST_BRAKE = 8.0  # m/s^2
+STAND_OFF = 3.0  # m left to what a mover stops for
+CLEAR_SIDE = 0.5  # m left beside what it passes
+HALF_WIDTH, HALF_LENGTH = 1.0, 2.5  # m of the ordinary car
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A way to drive: points (N, 2) [m] with the heading (N,) [rad, unwrapped] and arc length (N,) [m] of each."""
+
+    xy: NDArray[np.float64]
+    yaw: NDArray[np.float64]
+    s: NDArray[np.float64]
+
+    @property
+    def length(self) -> float:
+        return float(self.s[-1])
+
+    def pose(self, s: float, side: float = 0.0) -> tuple[float, float, float]:
+        """x, y, yaw at arc length `s`, `side` [m] to the left of it."""
+        x, y = float(np.interp(s, self.s, self.xy[:, 0])), float(np.interp(s, self.s, self.xy[:, 1]))
+        yaw = float(np.interp(s, self.s, self.yaw))
+        return x - side * sin(yaw), y + side * cos(yaw), yaw
+
+    def project(self, xy: NDArray[np.float64]) -> float:
+        """Arc length [m] of the point nearest to a place."""
+        return float(self.s[int(np.argmin(np.hypot(*(self.xy - xy).T)))])
+
+
+def path_of_route(route: Route) -> Path:
+    """The route itself."""
+    return Path(route.xy, np.unwrap(route.yaw), route.s)
+
+
+def path_of_lanes(network: RoadNetwork, lanes: list[int]) -> Path:
+    """Along lanes that follow each other."""
+    rows = np.concatenate([np.arange(r.start, r.stop) for r in map(network.points, lanes)])
+    xy = network.xy[rows]
+    keep = np.concatenate([[True], np.hypot(*np.diff(xy, axis=0).T) > 1e-3])
+    return Path(xy[keep], np.unwrap(network.yaw[rows][keep]), arc_length(xy[keep]))
+
+
+class Mover:
+    """One vehicle on a path. `s` [m] along it, `side` [m] to its left, `speed` [m/s]."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        blueprint: str,
+        path: Path,
+        s: float,
+        speed: float = 0.0,
+        side: float = 0.0,
+        color: tuple[int, int, int] | None = None,
+        extra_yaw: float = 0.0,
+    ) -> None:
+        """Raises PlaceTaken."""
+        self.stage, self.blueprint, self.path, self.color = stage, blueprint, path, color
+        self.s, self.side, self.speed = s, side, speed
+        x, y, yaw = path.pose(s, side)
+        self.pose = (x, y, yaw + extra_yaw)
+        self.actor = stage.spawn(blueprint, self.pose, color=color)
+        self._lit = (False, False, False)
+
+    def drive(
+        self,
+        facts: Facts,
+        wish: float,
+        accel: float = 2.5,
+        brake: float = 4.0,
+        side: float | None = None,
+        rate: float = 1.2,
+        heed: bool = True,
+    ) -> None:
+        """One tick towards the speed `wish` [m/s] and, at `rate` [m/s], towards `side` [m]."""
+        change = min(max(wish - self.speed, -brake * DT), accel * DT)
+        if heed:
+            change = min(change, self.braking(facts) * DT)
+        self.speed = max(self.speed + change, 0.0)
+        aside = 0.0
+        if side is not None and self.speed > 0.3:
+            aside = min(max(side - self.side, -rate * DT), rate * DT)
+        self.s += self.speed * DT
+        self.side += aside
+        x, y, yaw = self.path.pose(self.s, self.side)
+        self.pose = (x, y, yaw + atan2(aside / DT, max(self.speed, 1.0)))
+        velocity = self.speed * np.array([cos(self.pose[2]), sin(self.pose[2])])
+        self.stage.move(self.actor, self.pose, velocity)
+        self.show(brake=change < -1.0 * DT or self.speed == 0.0, left=aside > 0.0, right=aside < 0.0)
+
+    def show(self, brake: bool = False, left: bool = False, right: bool = False, siren: bool = False) -> None:
+        """Switches its lights where they change."""
+        if (brake, left, right) != self._lit or siren:
+            self.stage.lights(self.actor, brake, left, right, siren)
+            self._lit = (brake, left, right)
+
+    def braking(self, facts: Facts) -> float:
+        """The acceleration [m/s^2] at which it stops behind the nearest thing in its way; inf with nothing there."""
+        others = facts.actors[facts.actors["id"] != self.actor]
+        c, s = cos(facts.pose[2]), sin(facts.pose[2])
+        forward, left = facts.velocity_ego.tolist()
+        xy = np.vstack([facts.pose[:2], others["xyz"][:, :2]])
+        velocity = np.vstack([(forward * c - left * s, forward * s + left * c), others["velocity"]])
+        half = np.vstack([facts.extent[:2], others["extent"][:, :2]])
+        x, y, yaw = self.pose
+        c, s = cos(yaw), sin(yaw)
+        dx, dy = (xy - (x, y)).T
+        ahead = dx * c + dy * s - HALF_LENGTH - half.max(1)
+        beside = np.abs(dy * c - dx * s) - HALF_WIDTH - half[:, 1]
+        inside = (ahead > -2.0) & (ahead < 60.0) & (beside < CLEAR_SIDE)
+        if not inside.any():
+            return float("inf")
+        along = np.maximum(velocity[inside] @ (c, s), 0.0)
+        # What stops both at the same place, were the other to brake as hard.
+        need = float(((self.speed**2 - along**2) / (2 * np.maximum(ahead[inside] - STAND_OFF, 0.05))).max())
+        return -min(need, HARDEST_BRAKE) if need > 2.0 else float("inf")
+
+    def distance(self, facts: Facts) -> float:
+        """[m] to the ego."""
+        return hypot(self.pose[0] - facts.pose[0], self.pose[1] - facts.pose[1])
+
+    def ahead(self, facts: Facts) -> float:
+        """[m] that it is ahead of the ego, along the ego's heading."""
+        x, y, yaw = facts.pose
+        return float((self.pose[0] - x) * cos(yaw) + (self.pose[1] - y) * sin(yaw))
+
+    def remove(self) -> None:
+        self.stage.remove(self.actor)
