@@ -210,7 +210,7 @@ def _sample(
 ) -> NDArray[np.float64] | None:
     """(n, 5) x, y, z, yaw, width along the direction of travel, at most `spacing` apart; None if there is no lane."""
     count = max(ceil((end - begin) / spacing), 1) + 1
-    while True:
+    for _ in range(3):  # once is enough where the centre is as long as the road or shorter
         rows = []
         for s in np.linspace(begin, end, count):
             waypoint = opendrive.get_waypoint_xodr(road, lane, float(s))
@@ -222,8 +222,9 @@ def _sample(
         points = np.array(rows[::-1] if lane > 0 else rows)
         widest = np.hypot(*np.diff(points[:, :2], axis=0).T).max()
         if widest <= spacing * 1.001:
-            return points
-        count = ceil((count - 1) * widest / spacing) + 1
+            break
+        count = ceil((count - 1) * min(widest / spacing, 3.0)) + 1
+    return points
 
 
 def _borders(waypoint: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Command
@@ -12,7 +13,7 @@ from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route, route_through
 
 WALKS = 40  # random walks to choose from
-SPARE = 150.0  # [m] that a walk goes on after the length asked for, so that there is a place to end
+SPARE = 300.0  # [m] that a walk goes on after the length asked for, so that there is a place to end
 AFTER_JUNCTION, BEFORE_JUNCTION = 15.0, 12.0  # [m] between the goal and the junctions before and behind it
 STRAIGHT = 0.02  # [rad] heading change over 10 m that still is straight
 CHANGE_SHARE = 0.3  # of the streets with several lanes on which the walk changes lanes
@@ -33,24 +34,43 @@ def draw_route(network: RoadNetwork, seed: int, length: float, start: int | None
     if len(network.spawns) == 0:
         raise UserError(f"{network.name} has no place to spawn a car")
     rng = np.random.default_rng([seed, 7])
-    walks = [_walk(network, rng, length + SPARE, start) for _ in range(WALKS)]
-    for walk in sorted(walks, key=lambda w: -w.score):
-        route = route_through(network, walk.lanes, walk.start_s)
-        end = _goal(route, length)
-        if end is not None:
-            return route.until(end)
+    starts = _starts(network) if start is None else np.array([start])
+    walks = [_walk(network, rng, length, int(rng.choice(starts))) for _ in range(WALKS)]
+    walks.sort(key=lambda walk: -walk.score)
+    for junctions in (JUNCTIONS, 0):
+        for walk in walks:
+            route = route_through(network, walk.lanes, walk.start_s)
+            end = _goal(route, length, junctions)
+            if end is not None:
+                return route.until(end)
     raise UserError(f"{network.name}: no route of {length:g} m found from seed {seed}; ask for a shorter one")
 
 
-def _walk(network: RoadNetwork, rng: np.random.Generator, length: float, start: int | None) -> _Walk:
-    """A random way over the lanes that prefers streets and kinds of turn that it has not had yet."""
-    x, y, yaw = network.spawns[int(rng.integers(len(network.spawns))) if start is None else start]
+def _starts(network: RoadNetwork) -> NDArray[np.int64]:
+    """The spawn points on straight road, or all where there are none."""
+    straight = []
+    for x, y, yaw in network.spawns:
+        lane, s, _ = network.nearest((x, y), yaw)
+        ahead = network.point(lane, s + 8.0)[2] - network.point(lane, s - 4.0)[2]
+        straight.append(abs((ahead + np.pi) % (2 * np.pi) - np.pi) < STRAIGHT)
+    return np.flatnonzero(straight) if any(straight) else np.arange(len(network.spawns))
+
+
+def _walk(network: RoadNetwork, rng: np.random.Generator, length: float, start: int) -> _Walk:
+    """A random way over the lanes that prefers streets and kinds of turn that it has not had yet.
+
+    It goes on for SPARE metres after `length`, but is judged by what it meets before.
+    """
+    x, y, yaw = network.spawns[start]
     lane, start_s, _ = network.nearest((x, y), yaw)
     lanes, left = [lane], length - float(network.lanes["length"][lane] - start_s)
     turns: dict[int, int] = {}
     roads = {int(network.lanes["road"][lane]): 1}
     changed, at = False, start_s
-    while left > 0:
+    score = None
+    while left > -SPARE:
+        if score is None and left < 0:
+            score = _score(network, lanes, roads, turns)
         sides = network.changes(lane)
         room = float(network.lanes["length"][lane]) - at
         if sides and not changed and room > 40.0 and rng.random() < CHANGE_SHARE:
@@ -74,7 +94,7 @@ def _walk(network: RoadNetwork, rng: np.random.Generator, length: float, start: 
             roads[int(row["road"])] = roads.get(int(row["road"]), 0) + 1
             if row["junction"] >= 0:
                 turns[int(row["turn"])] = turns.get(int(row["turn"]), 0) + 1
-    return _Walk(lanes, start_s, _score(network, lanes, roads, turns, left))
+    return _Walk(lanes, start_s, _score(network, lanes, roads, turns) - 10.0 if score is None else score)
 
 
 def _wish(network: RoadNetwork, lane: int, roads: dict[int, int], turns: dict[int, int]) -> float:
@@ -87,28 +107,25 @@ def _wish(network: RoadNetwork, lane: int, roads: dict[int, int], turns: dict[in
     return weight * 0.05**seen
 
 
-def _score(network: RoadNetwork, lanes: list[int], roads: dict[int, int], turns: dict[int, int], left: float) -> float:
+def _score(network: RoadNetwork, lanes: list[int], roads: dict[int, int], turns: dict[int, int]) -> float:
+    """How much there is to see on the way."""
     kinds = sum(turns.get(int(k), 0) > 0 for k in (Command.LEFT, Command.RIGHT, Command.STRAIGHT))
     lights = int((network.lanes["signal"][lanes] >= 0).sum())
     signs = int((network.lanes["stop"][lanes] >= 0).sum())
     again = sum(count - 1 for count in roads.values())
     speeds = len(np.unique(network.lanes["speed_limit"][lanes]))
     few = max(JUNCTIONS - sum(turns.values()), 0)
-    return (
-        kinds
-        + 0.7 * speeds
-        + min(lights, 2)
-        + 0.5 * min(signs, 1)
-        - 2.0 * again
-        - 2.0 * few
-        - (10.0 if left > 0 else 0.0)
-    )
+    return kinds + 0.7 * speeds + min(lights, 2) + 0.5 * min(signs, 1) - 2.0 * again - 2.0 * few
 
 
-def _goal(route: Route, length: float) -> float | None:
-    """The first arc length [m] from `length` on that lies on straight road between junctions."""
+def _goal(route: Route, length: float, junctions: int) -> float | None:
+    """The first arc length [m] from `length` on that lies on straight road between junctions, behind so many."""
     inside = np.flatnonzero(route.junction)
-    for k in range(int(np.searchsorted(route.s, length)), len(route.s) - 5):
+    entered = np.flatnonzero(np.diff(route.junction.astype(int)) == 1)
+    if len(entered) < junctions:
+        return None
+    first = max(int(np.searchsorted(route.s, length)), int(entered[junctions - 1]) if junctions else 0)
+    for k in range(first, len(route.s) - 5):
         gaps = route.s[inside] - route.s[k]
         if np.any((gaps > -AFTER_JUNCTION) & (gaps < BEFORE_JUNCTION)) or route.command[k] in (
             Command.CHANGE_LEFT,

@@ -159,12 +159,12 @@ def _commands(
     events: list[tuple[float, float, int]] = []
     junction = network.lanes["junction"][lane]
     edges = np.flatnonzero(np.diff(np.concatenate([[-1], junction, [-1]])))
-    for begin, end in pairwise(edges):
+    for begin, end in pairwise(edges.tolist()):
         if junction[begin] >= 0:
             turns = network.lanes["turn"][lane[begin:end]]
             bends = turns[turns != Command.STRAIGHT]
             last = min(end, len(s) - 1)
-            events.append((s[begin], s[last], int(bends[0]) if len(bends) else Command.STRAIGHT))
+            events.append((float(s[begin]), float(s[last]), int(bends[0]) if len(bends) else int(Command.STRAIGHT)))
     for piece in pieces:
         if piece.other >= 0:
             left = network.lanes["left"][piece.lane] == piece.other

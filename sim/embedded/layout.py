@@ -14,6 +14,7 @@ import numpy as np
 from roadcraft.sim.embedded.opendrive import Lane, Line, Road, RoadMap, Section, Signal, Width, constant, taper
 from roadcraft.sim.planview import Plan, Pose
 
+SHORT = 55.0  # [m] streets below have no zones: all of them is one
 ZONE = 20.0  # [m] before a junction in which lane lines are solid and nobody parks
 TURN_ZONE = 20.0  # [m] of a left-turn lane that may not be left any more
 TURN_ENTRY = 32.0  # [m] before that in which one changes into it
@@ -151,6 +152,10 @@ class Build:
 
 def sections(profile: Profile, length: float, turn_start: bool, turn_end: bool) -> tuple[Section, ...]:
     """The lane sections of a street: approach zones at both ends, left-turn lanes in them where asked."""
+    turns = {"start": turn_start, "end": turn_end}
+    if length < SHORT and not (turn_start or turn_end):
+        lanes = [tuple(_side_lanes(profile, sign, "short", length, turns)) for sign in (-1, 1)]
+        return (Section(0.0, lanes[0], lanes[1], _center_line(profile, "short", turns)),)
     scale = min(1.0, length / (2.4 * (TURN_ZONE + TURN_ENTRY if turn_start or turn_end else ZONE)))
     zone_start, zone_end = ((TURN_ZONE if turn else ZONE) * scale for turn in (turn_start, turn_end))
     spans: list[tuple[float, str]] = [(0.0, "start")]
@@ -162,7 +167,6 @@ def sections(profile: Profile, length: float, turn_start: bool, turn_end: bool) 
         spans.append((length - zone_end - TURN_ENTRY * scale, "end taper"))
     spans.append((length - zone_end, "end"))
     ends = [s for s, _ in spans[1:]] + [length]
-    turns = {"start": turn_start, "end": turn_end}
     return tuple(
         Section(
             s,
@@ -226,7 +230,7 @@ def _side_lanes(profile: Profile, sign: int, span: str, length: float, turns: di
     lanes = _median_lanes(profile, span, length, approach, turns) if profile.median > 0 else []
     for index in range(side.lanes):
         outermost = index == side.lanes - 1
-        line = SOLID if outermost or span == approach else BROKEN
+        line = SOLID if outermost or span in (approach, "short") else BROKEN
         lanes.append(Lane(f"drive {index}", "driving", constant(side.width), line))
     if side.shoulder > 0:
         lanes.append(Lane("shoulder", "shoulder", constant(side.shoulder)))

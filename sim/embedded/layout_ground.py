@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, cos, hypot, sin
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from roadcraft.sim.embedded.layout_junction import width_at
+from roadcraft.sim.embedded.layout_junction import widths_at
 from roadcraft.sim.embedded.opendrive import Road
 from roadcraft.sim.geometry import wrap
 
@@ -21,8 +21,10 @@ class Ground:
 
     def __init__(self, roads: list[Road]) -> None:
         self.roads = roads
-        self.samples = [road.plan.poses(np.arange(0.0, road.plan.length + 1.0, 1.0)) for road in roads]
-        every = np.concatenate(self.samples)[:, :2]
+        samples = [road.plan.poses(np.arange(0.0, road.plan.length + 1.0, 1.0))[:, :2] for road in roads]
+        self.first = np.cumsum([0] + [len(sample) for sample in samples])
+        self.owner = np.repeat(np.arange(len(roads)), [len(sample) for sample in samples])
+        self.samples = every = np.concatenate(samples)
         self.origin = every.min(0) - MARGIN
         size = np.ceil((every.max(0) + MARGIN - self.origin) / CELL).astype(int)
         self.cells = np.zeros((size[1], size[0]), np.uint8)
@@ -36,17 +38,17 @@ class Ground:
         ends = [section.s for section in road.sections[1:]] + [road.plan.length]
         for section, end in zip(road.sections, ends, strict=True):
             s = np.linspace(section.s, end, max(ceil((end - section.s) / step), 1) + 1)
-            shift = np.array([width_at(road.lane_offset, x) for x in s]) if road.lane_offset else np.zeros(len(s))
+            x, y, heading = road.plan.poses(s).T
+            normal = np.stack([-np.sin(heading), np.cos(heading)], -1)
             for sign in (-1, 1):
-                border = shift.copy()
+                border = widths_at(road.lane_offset, s) if road.lane_offset else np.zeros(len(s))
                 for lane in section.side(sign):
-                    width = np.array([width_at(lane.width, x - section.s) for x in s])
-                    if (lane.kind == "sidewalk") if kinds is None else (lane.kind not in kinds):
-                        border += sign * width
-                        continue
-                    for share in np.linspace(0.0, 1.0, ceil(width.max() / step) + 1):
-                        self.mark(road.plan.place(s, border + sign * share * width), code)
-                    border += sign * width
+                    width = sign * widths_at(lane.width, s - section.s)
+                    if (lane.kind != "sidewalk") if kinds is None else (lane.kind in kinds):
+                        share = np.linspace(0.0, 1.0, ceil(np.abs(width).max() / step) + 1)
+                        t = border + share[:, None] * width
+                        self.mark(np.stack([x, y], -1) + t[..., None] * normal, code)
+                    border = border + width
 
     def _index(self, xy: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         column, row = ((xy - self.origin) / CELL).astype(np.int64).T
@@ -69,12 +71,20 @@ class Ground:
         Roads are tried from the nearest on: beside a road's end no (s, t) of it leads there.
         """
         place = np.asarray(xy, float)
-        gaps = np.array([np.hypot(*(sample[:, :2] - place).T).min() for sample in self.samples])
-        for k in np.argsort(gaps):
-            road = self.roads[k]
-            s, t = road.plan.project(place)
-            if np.hypot(*(road.plan.place(s, t)[0] - place)) < 0.01:
-                return road, s, t, wrap(road.plan.pose(s)[2])
+        gaps = np.square(self.samples - place).sum(1)
+        while np.isfinite(gaps.min()):
+            nearest = int(np.argmin(gaps))
+            k = int(self.owner[nearest])
+            road, s = self.roads[k], float(nearest - self.first[k])
+            for _ in range(6):  # towards the foot of the perpendicular
+                px, py, heading = road.plan.pose(s)
+                s += (place[0] - px) * cos(heading) + (place[1] - py) * sin(heading)
+                s = min(max(s, 0.0), road.plan.length)
+            px, py, heading = road.plan.pose(s)
+            t = (place[1] - py) * cos(heading) - (place[0] - px) * sin(heading)
+            if hypot(px - t * sin(heading) - place[0], py + t * cos(heading) - place[1]) < 0.01:
+                return road, s, t, wrap(heading)
+            gaps[self.owner == k] = np.inf
         raise ValueError(f"no road lies beside ({place[0]:.1f}, {place[1]:.1f})")
 
 

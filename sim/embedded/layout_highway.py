@@ -48,7 +48,7 @@ def highway_layout(name: str, rng: np.random.Generator) -> Layout:
         "split west": (-split, 0.0),
         "split east": (split, 0.0),
     }
-    layout = Layout(name, Surroundings(lot=(14.0, 30.0), floors=(1, 4), woods=0.003))
+    layout = Layout(name, Surroundings(lot=(14.0, 30.0), floors=(1, 4), woods=0.002))
     index = {key: k for k, key in enumerate(places)}
     for key, xy in places.items():
         layout.nodes.append(Node(xy, _control(key), crosswalks=not key.startswith("split")))
@@ -116,4 +116,4 @@ def _local_streets(places: dict[str, Point], add: Add, rng: np.random.Generator)
         first, second = (a[0], a[1] + depth), (b[0], b[1] + depth)
         middle = ((a[0] + b[0]) / 2, a[1] + depth)
         left, right = bend(a, first, middle), bend(middle, second, b)
-        add(f"{side} 1", f"{side} 2", Plan(left.start, left.parts + right.parts), LOCAL)
+        add(f"{side} 1", f"{side} 2", Plan(left.parts + right.parts), LOCAL)

@@ -8,7 +8,7 @@ side of the junction, on an arm over the lanes that it speaks to, so that the fi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, pi, sin, tan
+from math import cos, inf, pi, sin, tan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ from roadcraft.sim.planview import Plan, Pose, connect, offset
 
 TURN_ANGLE = 0.7  # [rad] smaller heading changes are straight on
 MIN_SETBACK, FREE_SETBACK = 7.0, 25.0  # [m] from a node to the ends of its streets
+FITS = 25  # rounds in which setbacks grow by a metre until right turns are wide enough
 CROSSWALK_BEGIN, CROSSWALK_DEPTH = 0.6, 3.0  # [m] from the road's end, and along the road
 CROSSWALK_YIELD = 6.5  # [m] from the road's end where one gives way: room for a car to wait
 STOP_LINE_GAP = 1.2  # [m] between crosswalk and stop line
@@ -104,13 +105,45 @@ def setbacks(node: Node, arms: list[tuple[Edge, str]]) -> list[float]:
         tangent = node.radius / tan(opening / 2)
         out[i] = max(out[i], (lane_j + lane_i * cos(opening)) / sin(opening) + tangent)
         out[j] = max(out[j], (lane_i + lane_j * cos(opening)) / sin(opening) + tangent)
-    return [least if trim is None else trim for least, trim in zip(out, given, strict=True)]
+    out = [least if trim is None else trim for least, trim in zip(out, given, strict=True)]
+    for _ in range(FITS):  # streets that bend near the node need more room than their directions at it tell
+        tight = [
+            k
+            for i, j in zip(order, order[1:] + order[:1], strict=True)
+            if _corner_radius(arms[i], out[i], arms[j], out[j]) < 0.9 * node.radius
+            for k in (i, j)
+        ]
+        if not tight:
+            break
+        for k in set(tight):
+            out[k] += 1.0 if given[k] is None else 0.0
+    return out
+
+
+def _corner_radius(arm: tuple[Edge, str], trim: float, other: tuple[Edge, str], other_trim: float) -> float:
+    """[m] of the tightest bend of the right turn from one arm to another, at the lane's centre."""
+    poses = []
+    for (edge, end), cut in ((arm, trim), (other, other_trim)):
+        x, y, heading = edge.plan.pose(cut if end == "start" else edge.plan.length - cut)
+        poses.append((x, y, heading + pi if end == "start" else heading))  # into the junction
+    into = offset(poses[0], -arm[0].profile.outer_center(-1 if arm[1] == "end" else 1))
+    x, y, heading = offset(poses[1], other[0].profile.outer_center(-1 if other[1] == "start" else 1))
+    plan = connect(into, (x, y, heading + pi))
+    return min((1 / abs(part.curvature) for part in plan.parts if part.curvature and part.length > 0.3), default=inf)
 
 
 def width_at(widths: tuple[Width, ...], s: float) -> float:
     row = [w for w in widths if w.at <= s + 1e-9][-1]
     ds = s - row.at
     return row.a + ds * (row.b + ds * (row.c + ds * row.d))
+
+
+def widths_at(widths: tuple[Width, ...], s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`width_at` for many places."""
+    table = np.array([(w.at, w.a, w.b, w.c, w.d) for w in widths])
+    row = table[np.clip(np.searchsorted(table[:, 0], s + 1e-9, side="right") - 1, 0, None)]
+    ds = s - row[:, 0]
+    return row[:, 1] + ds * (row[:, 2] + ds * (row[:, 3] + ds * row[:, 4]))
 
 
 def make_arm(edge: int, road: Road, contact: str) -> Arm:

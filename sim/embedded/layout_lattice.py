@@ -81,7 +81,7 @@ def bend(a: tuple[float, float], corner: tuple[float, float], b: tuple[float, fl
     first, second = straight(a, corner), straight(corner, b)
     turn = np.sign(np.sin(second.start[2] - first.start[2]))
     arc = (CORNER * np.pi / 2, float(turn) / CORNER)
-    return Plan(first.start, ((first.length - CORNER, 0.0), arc, (second.length - CORNER, 0.0)))
+    return Plan.chain(first.start, (first.length - CORNER, 0.0), arc, (second.length - CORNER, 0.0))
 
 
 def street_name(rng: np.random.Generator) -> str:

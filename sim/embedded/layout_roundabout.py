@@ -76,7 +76,7 @@ def make_roundabout(layout: Layout, center: int) -> None:
         follower = (k + 1) % len(arms)
         opening = (arms[follower][0] - angle) % (2 * pi)
         start = (*layout.nodes[members[k]].xy, angle + pi / 2)
-        plan = Plan(start, ((RADIUS * opening, 1 / RADIUS),))
+        plan = Plan.chain(start, (RADIUS * opening, 1 / RADIUS))
         ring = len(layout.edges)
         layout.edges.append(Edge(members[k], members[follower], plan, RING, "Roundabout"))
         for member in (members[k], members[follower]):

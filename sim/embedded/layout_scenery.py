@@ -250,8 +250,8 @@ def _tree(build: Build, s: float, t: float, radius: float) -> Object:
 def _woods(build: Build, ground: Ground) -> None:
     """Trees and bushes in yards and on open ground."""
     rng, size = build.rng, np.array(ground.cells.shape[::-1]) * 0.5
-    for _ in range(int(build.layout.surroundings.woods * size.prod())):
-        place = ground.origin + rng.uniform(8.0, size - 8.0)
+    places = ground.origin + rng.uniform(8.0, size - 8.0, (int(build.layout.surroundings.woods * size.prod()), 2))
+    for place in places[ground.at(places) == FREE]:
         radius = float(rng.uniform(1.5, 3.2))
         if ground.free(rectangle(place, 0.0, 2 * radius + 2, 2 * radius + 2, 1.0)):
             ground.mark(rectangle(place, 0.0, 2 * radius, 2 * radius), TAKEN)

@@ -54,8 +54,8 @@ class Warp:
 def suburb_layout(name: str, rng: np.random.Generator) -> Layout:
     """Rows along x, two or three connecting streets in each gap between rows, a street down either side."""
     warp = Warp(rng)
-    unit = float(rng.uniform(62.0, 74.0))  # m between the streets that meet a row
-    ys = np.cumsum([0.0, *rng.uniform(85.0, 110.0, ROWS - 1)])
+    unit = float(rng.uniform(72.0, 82.0))  # m between the streets that meet a row
+    ys = np.cumsum([0.0, *rng.uniform(95.0, 115.0, ROWS - 1)])
     ys -= ys.mean()
     layout = Layout(name, GARDENS)
     index: dict[tuple[float, float], int] = {}
@@ -69,7 +69,7 @@ def suburb_layout(name: str, rng: np.random.Generator) -> Layout:
         """An edge from the first place to the last by way of the others, with the headings of the straight plan."""
         poses = [warp.pose(*place, heading) for place, heading in zip(places, headings, strict=True)]
         plans = [connect(a, b) for a, b in pairwise(poses)]
-        plan = Plan(plans[0].start, tuple(part for plan in plans for part in plan.parts))
+        plan = Plan(tuple(part for plan in plans for part in plan.parts))
         layout.edges.append(Edge(index[places[0]], index[places[-1]], plan, _profile(rng), street_name(rng)))
 
     half = 3 * unit

@@ -210,14 +210,13 @@ def _road(root: ET.Element, road: Road) -> None:
     kind = _add(element, "type", s=0.0, type=road.kind)
     _add(kind, "speed", max=road.speed, unit="km/h")
     view = _add(element, "planView")
-    for (piece, curvature), s, (x, y, hdg) in zip(
-        road.plan.parts, road.plan.stations, road.plan.part_starts, strict=False
-    ):
-        geometry = _add(view, "geometry", s=float(s), x=float(x), y=float(y), hdg=float(hdg), length=piece)
-        if curvature == 0.0:
+    for part, s in zip(road.plan.parts, road.plan.stations, strict=False):
+        x, y, heading = part.start
+        geometry = _add(view, "geometry", s=float(s), x=float(x), y=float(y), hdg=float(heading), length=part.length)
+        if part.curvature == 0.0:
             _add(geometry, "line")
         else:
-            _add(geometry, "arc", curvature=curvature)
+            _add(geometry, "arc", curvature=float(part.curvature))
     elevation = _add(element, "elevationProfile")
     _add(elevation, "elevation", s=0.0, a=0.0, b=0.0, c=0.0, d=0.0)
     _add(element, "lateralProfile")

@@ -97,7 +97,8 @@ def _row(element: ET.Element, pose: NDArray[np.float64], signals: dict[str, int]
         extent = [e if e > 0 else h for e, h in zip(extent, half, strict=True)]
     paint = element.find("userData[@code='color']")
     if paint is not None:
-        color = tuple(bytes.fromhex(paint.get("value", "808080")))
+        red, green, blue = bytes.fromhex(paint.get("value", "808080"))
+        color = (red, green, blue)
     return (
         int(element.get("id", 0)),
         shape,
