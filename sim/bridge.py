@@ -155,14 +155,18 @@ class CarlaWorld:
     # ------------------------------------------------------------------------------------------------- the episode
     def reset(self, episode: Episode) -> Tick:
         """Begins an episode and returns its first tick. Raises UserError for an unknown town, WorldLost."""
+        if self._client is None:
+            raise UserError("this world is closed")
+        self._client.set_timeout(LOAD_TIMEOUT)  # the first pictures: a server loads, ours compiles what it draws with
         try:
             return self._reset(episode)
         except RuntimeError as error:
             raise self._lost(error) from None
+        finally:
+            if self._client is not None:
+                self._client.set_timeout(TICK_TIMEOUT)
 
     def _reset(self, episode: Episode) -> Tick:
-        if self._client is None:
-            raise UserError("this world is closed")
         self._frame = 0
         if self._network is None or self._town != episode.town:
             self._load(episode.town)
@@ -184,7 +188,7 @@ class CarlaWorld:
         self._ego.apply_control(carla.VehicleControl(brake=1.0))
         stage.engage()
         for _ in range(WARM_UP):
-            frame = world.tick(LOAD_TIMEOUT)  # the first pictures: a server loads, ours compiles what it draws with
+            frame = world.tick(LOAD_TIMEOUT)
         self._frame0 = frame
         box = self._ego.bounding_box.extent
         extent = np.array([box.x, box.y, box.z])
@@ -194,7 +198,6 @@ class CarlaWorld:
     def _load(self, town: str) -> None:
         """Loads a town unless the server has it loaded, and reads its roads."""
         client = self._client
-        client.set_timeout(LOAD_TIMEOUT)
         try:
             world = client.get_world()
             if self._settings is None:
@@ -209,8 +212,6 @@ class CarlaWorld:
             if not self._alive() or "time-out" in str(error):
                 raise
             raise UserError(f"the server at {self.host}:{self.port} cannot load {town!r}: {_one_line(error)}") from None
-        finally:
-            client.set_timeout(TICK_TIMEOUT)
         settings = world.get_settings()
         settings.synchronous_mode, settings.fixed_delta_seconds = True, DT
         world.apply_settings(settings)
