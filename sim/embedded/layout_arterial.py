@@ -10,21 +10,20 @@ import numpy as np
 from roadcraft.sim.embedded.layout import Control, Layout, Node, Profile, Side, Surroundings
 from roadcraft.sim.embedded.layout_lattice import Place, Street, lattice_layout, make_lattice
 
-COLUMNS, ROWS = 4, 3
+COLUMNS, ROWS = 4, 4
 BOULEVARD = Profile(Side(lanes=2), Side(lanes=2), median=3.5, turn_lane=True, speed=60.0)
-ROW = 1  # the boulevard among the rows
 
 
 def arterial_layout(name: str, rng: np.random.Generator) -> Layout:
-    """One boulevard is the middle row, the other one of the inner columns. All that meets them does so at lights."""
-    column = int(rng.integers(1, COLUMNS - 1))
+    """One boulevard is an inner row, the other an inner column. All that meets them does so at lights."""
+    row, column = int(rng.integers(1, ROWS - 1)), int(rng.integers(1, COLUMNS - 1))
     gaps_x = rng.integers(140, 181, COLUMNS - 1).astype(float)
-    gaps_y = rng.integers(120, 151, ROWS - 1).astype(float)
+    gaps_y = rng.integers(105, 131, ROWS - 1).astype(float)
     lattice = make_lattice(list(gaps_x), list(gaps_y), 0, rng)
 
     def wide(street: Street) -> bool:
         (i, j), (k, m) = street
-        return j == m == ROW or i == k == column
+        return j == m == row or i == k == column
 
     def node(place: Place, arms: int) -> Node:
         main = any(wide(street) for street in lattice.streets if place in street)

@@ -75,11 +75,11 @@ class Ground:
         while np.isfinite(gaps.min()):
             nearest = int(np.argmin(gaps))
             k = int(self.owner[nearest])
-            road, s = self.roads[k], float(nearest - self.first[k])
-            for _ in range(6):  # towards the foot of the perpendicular
-                px, py, heading = road.plan.pose(s)
-                s += (place[0] - px) * cos(heading) + (place[1] - py) * sin(heading)
-                s = min(max(s, 0.0), road.plan.length)
+            road, s, reach = self.roads[k], float(nearest - self.first[k]), 1.0
+            for _ in range(4):  # towards the foot of the perpendicular
+                near = np.clip(np.linspace(s - reach, s + reach, 17), 0.0, road.plan.length)
+                s = float(near[np.argmin(np.square(road.plan.poses(near)[:, :2] - place).sum(1))])
+                reach /= 7.0
             px, py, heading = road.plan.pose(s)
             t = (place[1] - py) * cos(heading) - (place[0] - px) * sin(heading)
             if hypot(px - t * sin(heading) - place[0], py + t * cos(heading) - place[1]) < 0.01:

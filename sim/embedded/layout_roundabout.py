@@ -16,7 +16,7 @@ from roadcraft.sim.planview import Plan
 
 COLUMNS, ROWS = 4, 3
 RADIUS = 19.0  # [m] of the island
-ENTRY_RADIUS = 7.5  # [m] by which ways in and out are rounded
+ENTRY_RADIUS = 8.5  # [m] by which ways in and out are rounded
 RING = Profile(Side(width=4.5), Side(lanes=0, sidewalk=0.0), speed=30.0)
 SMALL = 2  # T-junctions that become roundabouts too
 
