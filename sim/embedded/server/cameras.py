@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.server import wire
-from roadcraft.sim.embedded.server.actors import Actor, Category
-from roadcraft.sim.embedded.server.wire import relative
+from roadcraft.sim.embedded.server.actors import Actor
 from roadcraft.sim.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from roadcraft.sim.embedded.town import Town
 
 FAR = 1000.0  # [m] full scale of a depth image
-SKIN = 0.3  # [m] around a body within which a camera mounted on it does not see it
 MOST_PIXELS = 4096 * 4096
 FIELDS_OF_VIEW = (1.0, 170.0)  # [degrees]
 
@@ -113,18 +111,6 @@ class Camera:
         return self.pixels.data.cast("B")
 
 
-def _inside_of(live: LiveWorld, actor: Actor) -> int:
-    """The body that a camera is mounted in or close on, which it then looks through; 0 for none."""
-    holder = live.holder(actor)
-    if holder is None:
-        return 0
-    x, y, z = relative(live.pose_of(holder), actor.pose).xyz
-    above = z + (holder.extent[2] if holder.category is Category.WALKER else 0.0)
-    length, width, height = holder.extent
-    near = abs(x) < length + SKIN and abs(y) < width + SKIN and -SKIN < above < 2 * height + SKIN
-    return holder.id if near else 0
-
-
 @dataclass(slots=True)
 class Shot:
     """One rendering and the cameras that use it."""
@@ -153,7 +139,7 @@ class Cameras:
         """Cameras grouped by what they see, in the order of the first of each group."""
         found: dict[tuple[View, int], Shot] = {}
         for actor in cameras:
-            view, hide = actor.sensor.view(actor), _inside_of(live, actor)
+            view, hide = actor.sensor.view(actor), live.mounted_in(actor)
             found.setdefault((view, hide), Shot(view, hide, [])).cameras.append(actor)
         return list(found.values())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import cos, pi, sin
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,10 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Kind
 from roadcraft.sim.roads import SignalKind
 
+if TYPE_CHECKING:
+    from roadcraft.sim.embedded.rays import Rays
+
+SKIN = 0.3  # [m] around a body within which a sensor mounted on it looks through it
 LONGEST_STEP = 0.05  # s; a longer tick is made of several equal steps
 ACKERMANN_GAINS = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)  # CARLA's speed and acceleration PID
 GRAVITY = 9.81  # m/s^2 that an accelerometer feels at rest, unless a client sets another
@@ -54,6 +58,7 @@ class LiveWorld:
         self.own_friction: dict[int, float] = {}  # theirs outside
         self.forgetful: set[int] = set()  # vehicles without sticky control
         self.last_id = after
+        self._rays: Rays | None = None
         self.default_limit = 30 / 3.6  # [m/s] away from any lane
         self.spectator = self.actors.add(Actor(self.new_id(), "spectator", Category.OTHER, pose=self._overview()))
         signals = town.network.signals
@@ -254,6 +259,26 @@ class LiveWorld:
                 child.pose = child.follow(pose)
             if number in self.actors.children:
                 self._follow(child)
+
+    def mounted_in(self, actor: Actor) -> int:
+        """The body that a sensor is mounted in or close on, which it then looks through; 0 for none."""
+        holder = self.holder(actor)
+        if holder is None:
+            return 0
+        x, y, z = relative(self.pose_of(holder), actor.pose).xyz
+        above = z + (holder.extent[2] if holder.category is Category.WALKER else 0.0)
+        length, width, height = holder.extent
+        near = abs(x) < length + SKIN and abs(y) < width + SKIN and -SKIN < above < 2 * height + SKIN
+        return holder.id if near else 0
+
+    @property
+    def rays(self) -> Rays:
+        """Casts rays in this town; made when first needed."""
+        if self._rays is None:
+            from roadcraft.sim.embedded.rays import Rays
+
+            self._rays = Rays(self.town)
+        return self._rays
 
     def velocity_of(self, actor: Actor) -> tuple[float, float, float]:
         """[m/s] of an actor or of the body that it is fixed to."""

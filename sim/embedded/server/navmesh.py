@@ -3,9 +3,9 @@
 The client feeds the file to Detour without looking, and a malformed one crashes it. So `check` reads every file back,
 in its own words, before it is sent.
 
-Layout (little endian), as Recast's sample writes it: the set's header, its parameters, then for each tile a reference, a
-size and Detour's tile: header, corners, polygons, links (room only), detail meshes, detail triangles. Axes: x, up, y of
-CARLA. A polygon has at most six corners, turned counter-clockwise in our frame.
+Layout (little endian), as Recast's sample writes it: the set's header, its parameters, then for each tile a reference,
+a size and Detour's tile: header, corners, polygons, links (room only), detail meshes, detail triangles. Axes: x, up, y
+of CARLA. A polygon has at most six corners, turned counter-clockwise in our frame.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def encode(walkways: Plan) -> bytes:
         raise MeshError(f"{len(used)} corners are too many for one tile")
     points = np.array([walkways.corners[corner] for corner in used]) * [1.0, -1.0, 1.0]  # CARLA's y
     corners = points[:, [0, 2, 1]].astype("<f4")
-    polygons, details, triangles = [], [], []
+    polygons: list[bytes] = []
+    details: list[bytes] = []
+    triangles: list[bytes] = []
     beyond = neighbours(walkways)
     for k, polygon in enumerate(walkways.polygons):
         count, spare = len(polygon), [0] * (CORNERS - len(polygon))
@@ -106,9 +108,7 @@ def check(data: bytes) -> None:
     _expect((magic, version, tiles, rest[5]) == (SET_MAGIC, SET_VERSION, 1, 1), "wrong set header")
     at = _SET.size + _TILE.size
     _expect(size == len(data) - at and reference == rest[6] > 0, "wrong tile header")
-    _, _, _, _, _, _, number, corner_count, links, detail_count, detail_corners, triangle_count, tree, extra, base = (
-        header[:15]
-    )
+    number, corner_count, links, detail_count, detail_corners, triangle_count, tree, extra, base = header[6:15]
     _expect(header[:2] == (TILE_MAGIC, TILE_VERSION) and header[2:6] == (0, 0, 0, 0), "wrong tile")
     _expect(0 < number <= rest[6] and detail_count == base == number and tree == extra == detail_corners == 0, "counts")
     at += _HEADER.size

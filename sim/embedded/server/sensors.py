@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.cameras import NUMBERS, Camera, Cameras
-from roadcraft.sim.embedded.server.events import CollisionSensor
+from roadcraft.sim.embedded.server.events import CollisionSensor, ObstacleSensor
 from roadcraft.sim.embedded.server.inertial import Gnss, Imu
+from roadcraft.sim.embedded.server.scans import Lidar, Radar, SemanticLidar
 from roadcraft.sim.embedded.server.streams import Part
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class Sensor(Protocol):
 
 SENSORS: dict[str, Callable[[Actor], Sensor]] = {
     "sensor.other.collision": CollisionSensor,
+    "sensor.other.obstacle": ObstacleSensor,
+    "sensor.other.radar": Radar,
+    "sensor.lidar.ray_cast": Lidar,
+    "sensor.lidar.ray_cast_semantic": SemanticLidar,
     "sensor.other.imu": Imu,
     "sensor.other.gnss": Gnss,
 }

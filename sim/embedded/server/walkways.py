@@ -8,6 +8,7 @@ shared by number, so two polygons are neighbours exactly where they have the sam
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,7 +181,7 @@ def _sections(way: Strip) -> list[float]:
     chosen = sorted({float(way.s[0]), float(way.s[-1]), *way.cuts})
     spans = set(way.spans)
     found = [chosen[0]]
-    for low, high in zip(chosen[:-1], chosen[1:], strict=True):
+    for low, high in pairwise(chosen):
         if (low, high) not in spans:
             first, last = np.searchsorted(way.s, (low + CUT_GAP, high - CUT_GAP))
             found += _bends(way, low, high, way.s[first:last].tolist())
@@ -210,7 +211,7 @@ def _lay(found: Plan, way: Strip) -> dict[float, tuple[int, int]]:
     corners = {s: (found.corner(*way.at(s, 1.0)), found.corner(*way.at(s, -1.0))) for s in sections}
     if way.closed and np.hypot(*(way.xy[0] - way.xy[-1])) < 0.05:
         corners[sections[-1]] = corners[sections[0]]
-    for a, b in zip(sections[:-1], sections[1:], strict=True):
+    for a, b in pairwise(sections):
         (left, right), (far_left, far_right) = corners[a], corners[b]
         found.add((left, right, far_right, far_left), SIDEWALK)
     return corners
