@@ -182,7 +182,7 @@ class CarlaWorld:
         self._ego = stage.actors[ego]
         populate(stage, network, route, episode.traffic, episode.seed)
         self._reset_lights()
-        self._director = Director(stage, network, route, episode)
+        self.director = Director(stage, network, route, episode)
         self._rig = Rig(carla, world, self._ego, episode.camera)
         self._known, self._others, self._steer = {}, set(), 0.0
         self._ego.apply_control(carla.VehicleControl(brake=1.0))
@@ -263,8 +263,8 @@ class CarlaWorld:
             self._ego.apply_control(
                 self._carla.VehicleControl(throttle=control.throttle, steer=-control.steer, brake=control.brake)
             )
-            if self._director.scenarios:
-                self._director.step(self._tick.facts)
+            if self.director.scenarios:
+                self.director.step(self._tick.facts)
             if self._process is not None and self._process.poll() is not None:
                 raise RuntimeError("the process has ended")
             return self._observe(self._world.tick(TICK_TIMEOUT))
@@ -298,7 +298,7 @@ class CarlaWorld:
             self._light_states(),
             self._rig.contacts(frame, ego.pose[:2]),
             background,
-            self._director.events,
+            self.director.events,
             rgb,
             labels,
         )

@@ -60,7 +60,7 @@ def path_of_lanes(network: RoadNetwork, lanes: list[int]) -> Path:
 
 
 class Mover:
-    """One vehicle on a path. `s` [m] along it, `side` [m] to its left, `speed` [m/s]."""
+    """One vehicle on a path. `s` [m] along it, `side` [m] to its left, `speed` [m/s], `half` its half sizes [m]."""
 
     def __init__(
         self,
@@ -71,15 +71,17 @@ class Mover:
         speed: float = 0.0,
         side: float = 0.0,
         color: tuple[int, int, int] | None = None,
-        extra_yaw: float = 0.0,
+        half: tuple[float, float] = (HALF_LENGTH, HALF_WIDTH),
+        siren: bool = False,
     ) -> None:
         """Raises PlaceTaken."""
         self.stage, self.blueprint, self.path, self.color = stage, blueprint, path, color
-        self.s, self.side, self.speed = s, side, speed
+        self.s, self.side, self.speed, self.half = s, side, speed, half
         x, y, yaw = path.pose(s, side)
-        self.pose = (x, y, yaw + extra_yaw)
+        self.pose = (x, y, yaw)
+        self.siren = siren
         self.actor = stage.spawn(blueprint, self.pose, color=color)
-        self._lit = (False, False, False)
+        self._lit = (False, False, False, False)
 
     def drive(
         self,
@@ -107,11 +109,12 @@ class Mover:
         self.stage.move(self.actor, self.pose, velocity)
         self.show(brake=change < -1.0 * DT or self.speed == 0.0, left=aside > 0.0, right=aside < 0.0)
 
-    def show(self, brake: bool = False, left: bool = False, right: bool = False, siren: bool = False) -> None:
+    def show(self, brake: bool = False, left: bool = False, right: bool = False) -> None:
         """Switches its lights where they change."""
-        if (brake, left, right) != self._lit or siren:
-            self.stage.lights(self.actor, brake, left, right, siren)
-            self._lit = (brake, left, right)
+        lit = (brake, left, right, self.siren)
+        if lit != self._lit:
+            self.stage.lights(self.actor, *lit)
+            self._lit = lit
 
     def braking(self, facts: Facts) -> float:
         """The acceleration [m/s^2] at which it stops behind the nearest thing in its way; inf with nothing there."""
@@ -124,12 +127,14 @@ class Mover:
         x, y, yaw = self.pose
         c, s = cos(yaw), sin(yaw)
         dx, dy = (xy - (x, y)).T
-        ahead = dx * c + dy * s - HALF_LENGTH - half.max(1)
-        beside = np.abs(dy * c - dx * s) - HALF_WIDTH - half[:, 1]
+        ahead = dx * c + dy * s - self.half[0] - half.max(1)
+        beside = np.abs(dy * c - dx * s) - self.half[1] - half[:, 1]
         inside = (ahead > -2.0) & (ahead < 60.0) & (beside < CLEAR_SIDE)
         if not inside.any():
             return float("inf")
         along = np.maximum(velocity[inside] @ (c, s), 0.0)
+        if ((ahead[inside] < STAND_OFF) & (along < self.speed)).any():
+            return -HARDEST_BRAKE
         # What stops both at the same place, were the other to brake as hard.
         need = float(((self.speed**2 - along**2) / (2 * np.maximum(ahead[inside] - STAND_OFF, 0.05))).max())
         return -min(need, HARDEST_BRAKE) if need > 2.0 else float("inf")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import cos, sin
 
 import numpy as np
@@ -12,6 +13,7 @@ from roadcraft.sim.movers import Mover, Path, path_of_lanes, path_of_route
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
 from roadcraft.sim.scenario import Scenario, is_free, stretches
+from roadcraft.sim.stage import PlaceTaken
 
 REACTION = 1.0  # s that a careful driver needs
 CAREFUL_BRAKE = 5.0  # m/s^2 that a careful driver brakes with
@@ -35,14 +37,25 @@ class PedestrianCrossing(Scenario):
         aside = -half - 1.05
         if not is_free(facts, path.pose(self.at, aside), 8.0):
             return False
-        self.movers = [self.park("vehicle.mercedes.sprinter", path, aside)]
-        self.at += 4.0  # just beyond the van
-        x, y, yaw = path.pose(self.at, -half - 0.9)
-        across = yaw + np.pi / 2
-        self.walkers = [self.stage.spawn(f"walker.pedestrian.{1 + int(self.random.integers(40)):04d}", (x, y, across))]
+        # Where cars are parked already, they hide the pedestrian.
+        with suppress(PlaceTaken):
+            self.movers = [self.park("vehicle.mercedes.sprinter", path, aside)]
+            self.at += 4.0  # just beyond the van
+        across = self._hide(path, -half - 0.9)
         self.across = np.array([cos(across), sin(across)])
         self.pace = float(self.random.uniform(*self.WALK))
         return True
+
+    def _hide(self, path: Path, aside: float) -> float:
+        """Puts the pedestrian beside the road at the next place that has room; the heading [rad] across it."""
+        blueprint = f"walker.pedestrian.{1 + int(self.random.integers(40)):04d}"
+        for shift in np.arange(0.0, 12.0, 1.0):
+            x, y, yaw = path.pose(self.at + shift, aside)
+            with suppress(PlaceTaken):
+                self.walkers = [self.stage.spawn(blueprint, (x, y, yaw + np.pi / 2))]
+                self.at += float(shift)
+                return yaw + np.pi / 2
+        raise PlaceTaken(f"no room for a pedestrian beside the route at {self.at:.0f} m")
 
     def run(self, facts: Facts) -> bool:
         gap = self.at - facts.progress - float(facts.extent[0])

@@ -191,8 +191,8 @@ class EmergencyVehicle(Scenario):
         start = facts.progress - 45.0
         if start < 2.0 or not is_free(facts, path.pose(start), 12.0):
             return False
-        self.movers = [Mover(self.stage, "vehicle.ford.ambulance", path, start, float(facts.velocity_ego[0]) + 2.0)]
-        self.movers[0].show(siren=True)
+        speed = float(facts.velocity_ego[0]) + 2.0
+        self.movers = [Mover(self.stage, "vehicle.ford.ambulance", path, start, speed, half=(3.2, 1.2), siren=True)]
         self.width = float(self.route.width[int(self.at)])
         self.held, self.told, self.passing = 0.0, False, False
         return True
@@ -201,8 +201,9 @@ class EmergencyVehicle(Scenario):
         van, speed = self.movers[0], max(float(facts.velocity_ego[0]), 0.0)
         gap = facts.progress - van.s
         wish = min(speed + self.SPEED, 1.5 * self.limit())
-        if not self.passing and 0.0 < gap < 25.0:
-            self.passing = self._beside_is_free(facts, (gap + self.PAST) / max(wish - speed, 1.0) * wish)
+        if not self.passing and 0.0 < gap < 45.0:
+            way = (gap + self.PAST) / max(wish - speed, 1.0) * wish
+            self.passing = van.s + way + 60.0 < van.path.length and self._beside_is_free(facts, way)
         elif gap < -self.PAST:
             self.passing = False
         self.happened = self.happened or gap < 25.0

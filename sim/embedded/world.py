@@ -82,7 +82,7 @@ class EmbeddedWorld:
         populate(self.stage, town.network, route, episode.traffic, episode.seed)
         for group in range(len(simulation.lights.groups)):
             simulation.lights.reset_group(int(np.argmax(simulation.lights.rows["group"] == group)))
-        self._director = Director(self.stage, town.network, route, episode)
+        self.director = Director(self.stage, town.network, route, episode)
         extent = np.array(find(EGO_BLUEPRINT).extent)
         self._build = TickBuilder(town.network, route, extent, episode.seed, episode.camera)
         self._control = Control(brake=1.0)
@@ -98,8 +98,8 @@ class EmbeddedWorld:
         self._frame += 1
         self._control = control
         self.simulation.control_vehicle(self.ego, control.throttle, control.steer, control.brake)
-        if self._director.scenarios:
-            self._director.step(self._tick.facts)
+        if self.director.scenarios:
+            self.director.step(self._tick.facts)
         self.simulation.step(DT)
         return self._observe()
 
@@ -126,7 +126,7 @@ class EmbeddedWorld:
             simulation.lights.state,
             contacts,
             background,
-            self._director.events,
+            self.director.events,
             rgb,
             labels,
         )

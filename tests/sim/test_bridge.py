@@ -88,6 +88,24 @@ def test_both_worlds_tell_the_same(server: ServerProcess) -> None:
     assert {name: gap for name, gap in worst.items() if gap > TOLERANCE} == {}
 
 
+@pytest.mark.parametrize("names", [("lead_brakes", "pedestrian_crossing"), ("red_light_runner",)])
+def test_scenarios_run_alike_in_both_worlds(server: ServerProcess, names: tuple[str, ...]) -> None:
+    drive = replace(episode_from_seed(2004, camera=None, weather="clear", traffic=Traffic(0, 0)), scenarios=names)
+    embedded, others, worst = EmbeddedWorld(), 0, 0.0
+    with CarlaWorld(port=server.port, process=server) as remote:
+        a, b = embedded.reset(drive), remote.reset(drive)
+        for _ in range(480):
+            worst = max(worst, *differences(a.facts, b.facts).values())
+            others = max(others, len(a.facts.actors))
+            control = steer_along(a)
+            a, b = embedded.step(control), remote.step(control)
+        happened = [[s.happened for s in world.director.all] for world in (embedded, remote)]
+    assert others >= 1
+    assert happened[0] == happened[1]
+    assert any(happened[0])
+    assert worst < TOLERANCE
+
+
 def test_both_worlds_see_the_same(server: ServerProcess) -> None:
     drive = episode(camera=Camera(width=160, height=90, labels=True))
     embedded = EmbeddedWorld()

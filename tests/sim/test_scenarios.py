@@ -1,0 +1,174 @@
+"""Each scenario happens where it should, a driver who looks ahead survives it, and nothing is left behind.
+
+The driver here brakes for whatever is in its lane ahead and for walkers close to it; it knows nothing of scenarios.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from roadcraft.sim.embedded.world import EmbeddedWorld
+from roadcraft.sim.episodes import episode_from_seed
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Control, Facts, Kind, LightState, Tick, Traffic
+from roadcraft.sim.referee import Referee, Verdict
+from roadcraft.sim.scenario import Scenario
+from roadcraft.sim.scenarios import SCENARIOS, Director, scenarios_of
+
+# For each a seed whose route has a place for it.
+SEEDS = {
+    "lead_brakes": 2002,
+    "cut_in": 2002,
+    "pedestrian_crossing": 2007,
+    "obstacle": 2004,
+    "red_light_runner": 2004,
+    "slow_bicycle": 2002,
+    "left_turn": 2001,
+    "emergency_vehicle": 2009,
+}
+
+
+@pytest.fixture(scope="module")
+def world() -> EmbeddedWorld:
+    return EmbeddedWorld()
+
+
+def careful(tick: Tick) -> Control:
+    """Follows the route's lane; brakes at 4 m/s^2 for lights, stop lines and what stands or walks in the way."""
+    facts = tick.facts
+    speed = max(float(facts.velocity_ego[0]), 0.0)
+    room = _free_way(facts)
+    if facts.light in (LightState.RED, LightState.YELLOW):
+        room = min(room, facts.light_distance)
+    allowed = np.sqrt(2 * 3.0 * max(room - 3.0, 0.0))
+    bend = np.abs(np.diff(np.arctan2(*np.diff(facts.path_ego[:25], axis=0)[:, ::-1].T))).max()
+    wish = min(9.0, facts.speed_limit, allowed, np.sqrt(2.0 / max(bend, 1e-3)))
+    x, y = facts.path_ego[5 + int(speed / 2)] + (1.43, 0.0)
+    steer = np.arctan(5.72 * y / (x * x + y * y)) / np.radians(70)
+    accel = 2.0 * (wish - speed)
+    return Control(
+        float(np.clip(steer, -1, 1)), float(np.clip(accel / 5, 0, 0.7)), float(np.clip(-accel / 8 - 0.02, 0, 1))
+    )
+
+
+def _free_way(facts: Facts) -> float:
+    """Metres of the path ahead of the bumper that nobody is on, or comes onto within two seconds."""
+    c, s = np.cos(facts.pose[2]), np.sin(facts.pose[2])
+    turn = np.array([[c, -s], [s, c]])
+    room = np.inf
+    for after in (0.0, 0.5, 1.0, 1.5, 2.0):
+        xy = (facts.actors["xyz"][:, :2] + after * facts.actors["velocity"] - facts.pose[:2]) @ turn
+        away = np.hypot(*(xy[:, None] - facts.path_ego[None]).transpose(2, 0, 1))
+        at, near = away.argmin(1), away.min(1)
+        # Oncoming cars in their own lane come no closer than a lane's width.
+        along = np.hypot(*facts.actors["velocity"].T) > 0.5
+        reach = np.where(facts.actors["kind"] == Kind.PEDESTRIAN, 1.9, 1.9) + 0.1 * ~along
+        ahead = (near < reach) & (xy[:, 0] > 0)
+        half = facts.actors["extent"][:, 0]
+        room = min(room, float((at - half - facts.extent[0])[ahead].min(initial=np.inf)))
+    return room
+
+
+def run(world: EmbeddedWorld, name: str, traffic: Traffic = Traffic(0, 0)) -> tuple[Scenario, Verdict, list[Facts]]:  # noqa: B008
+    """Drives until the scenario is done and cleaned away, or for two minutes."""
+    episode = episode_from_seed(SEEDS[name], camera=None, weather="clear", traffic=traffic, scenarios=(name,))
+    tick = world.reset(episode)
+    (scenario,) = world.director.all
+    referee, facts = Referee(), []
+    for _ in range(2600):
+        tick = world.step(careful(tick))
+        verdict = referee(tick.facts)
+        facts.append(tick.facts)
+        if scenario.done or verdict.done:
+            break
+    return scenario, verdict, facts
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_happens_and_can_be_survived(world: EmbeddedWorld, name: str) -> None:
+    scenario, verdict, facts = run(world, name)
+    assert scenario.happened
+    assert scenario.over
+    collisions = [kind for kind, count in verdict.infractions.items() if count and kind.startswith("collision")]
+    assert collisions == []
+    assert verdict.infractions["scenario_timeout"] == verdict.infractions["yield_emergency"] == 0
+    assert max(len(f.actors) for f in facts) >= 1
+
+
+def test_the_lead_car_brakes_hard(world: EmbeddedWorld) -> None:
+    _, _, facts = run(world, "lead_brakes")
+    speeds = np.array([np.hypot(*f.actors["velocity"][0]) if len(f.actors) else np.nan for f in facts])
+    assert np.nanmin(np.diff(speeds)) / 0.05 < -6
+    assert np.nanmin(speeds) == 0
+
+
+def test_the_pedestrian_crosses_in_front_of_the_ego(world: EmbeddedWorld) -> None:
+    _, _, facts = run(world, "pedestrian_crossing")
+    sides = []
+    for f in facts:
+        walkers = f.actors[f.actors["kind"] == Kind.PEDESTRIAN]
+        away = (walkers["xyz"][:, :2] - f.pose[:2]) @ (np.cos(f.pose[2]), np.sin(f.pose[2]))
+        beside = (walkers["xyz"][:, :2] - f.pose[:2]) @ (-np.sin(f.pose[2]), np.cos(f.pose[2]))
+        sides += beside[away > 3].tolist()
+    assert min(sides) < -2
+    assert max(sides) > 2
+    assert min(float(f.velocity_ego[0]) for f in facts[100:]) < 2.0  # the driver had to brake
+
+
+def test_the_runner_has_red_while_the_ego_has_green(world: EmbeddedWorld) -> None:
+    scenario, _, facts = run(world, "red_light_runner")
+    begun = [f for f in facts if f.time > scenario.since and len(f.actors)]
+    assert begun[0].light == LightState.GREEN
+    crossing = [abs(np.sin(f.actors["yaw"][0] - f.pose[2])) for f in begun[:40]]
+    assert max(crossing) > 0.8  # it comes from the side
+
+
+def test_the_ambulance_overtakes(world: EmbeddedWorld) -> None:
+    _, _, facts = run(world, "emergency_vehicle")
+    places = []
+    for f in facts:
+        van = f.actors[f.actors["emergency"]]
+        if len(van):
+            places.append(float((van["xyz"][0, :2] - f.pose[:2]) @ (np.cos(f.pose[2]), np.sin(f.pose[2]))))
+    assert places[0] < -20
+    assert places[-1] > 10
+
+
+class Waiting:
+    """A stage that takes everything and does nothing."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, object]] = []
+
+    def spawn(self, blueprint: str, pose: object, **_: object) -> int:
+        self.events.append(("spawn", blueprint))
+        return len(self.events)
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *values, **_: self.events.append((name, values))
+
+
+def test_who_waits_for_ever_gets_a_scenario_timeout_once(world: EmbeddedWorld) -> None:
+    episode = episode_from_seed(SEEDS["obstacle"], camera=None, traffic=Traffic(0, 0), scenarios=("obstacle",))
+    tick = world.reset(episode)
+    director = Director(Waiting(), world.network, world.route, episode)  # type: ignore[arg-type]
+    (scenario,) = director.all
+    events: list[str] = []
+    for frame in range(2600):
+        director.step(
+            replace(tick.facts, frame=frame, time=frame * 0.05, progress=scenario.at - 50, velocity_ego=np.ones(2))
+        )
+        events += director.events
+    assert events == ["scenario_timeout"]
+
+
+def test_scenarios_are_the_seeds(world: EmbeddedWorld) -> None:
+    assert scenarios_of(5) == scenarios_of(5)
+    assert len({scenarios_of(seed) for seed in range(20)}) > 10
+    assert {name for seed in range(20) for name in scenarios_of(seed)} == set(SCENARIOS)
+
+
+def test_an_unknown_scenario_is_named(world: EmbeddedWorld) -> None:
+    with pytest.raises(UserError, match="zombies"):
+        world.reset(replace(episode_from_seed(2000, camera=None), scenarios=("zombies",)))
