@@ -1,0 +1,248 @@
+"""Training of the policy: cloning (`imitation.py`), the critic, PPO (`ppo.py`); `roadcraft train policy`.
+
+Training goes in blocks. Each begins with fresh episodes and random numbers that follow from the seed and the block's
+number, and ends with a checkpoint (safetensors and JSON): a run that is resumed does exactly what it would have done.
+
+    out/clone.safetensors, clone.json, dataset.npz     after cloning
+    out/checkpoint.safetensors, checkpoint.json         after each block
+    out/best.safetensors, best.json                     the best evaluated so far: what ships
+    out/policy.onnx, policy-sb3.zip                     the same for others, at the end
+    out/tensorboard/                                    each reward term, each infraction, evaluations
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from roadcraft.control.drivers import TruthDriver
+from roadcraft.control.imitation import clone
+from roadcraft.control.policy import Policy
+from roadcraft.sim.embedded.world import EmbeddedWorld
+from roadcraft.sim.episodes import episode_from_seed
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.referee import Referee
+
+
+@dataclass(frozen=True)
+class PolicyTraining:
+    """What `train` does. Steps are decisions (0.1 s of driving each)."""
+
+    out: Path
+    clone_steps: int = 100_000  # recorded for cloning
+    critic_steps: int = 20_480  # in which only the critic learns
+    steps: int = 300_000  # of PPO, the critic's included
+    envs: int = 2  # processes; 1 runs in this one
+    rollout: int = 512  # steps of each between two updates
+    block: int = 10  # updates between two checkpoints
+    batch: int = 512
+    epochs: int = 4
+    rate: float = 5e-5
+    gamma: float = 0.99
+    target_kl: float = 0.01
+    clip: float = 0.15
+    pull: float = 1.0  # of the KL to the clone, at first
+    pull_half: int = 60_000  # steps in which it halves
+    seeds: tuple[int, int] = (0, 1000)  # half open
+    evaluate_every: int = 4  # blocks
+    evaluate_seeds: tuple[int, int] = (1000, 1010)
+    seed: int = 0
+    error_model: str | None = "default"  # of the percepts; None: exact
+    init: Path | None = None  # begin with these weights instead of cloning
+    env: dict[str, Any] = field(default_factory=dict)  # further options of DriveEnv
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "envs", "rollout", "block", "batch", "epochs", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"train policy: {name} = {getattr(self, name)} must be at least 1")
+        for name in ("seeds", "evaluate_seeds"):
+            first, last = getattr(self, name)
+            if not 0 <= first < last:
+                raise UserError(f"train policy: {name} {first}-{last} is empty")
+
+    @property
+    def block_steps(self) -> int:
+        return self.block * self.rollout * self.envs
+
+
+def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = print) -> Path:
+    """Trains, or goes on where a run in the same folder stopped; returns the best weights' path."""
+    import torch
+
+    from roadcraft.control.ppo import Watch, make_model, policy_of, restore, tensors_of
+
+    torch.set_num_threads(1)
+    how.out.mkdir(parents=True, exist_ok=True)
+    start = first_policy(how, say)
+    env = make_envs(how)
+    model = make_model(
+        env,
+        how.seed,
+        str(how.out / "tensorboard"),
+        critic_steps=how.critic_steps,
+        pull=how.pull,
+        pull_half=how.pull_half,
+        n_steps=how.rollout,
+        batch_size=how.batch,
+        n_epochs=how.epochs,
+        learning_rate=how.rate,
+        gamma=how.gamma,
+        target_kl=how.target_kl,
+        clip_range=how.clip,
+    )
+    model.begin_with(start)
+    state: dict[str, Any] = {"block": 0, "steps": 0, "best": -1.0, "seconds": 0.0}
+    if (how.out / "checkpoint.json").is_file():
+        state, tensors = read_checkpoint(how.out)
+        restore(model, tensors)
+        model.num_timesteps = state["steps"]
+    card = {"kind": "cloned from the expert, then PPO", "command": command, "seed": how.seed, "seeds": list(how.seeds)}
+    if state["block"] == 0:
+        state["best"] = evaluate_and_keep(how, start, {**card, **start.card}, state, say)
+    while model.num_timesteps < how.steps:
+        began = time.monotonic()
+        begin_block(model, env, how.seed, state["block"])
+        model.learn(how.block_steps, callback=Watch(), reset_num_timesteps=False, log_interval=1)
+        state = {**state, "block": state["block"] + 1, "steps": model.num_timesteps}
+        state["seconds"] += time.monotonic() - began
+        left = state["seconds"] / state["steps"] * max(0, how.steps - state["steps"])
+        say(f"block {state['block']}: {state['steps']}/{how.steps} steps, {left / 60:.0f} min left")
+        if state["block"] % how.evaluate_every == 0 or model.num_timesteps >= how.steps:
+            policy = policy_of(model, {})
+            state["best"] = evaluate_and_keep(how, policy, {**card, "steps": state["steps"]}, state, say)
+        write_checkpoint(how.out, state, tensors_of(model))
+    model.save(how.out / "policy-sb3.zip")
+    export_onnx(Policy.load(how.out / "best.safetensors"), how.out / "policy.onnx")
+    env.close()
+    return how.out / "best.safetensors"
+
+
+def first_policy(how: PolicyTraining, say: Callable[[str], None]) -> Policy:
+    """The policy that PPO begins with: given, cloned in an earlier run of this folder, or cloned now."""
+    if how.init is not None:
+        return Policy.load(how.init)
+    if not (how.out / "clone.done").is_file():
+        clone(how.out, how.clone_steps, how.seeds, how.seed, say=say, error_model=how.error_model, **how.env)
+        (how.out / "clone.done").touch()
+    return Policy.load(how.out / "clone.safetensors")
+
+
+def make_envs(how: PolicyTraining) -> Any:
+    """The vector environment, over processes where there is more than one."""
+    from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
+
+    make = partial(make_env, seeds=how.seeds, error_model=how.error_model, **how.env)
+    if how.envs == 1:
+        return VecMonitor(DummyVecEnv([make]))
+    return VecMonitor(SubprocVecEnv([make] * how.envs, start_method="spawn"))
+
+
+def make_env(**options: Any) -> gym.Env[Any, Any]:
+    """One DriveEnv, in whichever process this is called."""
+    import torch
+
+    from roadcraft.control.env import DriveEnv
+
+    torch.set_num_threads(1)
+    return DriveEnv(**options)
+
+
+def begin_block(model: Any, env: Any, seed: int, block: int) -> None:
+    """Fresh episodes and random numbers, by seed and block alone."""
+    from stable_baselines3.common.utils import set_random_seed
+
+    number = int(np.random.SeedSequence([seed, block]).generate_state(1)[0]) % 2**31
+    set_random_seed(number)
+    env.seed(number)
+    model._last_obs = None  # makes `learn` reset the environments
+
+
+def evaluate_and_keep(
+    how: PolicyTraining, policy: Policy, card: dict[str, Any], state: dict[str, Any], say: Callable[[str], None]
+) -> float:
+    """Drives the validation routes without supervisor, keeps the policy if it is the best; returns the best score."""
+    results = evaluate(policy, range(*how.evaluate_seeds), how.error_model)
+    say(f"evaluation at {state['steps']} steps: " + ", ".join(f"{k} {v:.3g}" for k, v in results.items()))
+    with (how.out / "evaluations.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"steps": state["steps"], **results}) + "\n")
+    if results["driving_score"] > state["best"]:
+        policy.card = {**card, "evaluation": {"seeds": list(how.evaluate_seeds), "supervisor": False, **results}}
+        policy.save(how.out / "best.safetensors")
+    return max(state["best"], results["driving_score"])
+
+
+def evaluate(
+    policy: Policy, seeds: range, error_model: str | None = "default", supervise: bool = False, max_time: float = 400.0
+) -> dict[str, float]:
+    """Mean scores of the truth driver with this policy, and infractions in all, over the seeds' routes."""
+    world, scores, completions = EmbeddedWorld(), [], []
+    counts: dict[str, float] = {}
+    for seed in seeds:
+        driver, referee = TruthDriver(policy, error_model, seed, supervise), Referee()
+        tick = world.reset(episode_from_seed(seed, camera=None))
+        verdict = referee(tick.facts)
+        while not verdict.done and tick.facts.time < max_time:
+            tick = world.step(driver(tick).control)
+            verdict = referee(tick.facts)
+        scores.append(verdict.score_21)
+        completions.append(verdict.route_completion)
+        for kind, count in verdict.infractions.items():
+            if count:
+                counts[kind] = counts.get(kind, 0) + count
+    world.close()
+    return {"driving_score": float(np.mean(scores)), "route_completion": float(np.mean(completions)), **counts}
+
+
+def write_checkpoint(out: Path, state: dict[str, Any], tensors: dict[str, Any]) -> None:
+    """Both files whole or not at all."""
+    from safetensors.numpy import save
+
+    for name, data in (
+        ("checkpoint.safetensors", save({k: np.atleast_1d(v) for k, v in tensors.items()})),
+        ("checkpoint.json", (json.dumps(state, indent=2) + "\n").encode()),
+    ):
+        temporary = out / f"{name}.tmp"
+        temporary.write_bytes(data)
+        os.replace(temporary, out / name)
+
+
+def read_checkpoint(out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """State and tensors as `write_checkpoint` wrote them."""
+    from safetensors.numpy import load
+
+    state: dict[str, Any] = json.loads((out / "checkpoint.json").read_text())
+    tensors = load((out / "checkpoint.safetensors").read_bytes())
+    return state, {k: v[0] if k.endswith(".step") else v for k, v in tensors.items()}
+
+
+def export_onnx(policy: Policy, path: Path) -> None:
+    """The policy as an ONNX graph `features` (1, SIZE) -> `action` (1, 2), for others."""
+    import torch
+
+    from roadcraft.control.features import SIZE
+    from roadcraft.control.ppo import module_of
+
+    module = torch.nn.Sequential(*module_of(policy), torch.nn.Hardtanh(-1.0, 1.0)).eval()
+    torch.onnx.export(
+        module,
+        (torch.zeros(1, SIZE),),
+        str(path),
+        input_names=["features"],
+        output_names=["action"],
+        dynamo=False,
+        opset_version=17,
+    )
+
+
+def settings(how: PolicyTraining) -> dict[str, Any]:
+    """The training's settings as plain values, for the card and the run's log."""
+    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(how).items()}
