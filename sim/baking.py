@@ -32,6 +32,7 @@ CONFLICT_DISTANCE = 2.4  # [m] between centre lines below which two cars would t
 DEFAULT_SPEED = 50 / 3.6  # [m/s] where the file says nothing
 SPAWN_SPACING, SPAWN_BEGIN, SPAWN_END = 12.0, 6.0, 12.0  # [m] between spawn points, and from a street's two ends
 SPAWN_FREE, SPAWN_STRAIGHT = 45.0, 0.002  # [m], [rad]: what the first three have ahead
+PARSE = "import sys, carla; m = carla.Map('map', sys.stdin.read()); m.get_topology(); m.get_crosswalks()"
 KINDS = {
     "driving": LaneKind.DRIVING,
     "entry": LaneKind.DRIVING,
@@ -168,8 +169,7 @@ def check(text: str, name: str) -> ET.Element:
 
 def _try_parse(text: str, name: str) -> None:
     """Parses in another process, which may crash."""
-    code = "import sys, carla; m = carla.Map('map', sys.stdin.read()); m.get_topology(); m.get_crosswalks()"
-    done = subprocess.run([sys.executable, "-c", code], input=text, text=True, capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", PARSE], input=text, text=True, capture_output=True, check=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         raise UserError(f"map {name} cannot be read: carla.Map {said[-1] if said else f'died ({done.returncode})'}")

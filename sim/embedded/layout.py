@@ -19,7 +19,7 @@ ZONE = 20.0  # [m] before a junction in which lane lines are solid and nobody pa
 TURN_ZONE = 20.0  # [m] of a left-turn lane that may not be left any more
 TURN_ENTRY = 32.0  # [m] before that in which one changes into it
 TAPER = 14.0  # [m] of the entry over which the lane widens
-PARKING_TAPER = 5.0  # [m] over which parking lanes widen
+PARKING_TAPER = 8.0  # [m] over which parking lanes widen
 SOLID = Line("solid")
 BROKEN = Line("broken", change="both")
 
@@ -85,7 +85,7 @@ class Node:
     control: Control = Control.MINOR_STOP
     main: tuple[int, ...] = ()  # edges of the main road; empty: the two arms that lie straightest
     crosswalks: bool = True
-    radius: float = 8.5  # [m] of right turns at the lane centre
+    radius: float = 9.0  # [m] of right turns at the lane centre
 
 
 @dataclass

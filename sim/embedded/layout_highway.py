@@ -24,6 +24,7 @@ RAMP = Profile(Side(width=4.0, shoulder=1.0, sidewalk=0.0), Side(lanes=0, sidewa
 STREET = Profile(Side(lanes=2), Side(lanes=2, sidewalk=0.0), center="solid solid", speed=50.0)
 LOCAL = Profile(Side(parking=2.4), Side(), speed=40.0)
 RAMP_ANGLE = 0.09  # [rad] between the motorway and a ramp where they part
+RAMP_RADIUS = 12.5  # [m] of turns between ramps and streets
 GORE = 25.0  # [m] from the middle of a motorway junction to its ends
 Point = tuple[float, float]
 Add = Callable[..., int]  # (node a, node b, plan, profile, trims) -> index of the new edge
@@ -51,7 +52,8 @@ def highway_layout(name: str, rng: np.random.Generator) -> Layout:
     layout = Layout(name, Surroundings(lot=(14.0, 30.0), floors=(1, 4), woods=0.002))
     index = {key: k for k, key in enumerate(places)}
     for key, xy in places.items():
-        layout.nodes.append(Node(xy, _control(key), crosswalks=not key.startswith("split")))
+        ramp_foot = key.endswith((" on", " off"))
+        layout.nodes.append(Node(xy, _control(key), radius=RAMP_RADIUS if ramp_foot else Node.radius))
 
     def add(
         a: str, b: str, plan: Plan, profile: Profile, trims: tuple[float | None, float | None] = (None, None)

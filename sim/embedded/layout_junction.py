@@ -110,7 +110,7 @@ def setbacks(node: Node, arms: list[tuple[Edge, str]]) -> list[float]:
         tight = [
             k
             for i, j in zip(order, order[1:] + order[:1], strict=True)
-            if _corner_radius(arms[i], out[i], arms[j], out[j]) < 0.95 * node.radius
+            if _corner_radius(arms[i], out[i], arms[j], out[j]) < 0.98 * node.radius
             for k in (i, j)
         ]
         if not tight:
