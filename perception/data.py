@@ -220,7 +220,7 @@ class Shards:
         if not self.folder.is_dir():
             raise UserError(f"no folder of shards at {self.folder}: `roadcraft collect` records one")
         for path in sorted(self.folder.glob("*.tar")):
-            if path not in self._known:
+            if path not in self._known and not path.name.startswith("."):  # a dot: being written
                 self._known.add(path)
                 try:
                     self.clips += _index(path)

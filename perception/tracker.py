@@ -33,6 +33,7 @@ DETECTION = np.dtype(
 ACCEL = np.array([2.5, 2.0, 1.2])  # [m/s^2] how hard vehicles, cyclists and pedestrians manoeuvre
 BEARING_SIGMA = 0.008  # [rad]
 START_SPEED = np.array([6.0, 4.0, 1.5])  # [m/s] what a new object's speed may be
+CORRELATION = 0.6  # [s] in which the network's error in a velocity forgets itself
 NEW, KEPT = 0.30, 0.15  # scores from which a detection begins a track, and from which it continues one
 HOLD_HIDDEN, HOLD_BARE = 2.0, 0.5  # [s] that an object lives on when something covers it, and when nothing does
 SEEN_OFTEN = 3  # detections after which an object is worth remembering
@@ -75,7 +76,7 @@ class Tracker:
         if dt > 0.0:
             self._predict(dt)
         pairs = self._associate(detections, time)
-        self._update(detections, pairs, time)
+        self._update(detections, pairs, time, dt)
         self._begin(np.setdiff1d(np.arange(len(detections)), pairs[:, 0]), detections, time)
         self._forget(time, half_fov)
         return self._publish(time)
@@ -137,12 +138,13 @@ class Tracker:
         r[:, 2:, 2:] = (np.maximum(d["velocity_sigma"].astype(float), 0.3) ** 2)[:, None, None] * np.eye(2)
         return z, r
 
-    def _update(self, detections: NDArray[np.void], pairs: NDArray[np.int64], time: float) -> None:
+    def _update(self, detections: NDArray[np.void], pairs: NDArray[np.int64], time: float, dt: float) -> None:
         if not len(pairs):
             return
         d, rows = detections[pairs[:, 0]], pairs[:, 1]
         t = self._tracks[rows]
         z, r = self._measurement(d)
+        r[:, 2:, 2:] *= max(1.0, CORRELATION / max(dt, 1e-3))  # frames in a row repeat an error
         gain = t["cov"] @ np.linalg.inv(t["cov"] + r)
         t["mean"] += (gain @ (z - t["mean"])[:, :, None])[:, :, 0]
         t["cov"] = (np.eye(4) - gain) @ t["cov"]

@@ -1,0 +1,90 @@
+"""The tracker: identities, velocities over ground from a moving car, memory of what is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.perception.tracker import DETECTION, Tracker
+
+DT = 0.1
+
+
+def detection(x: float, y: float, score: float = 0.9, group: int = 0) -> NDArray[np.void]:
+    d = np.zeros(1, DETECTION)
+    d["xy_ego"], d["score"], d["group"], d["kind"] = (x, y), score, group, 5 if group == 2 else 0
+    d["range_sigma"], d["velocity_sigma"], d["size"] = 0.05 * x, 4.0, (4.5, 1.9)
+    d["box"] = 300, 200, 340, 230
+    return d
+
+
+def drive(
+    tracker: Tracker, frames: int, x0: float, y0: float, vx: float, vy: float, speed: float, seen: object = None
+) -> Iterator[NDArray[np.void]]:
+    """An object moves over ground at (vx, vy) while the ego drives straight on at `speed`."""
+    rng = np.random.default_rng(0)
+    for k in range(frames):
+        t = k * DT
+        x, y = x0 + (vx - speed) * t, y0 + vy * t
+        there = seen is None or seen(k)  # type: ignore[operator]
+        found = detection(x * (1 + 0.01 * rng.standard_normal()), y) if there else np.zeros(0, DETECTION)
+        yield tracker(found, t, speed, 0.0, 0.6)
+
+
+def test_velocity_over_ground_from_a_moving_car() -> None:
+    *_, last = drive(Tracker(), 25, 60.0, 1.0, 5.0, 0.0, 15.0)
+    np.testing.assert_allclose(last["velocity_ego"][0], (5.0, 0.0), atol=0.8)
+    np.testing.assert_allclose(last["xy_ego"][0], (60.0 - 10.0 * 2.4, 1.0), atol=0.8)
+
+
+def test_a_standing_thing_stands_while_the_ego_turns() -> None:
+    tracker, place = Tracker(), np.array([30.0, 5.0])
+    x = y = yaw = 0.0
+    for k in range(40):
+        c, s = np.cos(yaw), np.sin(yaw)
+        dx, dy = place - (x, y)
+        out = tracker(detection(c * dx + s * dy, c * dy - s * dx), k * DT, 6.0, 0.2, 0.6)
+        x, y, yaw = x + 6.0 * DT * np.cos(yaw + 0.01), y + 6.0 * DT * np.sin(yaw + 0.01), yaw + 0.2 * DT
+    assert np.hypot(*out["velocity_ego"][0]) < 0.4
+    assert len(out) == 1
+
+
+def test_one_object_keeps_one_number() -> None:
+    numbers = {int(n) for out in drive(Tracker(), 40, 40.0, -2.0, 9.0, 0.5, 10.0) for n in out["track"]}
+    assert len(numbers) == 1
+
+
+def test_a_covered_object_is_remembered_where_it_must_be() -> None:
+    tracker = Tracker()
+    for k in range(30):
+        t = k * DT
+        found = [detection(10.0, 0.0)]  # a van that covers what is behind it
+        if k < 18:
+            found.append(detection(25.0, 0.3 + 0.0 * t))
+        out = tracker(np.concatenate(found), t, 0.0, 0.0, 0.6)
+    behind = out[out["xy_ego"][:, 0] > 20]
+    assert len(behind) == 1  # 1.2 s later
+    np.testing.assert_allclose(behind["xy_ego"][0], (25.0, 0.3), atol=1.0)
+    assert not behind["box"].any()
+
+
+def test_what_nothing_covers_is_forgotten_soon() -> None:
+    lives = [len(out) for out in drive(Tracker(), 30, 25.0, 0.0, 0.0, 0.0, 0.0, seen=lambda k: k < 15)]
+    assert lives[18] == 1
+    assert lives[25] == 0
+
+
+def test_a_flicker_never_becomes_a_memory() -> None:
+    out = list(drive(Tracker(), 6, 25.0, 0.0, 0.0, 0.0, 0.0, seen=lambda k: k == 0))
+    assert len(out[0]) == 1
+    assert len(out[3]) == 0
+
+
+def test_classes_are_not_mixed_up() -> None:
+    tracker = Tracker()
+    a = tracker(detection(20.0, 0.0), 0.0, 0.0, 0.0, 0.6)
+    b = tracker(np.concatenate([detection(20.0, 0.0), detection(20.0, 0.2, group=2)]), DT, 0.0, 0.0, 0.6)
+    assert len(b) == 2
+    assert a["track"][0] in b["track"]
