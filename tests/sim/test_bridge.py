@@ -60,6 +60,8 @@ def differences(a: Facts, b: Facts) -> dict[str, float]:
                     found["actors.yaw"] = max((abs(wrap(d)) for d in x["yaw"] - y["yaw"]), default=0.0)
                 elif name not in ("id", "impulse"):
                     found[f"{field.name}.{name}"] = float(np.abs(x[name].astype(float) - y[name]).max(initial=0.0))
+        elif field.name == "pose":
+            found["pose"] = max(*np.abs(x[:2] - y[:2]), abs(wrap(x[2] - y[2])))
         elif isinstance(x, (float, np.ndarray)):
             assert np.array_equal(np.isnan(x), np.isnan(y)), f"{field.name} at frame {a.frame}"
             gap = np.abs(np.nan_to_num(x, posinf=1e6) - np.nan_to_num(y, posinf=1e6))
