@@ -170,3 +170,32 @@ def test_lane_invasions_are_found_by_the_client(world: Any) -> None:
     probe.sensor.stop()
     assert event.frame >= first
     assert event.crossed_lane_markings
+
+
+def test_rays_and_depth_and_boxes_agree(cars: Any) -> None:
+    world, ego, lead = cars
+    eye = ego.get_transform().transform(carla.Location(3.0, 0.0, 0.8))
+    ahead = ego.get_transform().get_forward_vector()
+    hit = world.project_point(eye, ahead, 50.0)
+    assert hit.label == carla.CityObjectLabel.Car
+    gap = lead.get_location().distance(ego.get_location()) - lead.bounding_box.extent.x - 3.0
+    assert hit.location.distance(eye) == pytest.approx(gap, abs=0.5)
+    assert world.cast_ray(eye, eye + 50.0 * ahead)[0].location.distance(hit.location) < 0.01
+    down = world.ground_projection(carla.Location(eye.x, eye.y, 5.0), 20.0)
+    assert down.location.z == pytest.approx(ego.get_location().z, abs=0.02)
+    up = world.project_point(eye, carla.Vector3D(0.0, 0.0, 1.0), 50.0)
+    assert up is None
+
+
+def test_the_town_is_told_as_objects_and_boxes(world: Any) -> None:
+    buildings = world.get_environment_objects(carla.CityObjectLabel.Buildings)
+    boxes = world.get_level_bbs(carla.CityObjectLabel.Buildings)
+    assert len(buildings) == len(boxes) > 10
+    assert len({each.id for each in buildings}) == len(buildings)
+    for each in buildings[:20]:
+        box = each.bounding_box
+        outside = box.location + carla.Location(box.extent.x + box.extent.y + 1.0, 0.0, 0.0)
+        seen = world.cast_ray(outside, box.location)
+        assert seen, "no wall on the way into a building"
+        assert seen[-1].label in {carla.CityObjectLabel.Buildings, carla.CityObjectLabel.Walls}
+    assert len(set(world.get_names_of_all_objects())) >= len(buildings)

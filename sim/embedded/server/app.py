@@ -28,6 +28,7 @@ from roadcraft.sim.embedded.scenery import read_scenery
 from roadcraft.sim.embedded.server import (  # noqa: F401  # the modules fill the table of calls
     batch,
     calls_actors,
+    calls_scene,
     calls_signals,
     calls_vehicles,
     calls_world,

@@ -1,0 +1,42 @@
+"""Calls about the standing things of a town and about what lies along a line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from roadcraft.sim.embedded.server import surroundings, wire
+from roadcraft.sim.embedded.server.calls import Result, accept, call
+from roadcraft.sim.embedded.server.wire import Vector, number, u8, vector
+
+if TYPE_CHECKING:
+    from roadcraft.sim.embedded.server.app import Server
+
+VALUE, VOID = Result.VALUE, Result.VOID
+
+
+@call("get_environment_objects", VALUE, u8)
+def environment_objects(server: Server, tag: int) -> list[Any]:
+    return surroundings.environment_objects(server.live, tag)
+
+
+@call("get_all_level_BBs", VALUE, u8)
+def level_boxes(server: Server, tag: int) -> list[Any]:
+    return surroundings.level_boxes(server.live, tag)
+
+
+@call("get_names_of_all_objects", VALUE)
+def names(server: Server) -> list[str]:
+    return surroundings.names(server.live)
+
+
+accept("enable_environment_objects", VOID, None, "standing things cannot be hidden", wire.anything, wire.flag)
+
+
+@call("cast_ray", VALUE, vector, vector)
+def cast_ray(server: Server, start: Vector, end: Vector) -> list[Any]:
+    return surroundings.pierced(server.live, start, end)
+
+
+@call("project_point", VALUE, vector, vector, number)
+def project_point(server: Server, start: Vector, direction: Vector, reach: float) -> list[Any]:
+    return surroundings.first_hit(server.live, start, direction, reach)
