@@ -31,7 +31,7 @@ from roadcraft.sim.stage import BACKGROUND, EGO_BLUEPRINT, EGO_COLOR, EGO_ROLE, 
 
 CONNECT_TIMEOUT = 5.0  # s
 TICK_TIMEOUT = 10.0  # s
-LOAD_TIMEOUT = 120.0  # s for loading a map
+LOAD_TIMEOUT = 300.0  # s for loading a map
 BRAKING = 0.05  # of the brake pedal, from which the brake lights count as lit
 
 

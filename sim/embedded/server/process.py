@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from roadcraft.sim.errors import UserError, WorldLost
 
-START = 120.0  # s until it must listen: the first start on a machine compiles its kernels
+START = 300.0  # s until it must listen: the first start on a machine compiles its kernels
 END = 5.0  # s that it has to end by itself
 TAIL = 2000  # characters of its log that an error quotes
 FIRST_PORT, LAST_PORT = 20_000, 32_000  # below the ports that the system gives to clients
