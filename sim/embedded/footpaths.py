@@ -104,7 +104,7 @@ def _inside(polygon: NDArray[np.float64], xy: NDArray[np.float64]) -> NDArray[np
     edge = np.roll(polygon, -1, 0) - polygon
     delta = xy[:, None, :] - polygon[None]
     side = edge[:, 0] * delta[..., 1] - edge[:, 1] * delta[..., 0]
-    return (side >= 0).all(1) | (side <= 0).all(1)
+    return np.asarray((side >= 0).all(1) | (side <= 0).all(1))
 
 
 def _lights_over(network: RoadNetwork, polygon: NDArray[np.float64]) -> tuple[int, ...]:

@@ -95,7 +95,7 @@ _GEARS = {
     "car": (4.58, 2.96, 1.91, 1.45, 1.0, 0.75),
     "truck": (6.7, 3.8, 2.3, 1.5, 1.0, 0.75),
     "motorcycle": (2.7, 2.0, 1.6, 1.35, 1.2, 1.1),
-    "bicycle": (1.0,),
+    "bicycle": (2.6, 1.7, 1.25, 1.0),
 }
 _MAX_RPM = {"car": 6000.0, "truck": 3000.0, "motorcycle": 11000.0, "bicycle": 400.0}
 _RADIUS = {"car": 0.34, "truck": 0.48, "motorcycle": 0.31, "bicycle": 0.34}

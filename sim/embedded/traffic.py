@@ -40,6 +40,8 @@ __all__ = ["DRIVER", "SAMPLES", "Graph", "drive", "engage", "make_graph", "regis
 COMFORT = 2.5  # m/s^2, b of the model
 HARDEST = 9.0  # m/s^2 at which drivers brake
 SIDE = 0.25  # [m] of air that a driver wants on either side
+CREEP = 0.25  # m/s below which drivers rather stop
+START = 0.4  # m/s^2 that are worth setting off for
 SQUEEZE = 8.0  # s of standing after which a driver needs no air at all
 NO_LINE = 1.5  # [m] before a junction without a line that drivers take for the line
 LINE_GAP = 0.8  # [m] before a stop line at which drivers stop
@@ -337,7 +339,7 @@ def _drive_one(  # type: ignore[no-untyped-def]
     a = idm(speed, wanted, d.accel, d.headway, d.gap, inf, 0.0)
     seen, blocker = _obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, p.rear, wanted)
     if blocker >= 0 and d.standing > 4.0 and bodies[blocker].autopilot != 0 and _mutual(i, drivers, blocker):
-        seen = max(seen, 0.3)
+        seen = max(seen, 0.6)
     a = min(a, seen)
     a = min(a, _obey(i, bodies, drivers, chain, lanes, points, links, meetings, lights, clock, wanted))
     if d.lanes == 1 and lanes[d.path[0]].junction < 0:
@@ -346,7 +348,7 @@ def _drive_one(  # type: ignore[no-untyped-def]
     angle = steering(b, p, spacing, way, count)
     b.steer = np.float32(steer_for(p, angle, speed))
     throttle, brake = pedals_for(p, speed, a)
-    if speed < 0.15 and a <= 0.05:
+    if speed < CREEP and a <= (START if d.standing > 0.0 else 0.1):  # the model would creep for ever
         throttle, brake = 0.0, 0.6
     b.throttle, b.brake, b.reverse, b.hand_brake = np.float32(throttle), np.float32(brake), False, False
     d.blocker = blocker if seen <= 0.05 else -1

@@ -121,10 +121,9 @@ def acceleration(p, speed, throttle, brake):  # type: ignore[no-untyped-def]
     held = min(brake * p.max_brake, grip)
     if brake > 0.0:  # the clutch is open
         force, mass = max(force, 0.0), p.mass
-    if speed > 0.0:
-        held += p.rolling * p.mass * G
-        force -= p.drag * speed * speed
-    elif force <= held + p.rolling * p.mass * G:
+    held += p.rolling * p.mass * G
+    force -= p.drag * speed * speed
+    if speed == 0.0 and force <= held:
         return 0.0
     return (force - held) / mass
 
