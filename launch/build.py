@@ -10,6 +10,7 @@ from typing import Any
 from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.launch import config
 from roadcraft.launch.faults import FaultyCamera, Image
+from roadcraft.launch.waiting import FIRST_TIME, waiting
 from roadcraft.perception.percept import Engine
 from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.world import EmbeddedWorld
@@ -37,7 +38,8 @@ def build_engine(asked: config.Engine) -> Engine:
     """The perception engine. Raises UserError for one that is not installed or weights that do not fit."""
     from roadcraft.perception.engines import load_engine
 
-    return load_engine(asked.name, asked.precision, asked.weights)
+    with waiting("loading the perception network"):
+        return load_engine(asked.name, asked.precision, asked.weights)
 
 
 def build_driver(asked: Asked, seed: int) -> tuple[Driver, str, str]:
@@ -93,7 +95,8 @@ def open_world(asked: config.Sim, town: str) -> Iterator[World]:
         from roadcraft.sim.bridge import CarlaWorld
 
         if asked.host is None and asked.port is None:
-            server = stack.enter_context(ServerProcess(town=town))
+            with waiting("starting the simulator", FIRST_TIME):
+                server = stack.enter_context(ServerProcess(town=town))
             world = CarlaWorld("127.0.0.1", server.port, Watched(server))
         else:
             world = CarlaWorld(asked.host or "127.0.0.1", asked.port or 2000)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from roadcraft.control.decision import Decision
+from roadcraft.launch.waiting import FIRST_TIME, waiting
 from roadcraft.sim.messages import Control, Driver, Episode, Tick, World
 from roadcraft.sim.referee import Referee, Verdict
 
@@ -45,7 +46,8 @@ def drive_episode(
     max_ticks: int | None = None,
 ) -> Verdict:
     """Drives one episode to its end, or for `max_ticks`. After an exception the referee still knows what happened."""
-    tick = world.reset(episode)
+    with waiting("preparing the drive", FIRST_TIME):
+        tick = world.reset(episode)
     reset_driver(driver)
     verdict = referee(tick.facts)
     for subscriber in subscribers:
