@@ -11,7 +11,7 @@ from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.launch import config
 from roadcraft.launch.faults import FaultyCamera, Image
 from roadcraft.launch.waiting import FIRST_TIME, waiting
-from roadcraft.perception.percept import Engine
+from roadcraft.perception.engines import NetworkEngine, load_engine
 from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
@@ -34,10 +34,8 @@ def build_episode(asked: Asked, seed: int) -> Episode:
     return episode_from_seed(seed, **otherwise)
 
 
-def build_engine(asked: config.Engine) -> Engine:
+def build_engine(asked: config.Engine) -> NetworkEngine:
     """The perception engine. Raises UserError for one that is not installed or weights that do not fit."""
-    from roadcraft.perception.engines import load_engine
-
     with waiting("loading the perception network"):
         return load_engine(asked.name, asked.precision, asked.weights)
 

@@ -8,6 +8,7 @@ import re
 from argparse import ArgumentError
 from collections.abc import Sequence
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def words_for_parser(verb: str, kind: type, words: Sequence[str]) -> list[str]:
     elif given and not given[0].startswith("-"):
         given[:1] = ["--preset", str(preset_path(given[0], verb))]
     ready: list[str] = []
-    for word, following in zip(given, [*given[1:], "--"], strict=True):
+    for word, following in pairwise([*given, "--"]):
         ready.append(f"{word}=true" if word in switches and following.startswith("--") else word)
     return ready
 

@@ -28,6 +28,7 @@ def test_the_command_line_wins_over_the_preset(tmp_path: Path) -> None:
     config = parse("drive", Drive, [str(preset), "--sim.port", "4000", "--blind"])
     assert (config.seed, config.engine.name, config.sim.port, config.blind) == (7, "torch", 4000, True)
     assert config.traffic == Drive().traffic
+    assert parse("drive", Drive, []) == Drive()
 
 
 @pytest.mark.parametrize(("verb", "kind"), ALL)
