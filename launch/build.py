@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.launch import config
 from roadcraft.launch.faults import FaultyCamera, Image
 from roadcraft.launch.waiting import FIRST_TIME, waiting
-from roadcraft.perception.engines import NetworkEngine, load_engine
 from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.messages import Driver, Episode, Traffic, World
+
+if TYPE_CHECKING:
+    from roadcraft.perception.engines import NetworkEngine  # needs the extra `perception`
 
 ELSEWHERE = 10  # added to a seed: an episode in another town of the same style
 
@@ -36,6 +38,8 @@ def build_episode(asked: Asked, seed: int) -> Episode:
 
 def build_engine(asked: config.Engine) -> NetworkEngine:
     """The perception engine. Raises UserError for one that is not installed or weights that do not fit."""
+    from roadcraft.perception.engines import load_engine
+
     with waiting("loading the perception network"):
         return load_engine(asked.name, asked.precision, asked.weights)
 

@@ -230,6 +230,48 @@ class TrainPerception:
 
 
 @dataclass(frozen=True)
+class TrainPolicy:
+    """Trains the policy: cloned from the expert, then by PPO, on percepts made from facts with the network's errors."""
+
+    resume: str | None = None
+    """Folder of an earlier run to go on with."""
+    init: str | None = None
+    """Weights to start from instead of cloning (.safetensors)."""
+    clone_steps: int = 100_000
+    """Steps (0.1 s of driving) recorded for cloning."""
+    critic_steps: int = 20_480
+    """Steps in which only the critic learns."""
+    steps: int = 300_000
+    """Steps of PPO, the critic's included."""
+    envs: int = 2
+    """Environments, each in a process of its own."""
+    rollout: int = 512
+    """Steps of each between two updates."""
+    block: int = 10
+    """Updates between two checkpoints."""
+    rate: float = 5e-5
+    """Learning rate."""
+    pull: float = 1.0
+    """Of the clone on the policy, at first."""
+    seeds: str = "0-999"
+    """Episodes to train on, as A-B."""
+    evaluate_seeds: str = "1000-1009"
+    """Episodes that choose the best weights, as A-B."""
+    evaluate_every: int = 4
+    """Blocks from evaluation to evaluation."""
+    seed: int = 0
+    """Draws weights and episodes."""
+    exact: bool = False
+    """Percepts without the network's errors."""
+
+    def __post_init__(self) -> None:
+        seed_range(self.seeds)
+        seed_range(self.evaluate_seeds)
+        for name in ("steps", "envs", "rollout", "block", "evaluate_every"):
+            check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
+
+
+@dataclass(frozen=True)
 class Perceive:
     """What the network sees in a video or in a folder of pictures: an overlay video and JSON lines."""
 
@@ -393,7 +435,7 @@ VERBS: dict[str, type | dict[str, type]] = {
     "serve": Serve,
     "drive": Drive,
     "collect": Collect,
-    "train": {"perception": TrainPerception},
+    "train": {"perception": TrainPerception, "policy": TrainPolicy},
     "perceive": Perceive,
     "export": Export,
     "evaluate": {"perception": EvaluatePerception, "policy": EvaluatePolicy},

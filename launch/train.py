@@ -1,6 +1,7 @@
 """roadcraft train perception                              records drives, then trains on them
 roadcraft train perception --data shards/train --validation shards/validate
 roadcraft train perception --resume runs/X               goes on where that run stopped, step for step
+roadcraft train policy                                   clones the expert, then PPO
 """
 
 from __future__ import annotations
@@ -10,24 +11,63 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from roadcraft.launch.config import TrainPerception
+from roadcraft.launch.config import TrainPerception, TrainPolicy, seed_range
 from roadcraft.launch.runs import Run
 from roadcraft.sim.errors import UserError
 
 
-def run(asked: TrainPerception, run: Run) -> None:
+def run(asked: TrainPerception | TrainPolicy, run: Run) -> None:
     """The verb."""
-    train_perception(asked, run)
-
-
-def train_perception(asked: TrainPerception, run: Run) -> None:
-    """Trains; the weights, checkpoints and TensorBoard curves are in the run's folder, or in the resumed one."""
-    from roadcraft.perception.augment import Augmentation
-    from roadcraft.perception.train import Training, train
-
     out = Path(asked.resume) if asked.resume is not None else run.folder
     if not out.is_dir():
         raise UserError(f"resume {out}: there is no such folder")
+    if isinstance(asked, TrainPolicy):
+        train_policy(asked, run, out)
+    else:
+        train_perception(asked, run, out)
+
+
+def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
+    """Trains; weights, checkpoints and TensorBoard curves are in `out`."""
+    from roadcraft.control.train import PolicyTraining, train
+
+    how = PolicyTraining(
+        out=out,
+        clone_steps=asked.clone_steps,
+        critic_steps=asked.critic_steps,
+        steps=asked.steps,
+        envs=asked.envs,
+        rollout=asked.rollout,
+        block=asked.block,
+        rate=asked.rate,
+        pull=asked.pull,
+        seeds=half_open(asked.seeds),
+        evaluate_seeds=half_open(asked.evaluate_seeds),
+        evaluate_every=asked.evaluate_every,
+        seed=asked.seed,
+        error_model=None if asked.exact else "default",
+        init=None if asked.init is None else Path(asked.init),
+    )
+    best = train(how, command=command(), say=lambda words: print(words, file=sys.stderr, flush=True))
+    run.result.update(weights=best, steps=asked.steps, out=out)
+
+
+def half_open(seeds: str) -> tuple[int, int]:
+    """ "A-B" as the half-open range (A, B + 1)."""
+    found = seed_range(seeds)
+    return found[0], found[-1] + 1
+
+
+def command() -> str:
+    """The command line that was given, for the weights' card."""
+    return shlex.join(["roadcraft", *sys.argv[1:]])
+
+
+def train_perception(asked: TrainPerception, run: Run, out: Path) -> None:
+    """Trains; weights, checkpoints and TensorBoard curves are in `out`."""
+    from roadcraft.perception.augment import Augmentation
+    from roadcraft.perception.train import Training, train
+
     data, validation = shards(asked, run, out)
     how = Training(
         data=data,
@@ -48,7 +88,7 @@ def train_perception(asked: TrainPerception, run: Run) -> None:
         init=None if asked.init is None else Path(asked.init),
         augmentation=Augmentation() if asked.augment else Augmentation.none(),
     )
-    best = train(how, command=shlex.join(["roadcraft", *sys.argv[1:]]))
+    best = train(how, command=command())
     run.result.update(weights=best, steps=asked.steps, out=out)
 
 
