@@ -50,7 +50,7 @@ def engage(grid, b, d):  # type: ignore[no-untyped-def]
     """Puts a driver with the seed `b.autopilot` into body b: character, lane, nothing granted."""
     d.random = np.uint64(b.autopilot)
     draw(d)
-    d.eagerness = 0.85 + 0.2 * draw(d)
+    d.eagerness = 0.6 + 0.2 * draw(d)  # CARLA's TrafficManager drives 30 % below the limit unless told otherwise
     d.headway = 1.2 + 0.6 * draw(d)
     d.gap = 2.0 + 1.0 * draw(d)
     d.accel = 1.6 + 0.8 * draw(d)
@@ -146,6 +146,7 @@ def extend_path(lanes, links, b, d, horizon):  # type: ignore[no-untyped-def]
 def sample_path(lanes, points, b, d, spacing, way):  # type: ignore[no-untyped-def]
     """Fills `way` (SAMPLES, 4): x, y, cos, sin of the way every `spacing` [m], from the body on; returns how many."""
     count = 0
+    fading = d.fading * spacing / max(b.speed, 3.0)  # [m] of the offset from one point to the next
     k, lane, s = 0, d.path[0], b.lane_s
     while count < way.shape[0]:
         length = lanes[lane].length
@@ -163,7 +164,8 @@ def sample_path(lanes, points, b, d, spacing, way):  # type: ignore[no-untyped-d
         i += first
         here, there = points[i], points[i + 1]
         c, n = here.cos + t * (there.cos - here.cos), here.sin + t * (there.sin - here.sin)
-        shift = d.offset * max(1.0 - count * spacing / 25.0, 0.0)
+        left = max(abs(d.offset) - fading * count, 0.0)
+        shift = left if d.offset > 0.0 else -left
         way[count, 0] = here.x + t * (there.x - here.x) - shift * n
         way[count, 1] = here.y + t * (there.y - here.y) + shift * c
         way[count, 2], way[count, 3] = c, n

@@ -158,41 +158,76 @@ def _has_room(i, bodies, chain, lanes, links, exit_lane):  # type: ignore[no-unt
 
 
 @njit(cache=True)
-def may_enter(i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, exit_lane, to_start):  # type: ignore[no-untyped-def]
+def _lane_hinders(  # type: ignore[no-untyped-def]
+    i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, k, to_start, patient, before, beyond, depth
+):
+    """Whether some body in lane `before`, which ends `beyond` [m] before the lane of conflict k, keeps driver i out."""
+    j = lanes[before].head
+    while j >= 0:
+        ahead = beyond + lanes[before].length - bodies[j].lane_s
+        near = j != i and ahead < LOOK_BACK
+        if (
+            near
+            and _heads_for(drivers[j], bodies[j].autopilot != 0, meetings[k].other, depth)
+            and _hindered_by(
+                i, j, bodies, drivers, lanes, points, links, meetings, lights, lane, k, to_start, ahead, patient
+            )
+        ):
+            return True
+        j = chain[j].in_lane
+    return False
+
+
+@njit(cache=True)
+def _approached(  # type: ignore[no-untyped-def]
+    i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, k, to_start, patient
+):
+    """Whether some body on its way to the lane of conflict k keeps driver i out: three lanes back, up to LOOK_BACK."""
+    other = meetings[k].other
+    for m in range(lanes[other].predecessors[0], lanes[other].predecessors[1]):
+        first = links[m]
+        if _lane_hinders(
+            i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, k, to_start, patient,
+            first, 0.0, 2,
+        ):  # fmt: skip
+            return True
+        beyond = lanes[first].length
+        if beyond > LOOK_BACK:
+            continue
+        for n in range(lanes[first].predecessors[0], lanes[first].predecessors[1]):
+            second = links[n]
+            if _lane_hinders(
+                i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, k, to_start, patient,
+                second, beyond, 3,
+            ):  # fmt: skip
+                return True
+            further = beyond + lanes[second].length
+            if further > LOOK_BACK:
+                continue
+            for q in range(lanes[second].predecessors[0], lanes[second].predecessors[1]):
+                if _lane_hinders(
+                    i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, k, to_start, patient,
+                    links[q], further, 4,
+                ):  # fmt: skip
+                    return True
+    return False
+
+
+@njit(cache=True)
+def may_enter(  # type: ignore[no-untyped-def]
+    i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, exit_lane, to_start
+):
     """Whether driver i may enter junction lane `lane`, whose beginning is `to_start` [m] ahead of its middle."""
-    d = drivers[i]
     if exit_lane >= 0 and not _has_room(i, bodies, chain, lanes, links, exit_lane):
         return False
-    patient = d.standing < PATIENCE
+    patient = drivers[i].standing < PATIENCE
     for k in range(lanes[lane].meetings[0], lanes[lane].meetings[1]):
-        other = meetings[k].other
-        j = lanes[other].head
+        j = lanes[meetings[k].other].head
         while j >= 0:
-            if (
-                j != i
-                and _in_the_way(bodies[j], meetings[k])
-                and not _fit_side_by_side(bodies[i], bodies[j], lanes, lane, meetings[k])
-            ):
+            inside = j != i and _in_the_way(bodies[j], meetings[k])
+            if inside and not _fit_side_by_side(bodies[i], bodies[j], lanes, lane, meetings[k]):
                 return False
             j = chain[j].in_lane
-        for m in range(lanes[other].predecessors[0], lanes[other].predecessors[1]):
-            before, distance = links[m], 0.0
-            for depth in range(2, 6):
-                length = lanes[before].length
-                j = lanes[before].head
-                while j >= 0:
-                    own = bodies[j].autopilot != 0
-                    ahead = distance + length - bodies[j].lane_s
-                    near = j != i and ahead < LOOK_BACK and _heads_for(drivers[j], own, other, depth)
-                    if near and _hindered_by(
-                        i, j, bodies, drivers, lanes, points, links, meetings, lights, lane, k, to_start, ahead,
-                        patient,
-                    ):  # fmt: skip
-                        return False
-                    j = chain[j].in_lane
-                distance += length
-                single = lanes[before].predecessors[1] - lanes[before].predecessors[0] == 1
-                if distance > LOOK_BACK or not single:
-                    break
-                before = links[lanes[before].predecessors[0]]
+        if _approached(i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, k, to_start, patient):
+            return False
     return True

@@ -18,6 +18,7 @@ SAFE = 2.5  # m/s^2
 KEEP_RIGHT = 0.15  # m/s^2 that speak for the right lane
 INTERVAL = 1.5  # s between two thoughts of it, at least
 NOT_BEFORE_JUNCTION = 35.0  # [m]
+STRAIGHT = 40.0  # [m] of straight lane that a change wants
 _COMFORT = 2.0  # m/s^2
 
 
@@ -105,36 +106,53 @@ def consider_change(i, bodies, drivers, chain, lanes, points, links, accel, want
         if lanes[d.path[k]].junction >= 0:
             break
         room += lanes[d.path[k]].length
-    if not must and (room < NOT_BEFORE_JUNCTION or b.speed < 3.0):
+    if not must and (room < NOT_BEFORE_JUNCTION or b.speed < 3.0 or _bends(b, lanes, points)):
         return
-    best, chosen = THRESHOLD, -1
+    best, chosen, at, lateral = THRESHOLD, -1, 0.0, 0.0
     if must:
         best = -1e9
     for side in range(2):
         other = lane.left if side == 0 else lane.right
         if other < 0 or not lanes[other].drives or (not lanes[other].endless and not must):
             continue
-        s = b.lane_s * lanes[other].length / lane.length
+        s, aside = _beside(b, lanes, points, other)
         gain = _gain(i, bodies, drivers, chain, lanes, links, other, s, accel, wanted, must)
         gain += 0.0 if side == 0 else KEEP_RIGHT
         if gain > best:
-            best, chosen = gain, other
+            best, chosen, at, lateral = gain, other, s, aside
     if chosen >= 0:
-        _change(b, d, lanes, points, chosen)
+        _change(b, d, chosen, at, lateral)
 
 
 @njit(cache=True)
-def _change(b, d, lanes, points, lane):  # type: ignore[no-untyped-def]
+def _change(b, d, lane, s, lateral):  # type: ignore[no-untyped-def]
     """From now on the body is in the other lane, off its centre; the offset fades."""
-    old = lanes[d.path[0]]
-    s = b.lane_s * lanes[lane].length / old.length
-    row = lanes[lane]
-    i = min(max(row.first + int(s / row.length * (row.last - row.first) + 0.5), row.first), row.last)
-    p = points[i]
-    s = p.s + (b.xyz[0] - p.x) * p.cos + (b.xyz[1] - p.y) * p.sin
-    d.lateral = (b.xyz[1] - p.y) * p.cos - (b.xyz[0] - p.x) * p.sin
-    d.offset = d.lateral
-    d.fading = abs(d.offset) / LANE_CHANGE_TIME
+    d.lateral = d.offset = lateral
+    d.fading = abs(lateral) / LANE_CHANGE_TIME
     d.path[0], d.lanes = lane, 1
     d.granted = -1
-    b.lane, b.lane_s = lane, min(max(s, 0.0), row.length)
+    b.lane, b.lane_s = lane, s
+
+
+@njit(cache=True)
+def _beside(b, lanes, points, lane):  # type: ignore[no-untyped-def]
+    """(s, lateral) [m] of a body in a lane that runs beside its own."""
+    row = lanes[lane]
+    guess = row.first + int(b.lane_s / lanes[b.lane].length * (row.last - row.first))
+    best, found = 1e18, row.first
+    for i in range(max(guess - 30, row.first), min(guess + 31, row.last + 1)):
+        dx, dy = b.xyz[0] - points[i].x, b.xyz[1] - points[i].y
+        if dx * dx + dy * dy < best:
+            best, found = dx * dx + dy * dy, i
+    p = points[found]
+    dx, dy = b.xyz[0] - p.x, b.xyz[1] - p.y
+    return min(max(p.s + dx * p.cos + dy * p.sin, 0.0), row.length), dy * p.cos - dx * p.sin
+
+
+@njit(cache=True)
+def _bends(b, lanes, points):  # type: ignore[no-untyped-def]
+    """Whether the lane turns within the next STRAIGHT metres."""
+    lane = lanes[b.lane]
+    i = lane.first + int(b.lane_s / lane.length * (lane.last - lane.first))
+    j = min(i + int(STRAIGHT / lane.length * (lane.last - lane.first)), lane.last)
+    return points[i].cos * points[j].cos + points[i].sin * points[j].sin < 0.985
