@@ -28,6 +28,7 @@ from roadcraft.sim.embedded.scenery import read_scenery
 from roadcraft.sim.embedded.server import (  # noqa: F401  # the modules fill the table of calls
     batch,
     calls_actors,
+    calls_recorder,
     calls_scene,
     calls_signals,
     calls_vehicles,
@@ -39,6 +40,8 @@ from roadcraft.sim.embedded.server.faults import Faults
 from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP, Maps
 from roadcraft.sim.embedded.server.navigation import Navigation
+from roadcraft.sim.embedded.server.recording import Recorder
+from roadcraft.sim.embedded.server.replay import Replay
 from roadcraft.sim.embedded.server.rpc import Connection, ProtocolError, reply
 from roadcraft.sim.embedded.server.sensors import Sensors
 from roadcraft.sim.embedded.server.snapshot import LIGHTS_CHANGED, MAP_CHANGED
@@ -114,6 +117,9 @@ class Server:
         self.custom_map = ""  # OpenDRIVE text for the next generated world
         self.held: list[HeldTick] = []
         self.caller: Connection | None = None
+        self.recorder: Recorder | None = None
+        self.replay: Replay | None = None
+        self.replay_factor, self.replay_ignores_hero, self.replay_ignores_spectator = 1.0, False, False
         self.flags = MAP_CHANGED
         self.stopping = False
         self.connections: dict[socket.socket, Connection] = {}
@@ -349,7 +355,11 @@ class Server:
         """One tick, with the answer to the client that asked for it."""
         live = self.live
         self._last_tick = time.monotonic()
+        if self.replay is not None and not self.replay.advance(delta, self.replay_factor):
+            self.stop_replay(keep=True)
         live.step(delta)
+        if self.recorder is not None:
+            self.recorder.frame(live, delta)
         self.faults.at_tick(live.frame)
         self._publish(delta)
         if cue is not None and cue.number is not None:
@@ -405,6 +415,8 @@ class Server:
             town, name, episode=old.episode + 1, frame=old.frame, seed=self.options.seed, after=old.last_id,
             stream_port=self.port + 1,
         )  # fmt: skip
+        self.stop_recorder()
+        self.replay = None
         self.sensors.clear()
         self.navigation.clear()
         self.flags = MAP_CHANGED
@@ -413,6 +425,18 @@ class Server:
         if self.settings.synchronous:
             # Clients wait for the new episode's first snapshot, which no tick of theirs may bring.
             self._publish(self.settings.fixed_delta or DEFAULT_STEP)
+
+    def stop_recorder(self) -> None:
+        """Ends the recording, if there is one."""
+        if self.recorder is not None:
+            self.recorder.close()
+            self.recorder = None
+
+    def stop_replay(self, keep: bool) -> None:
+        """Ends the replay, if there is one; its actors stay or go."""
+        if self.replay is not None:
+            replay, self.replay = self.replay, None
+            replay.finish(keep)
 
     def custom_town(self) -> Town:
         """The town of the last OpenDRIVE text that a client sent. Raises UserError when it is broken."""
@@ -431,7 +455,8 @@ class Server:
             log.warning("%s", message)
 
     def close(self) -> None:
-        """Gives all sockets back."""
+        """Ends a recording and gives all sockets back."""
+        self.stop_recorder()
         for key in list((self.selector.get_map() or {}).values()):
             self.selector.unregister(key.fileobj)
             if isinstance(key.fileobj, socket.socket):

@@ -74,7 +74,7 @@ def pierced(live: LiveWorld, start: Vector, end: Vector) -> list[Any]:
         if not np.isfinite(hits.distance[0]):
             break
         at += float(hits.distance[0])
-        found.append([location_wire(np.asarray(start) + direction * at), int(hits.tag[0])])
+        found.append([location_wire((np.asarray(start) + direction * at).tolist()), int(hits.tag[0])])
         at += THROUGH
         if at >= length or int(hits.tag[0]) in GROUND:
             break
@@ -91,4 +91,4 @@ def first_hit(live: LiveWorld, start: Vector, direction: Vector, reach: float) -
     distance = float(hits.distance[0])
     if not np.isfinite(distance):
         return [False, [location_wire(start), 0]]
-    return [True, [location_wire(np.asarray(start) + unit * distance), int(hits.tag[0])]]
+    return [True, [location_wire((np.asarray(start) + unit * distance).tolist()), int(hits.tag[0])]]

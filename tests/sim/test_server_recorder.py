@@ -1,0 +1,125 @@
+"""Recording and replaying through the real client."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from raw_client import RawClient
+
+from roadcraft.sim.embedded.server.process import ServerProcess
+from roadcraft.sim.embedded.server.recording import MAGIC, inside, read
+from roadcraft.sim.errors import UserError
+
+carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
+EGO = "vehicle.lincoln.mkz_2020"
+
+
+@pytest.fixture(scope="module")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server that records into a folder of its own, with a client in synchronous mode."""
+    folder = tmp_path_factory.mktemp("recordings")
+    with ServerProcess(town="grid", seed=2, folder=folder) as process:
+        client = carla.Client("127.0.0.1", process.port, 2)
+        client.set_timeout(30.0)
+        world = client.get_world()
+        settings = world.get_settings()
+        settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+        world.apply_settings(settings)
+        yield process, client, world, folder
+
+
+def test_a_replay_goes_where_the_recording_went(recorder: Any) -> None:
+    _, client, world, folder = recorder
+    place = world.get_map().get_spawn_points()[0]
+    blueprint = world.get_blueprint_library().find(EGO)
+    blueprint.set_attribute("role_name", "hero")
+    car = world.spawn_actor(blueprint, place)
+    place.location += 25.0 * place.get_forward_vector()
+    wall = world.spawn_actor(world.get_blueprint_library().find("vehicle.audi.tt"), place)
+    answer = client.start_recorder("../../drive.log")
+    assert Path(answer) == folder / "drive.log"
+    car.apply_control(carla.VehicleControl(throttle=0.7))
+    way = []
+    for _ in range(100):
+        world.tick()
+        way.append((car.get_location().x, car.get_location().y))
+    client.stop_recorder()
+    report = client.show_recorder_file_info("drive.log", False)
+    assert f"Create {car.id}: {EGO}" in report
+    assert "Frames: 101" in report
+    assert "Duration: 5 seconds" in report
+    hits = client.show_recorder_collisions("drive.log", "h", "v")
+    assert EGO in hits
+    assert "vehicle.audi.tt" in hits
+    assert EGO not in client.show_recorder_collisions("drive.log", "w", "a")
+    still = client.show_recorder_actors_blocked("drive.log", 1.0, 100.0)
+    assert "vehicle.audi.tt" in still
+    client.apply_batch_sync([carla.command.DestroyActor(actor) for actor in (car, wall)])
+    world.tick()
+    assert "Replaying" in client.replay_file("drive.log", 0.0, 0.0, car.id)
+    again = []
+    for _ in range(100):
+        world.tick()
+        (actor,) = (each for each in world.get_actors().filter(EGO))
+        again.append((actor.get_location().x, actor.get_location().y))
+    assert np.abs(np.array(again) - np.array(way)).max() < 0.02
+    assert world.get_spectator().get_location().distance(actor.get_location()) < 12.0
+    client.stop_replayer(False)
+    world.tick()
+    assert not world.get_actors().filter("vehicle.*")
+
+
+def test_a_time_factor_makes_the_replay_faster(recorder: Any) -> None:
+    _, client, world, _ = recorder
+    client.set_replayer_time_factor(2.0)
+    client.replay_file("drive.log", -3.0, 0.0, 0)
+    (actor,) = world.get_actors(_ids(world)).filter(EGO)
+    world.tick()
+    first = actor.get_location()
+    for _ in range(29):
+        world.tick()
+    client.set_replayer_time_factor(1.0)
+    assert actor.get_location().distance(first) > 5.0
+    client.stop_replayer(False)
+    world.tick()
+
+
+def _ids(world: Any) -> list[int]:
+    world.tick()
+    return [actor.id for actor in world.get_actors()]
+
+
+def test_names_stay_in_the_folder_and_files_may_be_broken(recorder: Any, tmp_path: Path) -> None:
+    process, _, _, folder = recorder
+    for name in ("", "..", "a/..", "x\0y", "a" * 500, "*"):
+        with pytest.raises(UserError):
+            inside(folder, name)
+    assert inside(folder, "/etc/passwd") == folder / "passwd"
+    (folder / "junk.log").write_bytes(b"no recording")
+    with RawClient(process.port) as raw, pytest.raises(RuntimeError, match="no recording"):
+        raw.call("show_recorder_file_info", "junk.log", False)
+    with RawClient(process.port) as raw, pytest.raises(RuntimeError, match="nowhere"):
+        raw.call("replay_file", "nowhere.log", 0.0, 0.0, 0, False, [[0.0] * 3, [0.0] * 3])
+    whole = (folder / "drive.log").read_bytes()
+    cut = tmp_path / "cut.log"
+    cut.write_bytes(whole[: len(whole) // 2])
+    assert 10 < len(read(cut).frames) < 101
+    cut.write_bytes(MAGIC + struct.pack("<I", 1 << 31))
+    with pytest.raises(UserError, match="empty"):
+        read(cut)
+
+
+def test_a_server_told_to_end_closes_its_recording(recorder: Any) -> None:
+    """The last test of this file: it ends the server."""
+    process, client, world, folder = recorder
+    client.start_recorder("last.log")
+    frames = 7
+    for _ in range(frames):
+        world.tick()
+    process.process.terminate()
+    assert process.process.wait(5.0) == 0
+    assert len(read(folder / "last.log").frames) == frames + 1

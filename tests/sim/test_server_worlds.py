@@ -1,0 +1,219 @@
+"""Loading worlds through the real client; faults; the fixture for other people's tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from raw_client import RawClient
+
+from roadcraft.sim.embedded.server.faults import CRASHED, Faults
+from roadcraft.sim.embedded.server.maps import Maps
+from roadcraft.sim.embedded.server.process import ServerProcess, free_port
+from roadcraft.sim.embedded.testing import carla_server
+from roadcraft.sim.embedded.town import load_town
+from roadcraft.sim.errors import UserError, WorldLost
+
+carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
+SYNCHRONOUS = [True, False, [True, 0.05], True, 0.01, 10, 0.0, True, 3000.0, 2000.0, True]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server that has a file for Town01, and its client."""
+    folder = tmp_path_factory.mktemp("maps")
+    (folder / "Town01.xodr").write_text(load_town("grid-3").xodr)
+    with ServerProcess(town="grid", seed=1, maps=folder, vehicles=5, walkers=3) as process:
+        client = carla.Client("127.0.0.1", process.port, 2)
+        client.set_timeout(60.0)
+        yield process, client
+        process.check()
+
+
+def test_a_populated_server_moves(served: Any) -> None:
+    _, client = served
+    world = client.get_world()
+    world.wait_for_tick()
+    actors = world.get_actors()
+    assert len(actors.filter("vehicle.*")) == 5
+    assert len(actors.filter("walker.*")) == 3
+    begin = {car.id: car.get_location() for car in actors.filter("vehicle.*")}
+    for _ in range(60):
+        world.wait_for_tick()
+    assert any(car.get_location().distance(begin[car.id]) > 1.0 for car in actors.filter("vehicle.*"))
+
+
+def test_worlds_are_loaded_by_name(served: Any) -> None:
+    _, client = served
+    assert "/Game/Carla/Maps/grid" in client.get_available_maps()
+    assert "/Game/Carla/Maps/Town01" in client.get_available_maps()
+    before = client.get_world()
+    world = client.load_world("suburb")
+    assert world.id != before.id
+    assert world.get_map().name == "Carla/Maps/suburb"
+    assert not world.get_actors().filter("vehicle.*")
+    world = client.load_world("/Game/Carla/Maps/Town01")
+    assert world.get_map().to_opendrive() == load_town("grid-3").xodr
+    assert len(world.get_map().get_spawn_points()) >= 24
+    world = client.load_world("Town01_Opt")
+    assert world.get_map().name == "Carla/Maps/Town01_Opt"
+    for name, why in (("Town03", r"Town03\.xodr"), ("nowhere", "'nowhere' not found")):
+        with pytest.raises(RuntimeError, match=why):
+            client.load_world(name)
+    world = client.load_world("grid")
+    assert world.get_map().name == "Carla/Maps/grid"
+
+
+def test_a_reload_takes_actors_away_and_keeps_settings_when_asked(served: Any) -> None:
+    _, client = served
+    world = client.get_world()
+    settings = world.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+    world.apply_settings(settings)
+    blueprint = world.get_blueprint_library().find("vehicle.audi.tt")
+    car = world.spawn_actor(blueprint, world.get_map().get_spawn_points()[0])
+    world.tick()
+    world = client.reload_world(False)
+    assert world.get_settings().synchronous_mode
+    world.tick()
+    assert not world.get_actors().filter("vehicle.*")
+    other = world.spawn_actor(blueprint, world.get_map().get_spawn_points()[0])
+    assert other.id != car.id, "an id was given twice"
+    world = client.reload_world()
+    assert not world.get_settings().synchronous_mode
+    world.wait_for_tick()
+
+
+def test_a_generated_world_and_a_broken_one(served: Any) -> None:
+    process, client = served
+    text = load_town("grid-3").xodr
+    world = client.generate_opendrive_world(text)
+    assert world.get_map().name.endswith("OpenDriveMap")
+    assert world.get_map().to_opendrive() == text
+    car = world.spawn_actor(
+        world.get_blueprint_library().find("vehicle.audi.tt"), world.get_map().get_spawn_points()[0]
+    )
+    world.wait_for_tick()
+    assert car.get_location().distance(world.get_map().get_spawn_points()[0].location) < 1.0
+    with RawClient(process.port) as raw, pytest.raises(RuntimeError):
+        raw.call("copy_opendrive_to_file", "<OpenDRIVE></nothing>", [2.0, 50.0, 1.0, 0.6, True, True, True])
+    world.wait_for_tick()
+    client.load_world("grid")
+
+
+def test_carlas_names_need_a_file_or_an_alias() -> None:
+    with pytest.raises(UserError, match=r"Town05\.xodr.*--alias-towns"):
+        Maps().load("Town05")
+    name, town = Maps(alias_towns=True).load("/Game/Carla/Maps/Town05_Opt")
+    assert name == "Town05_Opt"
+    assert len(town.network.spawns) >= 24
+    with pytest.raises(UserError, match="no such folder"):
+        Maps(Path("/nowhere/at/all"))
+
+
+# ----------------------------------------------------------------------------------------------------------- faults
+def test_faults_are_seeded_and_misspelt_ones_refused() -> None:
+    first, again, other = (Faults("camera.drop=0.3", seed) for seed in (1, 1, 2))
+    pattern = [first.lost("camera.drop") for _ in range(400)]
+    assert pattern == [again.lost("camera.drop") for _ in range(400)]
+    assert pattern != [other.lost("camera.drop") for _ in range(400)]
+    assert 60 < sum(pattern) < 180
+    assert not any(Faults().lost("camera.drop") for _ in range(100))
+    for text in ("camera.drop", "camera.drop=2", "lidar.explode=0.1", "server.exit=3", "server.exit@soon"):
+        with pytest.raises(UserError, match="is no fault"):
+            Faults(text)
+
+
+def _tick_for_long(client: RawClient) -> None:
+    for _ in range(40):
+        client.call("tick_cue")
+
+
+def test_a_server_dies_on_demand_and_says_so() -> None:
+    with ServerProcess(town="grid", fault="server.exit@30") as process:
+        with RawClient(process.port) as client:
+            client.call("set_episode_settings", SYNCHRONOUS)
+            with pytest.raises((ConnectionError, OSError)):
+                _tick_for_long(client)
+        process.process.wait(5.0)
+        with pytest.raises(WorldLost, match=f"status {CRASHED}"):
+            process.check()
+
+
+# ------------------------------------------------------------------------------------------------------ its process
+def test_a_server_ends_with_whoever_started_it() -> None:
+    """Even when its parent is killed without any chance to tidy up."""
+    code = textwrap.dedent(
+        """
+        import os, sys
+        from roadcraft.sim.embedded.server.process import ServerProcess
+        server = ServerProcess(town="grid")
+        print(server.start(), server.process.pid, flush=True)
+        os.kill(os.getpid(), 9)
+        """
+    )
+    parent = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    _, child = map(int, parent.stdout.split())
+    for _ in range(100):
+        status = Path(f"/proc/{child}/stat")
+        if not status.exists() or status.read_text().split()[2] == "Z":
+            return
+        subprocess.run(["sleep", "0.05"], check=True)
+    raise AssertionError("the server outlived its parent")
+
+
+def test_a_port_in_use_is_an_error_of_one_line() -> None:
+    port = free_port()
+    with carla_server(port, town="grid") as taken:
+        assert taken == port
+        with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{port}"):
+            ServerProcess(port, town="grid").start()
+    with pytest.raises(UserError, match="atlantis"):
+        ServerProcess(town="atlantis").start()
+
+
+def test_the_fixture_gives_others_a_server(tmp_path: Path) -> None:
+    """Three lines are a test of somebody's stack, also with several workers."""
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n"
+        "@pytest.fixture(scope='session')\n"
+        "def roadcraft_carla_options():\n"
+        "    return {'town': 'grid', 'seed': 4}\n"
+    )
+    (tmp_path / "test_mine.py").write_text(
+        "import carla\n"
+        "def test_world(roadcraft_carla_server):\n"
+        "    client = carla.Client('127.0.0.1', roadcraft_carla_server)\n"
+        "    assert client.get_world().get_map().name == 'Carla/Maps/grid'\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--rootdir",
+        str(tmp_path),
+        "-p",
+        "no:cacheprovider",
+        str(tmp_path),
+    ]
+    listed = subprocess.run([*command, "--fixtures"], capture_output=True, text=True, timeout=60)
+    if "roadcraft_carla_server" not in listed.stdout:
+        command += ["-p", "roadcraft.sim.embedded.pytest_plugin"]  # installed before the entry point was there
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_server_says_when_it_is_ready() -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "roadcraft.sim.embedded.server", f"--port={port}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline()) == {"port": port, "town": "grid"}
+        process.terminate()
+        assert process.wait(10.0) == 0
