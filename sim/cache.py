@@ -52,7 +52,7 @@ def cached(key: str, make: Callable[[], Arrays]) -> Arrays:
     """The arrays kept under a key; `make` is called when there are none yet."""
     path = cache_dir() / f"{key}.npz"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (FileNotFoundError, ValueError, OSError, EOFError, zipfile.BadZipFile):
         arrays = make()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Command
 from roadcraft.sim.roads import RoadNetwork
-from roadcraft.sim.routes import Route, route_through
+from roadcraft.sim.routes import Route, change_length, route_through
 
 WALKS = 40  # random walks to choose from
 SPARE = 300.0  # [m] that a walk goes on after the length asked for, so that there is a place to end
@@ -66,15 +66,16 @@ def _walk(network: RoadNetwork, rng: np.random.Generator, length: float, start: 
     lanes, left = [lane], length - float(network.lanes["length"][lane] - start_s)
     turns: dict[int, int] = {}
     roads = {int(network.lanes["road"][lane]): 1}
-    changed, at = False, start_s
+    changed, at = True, start_s  # no lane change on the street on which it begins
     score = None
     while left > -SPARE:
         if score is None and left < 0:
             score = _score(network, lanes, roads, turns)
         sides = network.changes(lane)
         room = float(network.lanes["length"][lane]) - at
-        if sides and not changed and room > 40.0 and rng.random() < CHANGE_SHARE:
-            lane, at, changed = int(rng.choice(sides)), at + 30.0, True
+        stretch = change_length(network, lane)
+        if sides and not changed and room > 0.9 * stretch and rng.random() < CHANGE_SHARE:
+            lane, at, changed = int(rng.choice(sides)), at + stretch, True
             lanes.append(lane)
             continue
         after = network.successors(lane)
@@ -132,7 +133,7 @@ def _goal(route: Route, length: float, junctions: int) -> float | None:
             Command.CHANGE_RIGHT,
         ):
             continue
-        bend = route.yaw[max(k - 5, 0) : k + 6] - route.yaw[k]
+        bend = route.yaw[max(k - 10, 0) : k + 6] - route.yaw[k]
         if np.abs((bend + np.pi) % (2 * np.pi) - np.pi).max() < STRAIGHT:
             return float(route.s[k])
     return None

@@ -14,7 +14,7 @@ from roadcraft.sim.messages import Command
 from roadcraft.sim.roads import RoadNetwork, SignalKind
 
 COMMAND_AHEAD = 30.0  # [m] before a junction or lane change from which its command is given
-CHANGE_LENGTH = 25.0  # [m] over which a lane change is spread, where the lane is long enough
+CHANGE_LENGTH, CHANGE_TIME = 25.0, 3.0  # [m], [s at the speed limit]: a lane change is as long as the longer of both
 STEP = 0.5  # [m] between the points that a route is made of before it is resampled
 SPACING = 1.0  # [m] between a route's points
 
@@ -80,7 +80,7 @@ class _Piece:
 def route_through(
     network: RoadNetwork, lanes: Sequence[int], start_s: float = 0.0, end_s: float | None = None
 ) -> Route:
-    """The route along lanes that follow each other (or lie side by side: a lane change over about 25 m).
+    """The route along lanes that follow each other (or lie side by side: a lane change as early as possible).
 
     From arc length `start_s` [m] on the first lane to `end_s` on the last, or to its end. UserError when two lanes in
     the list do not connect, or where no room is left for a lane change.
@@ -121,7 +121,7 @@ def _pieces(network: RoadNetwork, lanes: list[int], start_s: float, end_s: float
             pieces.append(_Piece(lane, at, 1.0))
             at = 0.0
         elif after in network.changes(lane):
-            share = min(CHANGE_LENGTH / lengths[lane], 1.0 - at)
+            share = min(change_length(network, lane) / lengths[lane], 1.0 - at)
             if share * lengths[lane] < 5.0:
                 raise UserError(f"{network.name}: no room left on lane {lane} to change to lane {after}")
             pieces.append(_Piece(lane, at, at + share, after))
@@ -129,6 +129,11 @@ def _pieces(network: RoadNetwork, lanes: list[int], start_s: float, end_s: float
         else:
             raise UserError(f"{network.name}: lane {after} does not follow lane {lane}")
     return pieces
+
+
+def change_length(network: RoadNetwork, lane: int) -> float:
+    """[m] that a lane change from a lane takes where there is room; sideways then at about 2 m/s^2 at most."""
+    return max(CHANGE_LENGTH, CHANGE_TIME * float(network.lanes["speed_limit"][lane]))
 
 
 def _sample(network: RoadNetwork, piece: _Piece) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:

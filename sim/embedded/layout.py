@@ -17,7 +17,7 @@ from roadcraft.sim.planview import Plan, Pose
 SHORT = 55.0  # [m] streets below have no zones: all of them is one
 ZONE = 20.0  # [m] before a junction in which lane lines are solid and nobody parks
 TURN_ZONE = 20.0  # [m] of a left-turn lane that may not be left any more
-TURN_ENTRY = 32.0  # [m] before that in which one changes into it
+TURN_ENTRY = 42.0  # [m] before that in which one changes into it
 TAPER = 14.0  # [m] of the entry over which the lane widens
 PARKING_TAPER = 8.0  # [m] over which parking lanes widen
 SOLID = Line("solid")

@@ -9,7 +9,7 @@ from math import hypot, pi
 
 import numpy as np
 
-from roadcraft.sim.embedded.layout import ZONE, Approach, Build
+from roadcraft.sim.embedded.layout import PARKING_TAPER, ZONE, Approach, Build
 from roadcraft.sim.embedded.layout_ground import FREE, ROAD, TAKEN, Ground, rectangle
 from roadcraft.sim.embedded.layout_junction import width_at
 from roadcraft.sim.embedded.opendrive import LIGHT, SPEED, Object, Road, Signal
@@ -174,7 +174,8 @@ def _parked_cars(build: Build, road: Road, sign: int) -> None:
         for index, lane in enumerate(lanes):
             if lane.kind != "parking":
                 continue
-            for s in np.arange(section.s + SLOT, end - SLOT, SLOT):
+            room = PARKING_TAPER + SLOT / 2
+            for s in np.arange(section.s + room, end - room, SLOT):
                 if build.rng.random() >= build.layout.surroundings.parked:
                     continue
                 inner = sum(width_at(inner.width, s - section.s) for inner in lanes[:index])

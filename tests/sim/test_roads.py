@@ -43,10 +43,11 @@ def test_lane_points_lie_where_carla_has_the_lane(network: RoadNetwork, opendriv
     found = 0
     for i in some(network, 400):
         lane = network.lanes[network.lane_of[i]]
-        if network.width[i] < 1.0:
+        kind = LaneKind(lane["kind"]).name.capitalize()
+        if network.width[i] < 1.0 or kind not in KINDS:
             continue  # where a lane begins or ends in nothing
         x, y = network.xy[i]
-        waypoint = opendrive.get_waypoint(carla.Location(x, -y, 0.0), lane_type=carla.LaneType.Any)
+        waypoint = opendrive.get_waypoint(carla.Location(x, -y, 0.0), lane_type=getattr(carla.LaneType, kind))
         where = waypoint.transform.location
         if waypoint.road_id != lane["road"]:
             assert lane["junction"] >= 0 or waypoint.is_junction  # lanes overlap in junctions
@@ -54,10 +55,10 @@ def test_lane_points_lie_where_carla_has_the_lane(network: RoadNetwork, opendriv
         found += 1
         yaw = network.yaw[i]
         across = (where.x - x) * -np.sin(yaw) + (-where.y - y) * np.cos(yaw)
-        assert abs(across) < 0.02
+        assert abs(across) < (0.02 if lane["kind"] == LaneKind.DRIVING else 0.2)  # sidewalks swerve around parking bays
         assert np.hypot(where.x - x, -where.y - y) < 0.5  # carla looks for the arc length in steps
         assert waypoint.lane_id == lane["lane_id"]
-        assert abs(waypoint.lane_width - network.width[i]) < 0.02
+        assert abs(waypoint.lane_width - network.width[i]) < 0.1
         assert angle(-np.radians(waypoint.transform.rotation.yaw), yaw) < 0.05
         assert KINDS.get(str(waypoint.lane_type), lane["kind"]) == lane["kind"]
     assert found > 150
