@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from roadcraft.sim.embedded.layout_junction import widths_at
 from roadcraft.sim.embedded.opendrive import Road
-from roadcraft.sim.geometry import wrap
+from roadcraft.sim.geometry import arc_length, ego_to_world, resample, wrap
 
 CELL = 0.5  # [m]
 MARGIN = 80.0  # [m] of ground around the outermost road
@@ -28,9 +28,21 @@ class Ground:
         self.origin = every.min(0) - MARGIN
         size = np.ceil((every.max(0) + MARGIN - self.origin) / CELL).astype(int)
         self.cells = np.zeros((size[1], size[0]), np.uint8)
+        for road in roads:
+            for thing in road.objects:
+                if thing.kind == "patch":
+                    self._fill(ego_to_world(np.array(thing.corners), road.plan.start))
         for code, kinds in ((WALK, {"sidewalk"}), (ROAD, None)):
             for road in roads:
                 self._pave(road, code, kinds)
+
+    def _fill(self, outline: NDArray[np.float64]) -> None:
+        """Marks the inside of a polygon that is seen as a whole from its middle as road."""
+        closed = np.concatenate([outline, outline[:1]])
+        edge = resample(closed, np.arange(0.0, arc_length(closed)[-1], CELL * 0.8))
+        middle = edge.mean(0)
+        count = ceil(np.hypot(*(edge - middle).T).max() / (CELL * 0.8)) + 1
+        self.mark(middle + np.linspace(0.0, 1.0, count, endpoint=False)[:, None, None] * (edge - middle), ROAD)
 
     def _pave(self, road: Road, code: int, kinds: set[str] | None) -> None:
         """Marks the lanes of some kinds; None: all but sidewalks."""
