@@ -22,6 +22,15 @@ def kernel(function: Callable) -> Any:
     No reference counts (`_nrt`): kernels allocate nothing, and counting would cost as much as the drawing. Arithmetic
     may be contracted, but is not reordered: the same picture in every process of a machine.
     """
+    return _compile(function, False)
+
+
+def part(function: Callable) -> Any:
+    """A kernel that becomes part of each that calls it: passing it the canvas would cost more than its work."""
+    return _compile(function, True)
+
+
+def _compile(function: Callable, inline: bool) -> Any:
     compiled = numba.njit(
         function,
         cache=True,
@@ -29,6 +38,7 @@ def kernel(function: Callable) -> Any:
         boundscheck=False,
         error_model="numpy",
         fastmath={"contract", "nsz", "arcp", "nnan"},
+        forceinline=inline,
         _nrt=False,
     )
     compiled._cache._cache_file._version = VERSION

@@ -4,37 +4,78 @@
 # mypy: allow-untyped-defs, no-check-untyped-defs
 from __future__ import annotations
 
-from math import cos, sin, sqrt
+from math import cos, sin, sqrt, tan
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.render.compiled import kernel
+from roadcraft.sim.embedded.render.compiled import kernel, part
+from roadcraft.sim.embedded.render.facade import GLASSES, RAMP, SLOTS, put_facade
 from roadcraft.sim.embedded.render.materials import MATERIALS
 from roadcraft.sim.embedded.render.raster import (
     FACADE,
     FACES,
     FLAT,
+    SEEN,
     fill,
     gather_face,
     invert_scale,
     project_mesh,
 )
+from roadcraft.sim.embedded.render.skyline import ball_hidden, box_hidden, raise_skyline
 
 TABLE = MATERIALS  # a constant to the compiler
+FACADE_RANGE = np.float32(1.2)  # [m a pixel of focal length] beyond which a wall has one colour
+# Kinds of windows: shares of the horizon and of the zenith that they mirror, colour (3), lamp behind at night (3).
+PANE = np.array(
+    [
+        [0.10, 0.22, 0.06, 0.07, 0.08, 0.0, 0.0, 0.0],
+        [0.22, 0.20, 0.05, 0.06, 0.07, 0.0, 0.0, 0.0],
+        [0.05, 0.12, 0.16, 0.15, 0.13, 0.92, 0.72, 0.40],
+        [0.04, 0.10, 0.05, 0.06, 0.07, 0.30, 0.24, 0.16],
+    ],
+    np.float32,
+)
 
 
 class Eye(NamedTuple):
-    """One camera and the light, for the kernels. All float32 but the place."""
+    """One camera and the light, for the kernels; filled by `look`."""
 
     place: NDArray[np.float64]  # (3,) [m] world
     axes: NDArray[np.float32]  # (3, 3) rows right, down, forward
     lens: NDArray[np.float32]  # (6,) focal length, cx, cy [pixels], tangents of the half angles, far limit [m]
-    light: NDArray[
-        np.float32
-    ]  # (8, 3) sun (camera space), up (camera space), direct, ambient, horizon, fog, zenith, sun (world)
-    haze: NDArray[np.float32]  # (2,) density [1/m], start [m]
+    light: NDArray[np.float32]  # (8, 3) sun and up (camera space), direct, ambient, horizon, fog, zenith, sun (world)
+    haze: NDArray[np.float32]  # (3,) density [1/m], start [m], night [0, 1]
+
+
+FAR = 400.0  # [m] beyond which objects are left out
+
+
+def make_eye() -> Eye:
+    f4 = np.float32
+    return Eye(np.zeros(3), np.zeros((3, 3), f4), np.zeros(6, f4), np.zeros((8, 3), f4), np.zeros(3, f4))
+
+
+@kernel
+def look(eye, camera, size, lamp, air):
+    """Points an eye. `camera`: x, y, z, yaw, pitch, roll, fov; `size`: width, height; `lamp`: rows of Eye.light, the
+    first two in the world's axes; `air`: Eye.haze."""
+    cy, sy, cp, sp = cos(camera[3]), sin(camera[3]), cos(camera[4]), sin(camera[4])
+    cr, sr, tangent = cos(camera[5]), sin(camera[5]), tan(camera[6] / 2)
+    ax = eye.axes
+    ax[0, 0], ax[0, 1], ax[0, 2] = sy * cr - cy * sp * sr, -sy * sp * sr - cy * cr, -cp * sr
+    ax[1, 0], ax[1, 1], ax[1, 2] = -cy * sp * cr - sy * sr, cy * sr - sy * sp * cr, -cp * cr
+    ax[2, 0], ax[2, 1], ax[2, 2] = cy * cp, sy * cp, -sp
+    for k in range(3):
+        eye.place[k] = camera[k]
+        eye.light[0, k] = ax[k, 0] * lamp[0, 0] + ax[k, 1] * lamp[0, 1] + ax[k, 2] * lamp[0, 2]
+        eye.light[1, k] = ax[k, 0] * lamp[1, 0] + ax[k, 1] * lamp[1, 1] + ax[k, 2] * lamp[1, 2]
+        for row in range(2, 8):
+            eye.light[row, k] = lamp[row, k]
+        eye.haze[k] = air[k]
+    eye.lens[0], eye.lens[1], eye.lens[2] = size[0] / (2 * tangent), size[0] / 2, size[1] / 2
+    eye.lens[3], eye.lens[4], eye.lens[5] = tangent, tangent * size[1] / size[0], FAR
 
 
 PART = np.dtype(
@@ -53,6 +94,7 @@ PART = np.dtype(
         ("variant", np.uint32),
         ("signal", np.int32),  # row of the light that it shows, -1
         ("style", np.uint8),
+        ("wall", np.float32),  # houses: height of the walls in unit space, all else: 0
     ]
 )
 
@@ -64,7 +106,7 @@ class Models(NamedTuple):
     switch: NDArray[np.float32]  # (K, 2) [pixels] radius on the screen above which the first and the second level show
 
 
-@kernel
+@part
 def in_view(eye, x, y, z, radius):
     """Camera-space depth of a ball's centre if any of it can be seen, else -1e9."""
     ax, lens = eye.axes, eye.lens
@@ -80,7 +122,7 @@ def in_view(eye, x, y, z, radius):
     return depth
 
 
-@kernel
+@part
 def to_camera(eye, x, y, z, basis, transform):
     """Unit space -> camera space (3x4, row-major) from unit space -> world at an offset from the camera."""
     ax = eye.axes
@@ -90,17 +132,17 @@ def to_camera(eye, x, y, z, basis, transform):
         transform[4 * i + 3] = ax[i, 0] * x + ax[i, 1] * y + ax[i, 2] * z
 
 
-@kernel
+@part
 def byte(value):
     return np.uint32(min(max(value, np.float32(0.0)), np.float32(1.0)) * np.float32(255.0) + np.float32(0.5))
 
 
-@kernel
+@part
 def pack_pixel(r, g, b, tag):
     return byte(r) | (byte(g) << np.uint32(8)) | (byte(b) << np.uint32(16)) | (np.uint32(tag) << np.uint32(24))
 
 
-@kernel
+@part
 def shade_face(eye, row, nx, ny, nz, paint, lights, haze, tag):
     """Colour of a face of a material in the light; (nx, ny, nz) is its unit normal in camera space."""
     material = TABLE[row]
@@ -184,33 +226,72 @@ def draw_mesh(
         # In camera space the face's plane is m . p = -beyond, so 1/z = -(mx (x - cx)/f + my (y - cy)/f + mz) / beyond.
         scale = np.float32(-1.0) / beyond
         a, b = mx * scale / f, my * scale / f
-        if fill(canvas, corners, a, b, mz * scale - a * cx - b * cy, np.uint32(number)):
-            length = np.float32(1.0) / sqrt(mx * mx + my * my + mz * mz)
-            row = library.face[face, 2]
-            row += np.int64(variant % np.uint32(TABLE[row]["variants"]))
-            canvas.face_pixel[number] = shade_face(
-                eye,
-                row,
-                mx * length,
-                my * length,
-                mz * length,
-                paint,
-                lights,
-                haze,
-                tag,
-            )
-            canvas.face_owner[number] = owner
-            canvas.face_kind[number] = FACADE if TABLE[row]["facade"] else FLAT
-            canvas.faces[0] = number + 1
+        c = mz * scale - a * cx - b * cy
+        if not fill(canvas, corners, a, b, c, np.uint32(number)):
+            continue
+        length = np.float32(1.0) / sqrt(mx * mx + my * my + mz * mz)
+        mx, my, mz = mx * length, my * length, mz * length
+        row = library.face[face, 2]
+        row += np.int64(variant % np.uint32(TABLE[row]["variants"]))
+        canvas.face_pixel[number] = shade_face(eye, row, mx, my, mz, paint, lights, haze, tag)
+        canvas.face_owner[number] = owner
+        canvas.face_kind[number] = FLAT
+        canvas.face_iz[number, 0], canvas.face_iz[number, 1], canvas.face_iz[number, 2] = a, b, c
+        canvas.faces[0] = number + 1
+        if TABLE[row]["facade"] and transform[11] < f * FACADE_RANGE:
+            clad(canvas, eye, number, inverse, transform, nx, ny, mx, my, mz, paint, haze, tag, variant, style)
 
 
 @kernel
+def clad(canvas, eye, number, inverse, transform, nx, ny, mx, my, mz, paint, haze, tag, variant, style):
+    """Makes a face a facade: notes its planes and fills its table of colours."""
+    slot = canvas.faces[1]
+    if slot >= SLOTS:
+        return
+    t = transform
+    columns = (0, 1) if abs(ny) > abs(nx) else (1, 0)
+    k = columns[0]
+    along = np.float32(2.0) * sqrt(t[k] * t[k] + t[4 + k] * t[4 + k] + t[8 + k] * t[8 + k])
+    tall = sqrt(t[2] * t[2] + t[6] * t[6] + t[10] * t[10])
+    lens = eye.lens
+    put_facade(canvas, number, slot, variant, inverse, nx, ny, lens[0], lens[1], lens[2], along, tall, style)
+    canvas.face_kind[number] = FACADE
+    canvas.faces[1] = slot + 1
+    light, keep = eye.light, np.float32(1.0) - haze
+    sun = max(np.float32(0.0), mx * light[0, 0] + my * light[0, 1] + mz * light[0, 2])
+    ends = canvas.ends
+    for k in range(3):  # wall dark and bright, wall behind glass, then the glasses
+        lit = light[3, k] * np.float32(0.95) + light[2, k] * sun
+        fog = light[5, k] * haze
+        ends[0, k] = paint[k] * lit * np.float32(0.55) * keep + fog
+        ends[1, k] = paint[k] * lit * np.float32(1.25) * keep + fog
+        ends[2, k] = paint[k] * lit * keep + fog
+        for glass in range(GLASSES):
+            pane = light[4, k] * PANE[glass, 0] + light[6, k] * PANE[glass, 1] + PANE[glass, 2 + k] * lit
+            ends[3 + glass, k] = (pane + eye.haze[2] * PANE[glass, 5 + k]) * keep + fog
+    table = canvas.face_table[slot]
+    for ramp in range(1 + GLASSES):
+        first, last = (ends[0], ends[1]) if ramp == 0 else (ends[2], ends[2 + ramp])
+        blend(table, ramp * RAMP, first, last, tag)
+
+
+@kernel
+def blend(table, start, first, last, tag):
+    """RAMP colours from one to another, from table[start] on."""
+    r, g, b = first[0], first[1], first[2]
+    dr, dg, db = last[0] - r, last[1] - g, last[2] - b
+    for step in range(RAMP):
+        share = np.float32(step) * np.float32(1.0 / (RAMP - 1))
+        table[start + step] = pack_pixel(r + dr * share, g + dg * share, b + db * share, tag)
+
+
+@part
 def haze_at(eye, depth):
     """Share of haze in front of something at a depth [m]."""
     return np.float32(1.0) - np.float32(np.exp(-eye.haze[0] * max(np.float32(0.0), depth - eye.haze[1])))
 
 
-@kernel
+@part
 def pick_level(models, model, eye, depth, radius):
     """The mesh of a model for its size on the screen."""
     size = eye.lens[0] * radius / max(depth, np.float32(0.5))
@@ -220,8 +301,13 @@ def pick_level(models, model, eye, depth, radius):
 
 
 @kernel
-def draw_parts(canvas, library, models, eye, cells, parts, signals, transform, inverse):
-    """Draws standing things. `cells` (C, 6): centre x, y, z, radius, first and last row of `parts`."""
+def parts_in_view(canvas, eye, cells, parts):
+    """Fills `canvas.seen`: houses from the front, nearest first, all else from the back. Returns how many of both.
+
+    `cells` (C, 6): centre x, y, z, radius, first and last row of `parts`.
+    """
+    seen, distance = canvas.seen, canvas.distance
+    houses, others = 0, 0
     for c in range(cells.shape[0]):
         x = np.float32(cells[c, 0] - eye.place[0])
         y = np.float32(cells[c, 1] - eye.place[1])
@@ -230,28 +316,54 @@ def draw_parts(canvas, library, models, eye, cells, parts, signals, transform, i
             continue
         for i in range(int(cells[c, 4]), int(cells[c, 5])):
             part = parts[i]
-            x = np.float32(part["xyz"][0] - eye.place[0])
-            y = np.float32(part["xyz"][1] - eye.place[1])
-            z = np.float32(part["xyz"][2] - eye.place[2])
             center = part["center"]
-            depth = in_view(eye, x + center[0], y + center[1], z + center[2], part["radius"])
-            if depth < -1e8 or part["thin"] * eye.lens[0] < np.float32(0.33) * depth:
+            x = np.float32(part["xyz"][0] - eye.place[0]) + center[0]
+            y = np.float32(part["xyz"][1] - eye.place[1]) + center[1]
+            z = np.float32(part["xyz"][2] - eye.place[2]) + center[2]
+            depth = in_view(eye, x, y, z, part["radius"])
+            if depth < -1e8 or part["thin"] * eye.lens[0] < np.float32(0.33) * depth or houses + others >= SEEN - 1:
                 continue
-            lights = np.uint32(1) if part["signal"] == -2 else np.uint32(0)
-            if part["signal"] >= 0 and part["signal"] < signals.shape[0]:
-                lights = (
-                    np.uint32(1) << np.uint32(signals[part["signal"]]) if signals[part["signal"]] < 3 else np.uint32(0)
-                )
-            to_camera(eye, x, y, z, part["basis"], transform)
-            mesh = pick_level(models, part["model"], eye, depth, part["radius"])
-            haze = haze_at(eye, depth)
-            draw_mesh(
-                canvas, library, eye, mesh, transform, inverse, part["paint"], lights, haze, part["tag"], np.uint32(0),
-                part["variant"], part["style"],
-            )  # fmt: skip
+            if part["wall"] > 0:
+                k = houses
+                while k > 0 and distance[k - 1] > depth:
+                    seen[k], distance[k] = seen[k - 1], distance[k - 1]
+                    k -= 1
+                seen[k], distance[k] = i, depth
+                houses += 1
+            else:
+                others += 1
+                seen[SEEN - others], distance[SEEN - others] = i, depth
+    return houses, others
 
 
 @kernel
+def draw_parts(canvas, library, models, eye, parts, signals, first, last, transform, inverse):
+    """Draws the standing things in `canvas.seen` from `first` to `last`."""
+    for k in range(first, last):
+        part, depth = parts[canvas.seen[k]], canvas.distance[k]
+        x = np.float32(part["xyz"][0] - eye.place[0])
+        y = np.float32(part["xyz"][1] - eye.place[1])
+        z = np.float32(part["xyz"][2] - eye.place[2])
+        center, house = part["center"], part["wall"] > 0
+        if not house and ball_hidden(canvas, eye, x + center[0], y + center[1], z + center[2], part["radius"]):
+            continue
+        to_camera(eye, x, y, z, part["basis"], transform)
+        if house:
+            if box_hidden(canvas, eye, transform, np.float32(1.05)):
+                continue
+            raise_skyline(canvas, eye, transform, part["wall"])
+        lights = np.uint32(1) if part["signal"] == -2 else np.uint32(0)
+        if 0 <= part["signal"] < signals.shape[0] and signals[part["signal"]] < 3:
+            lights = np.uint32(1) << np.uint32(signals[part["signal"]])
+        mesh = pick_level(models, part["model"], eye, depth, part["radius"])
+        haze = haze_at(eye, depth)
+        draw_mesh(
+            canvas, library, eye, mesh, transform, inverse, part["paint"], lights, haze, part["tag"], np.uint32(0),
+            part["variant"], part["style"],
+        )  # fmt: skip
+
+
+@part
 def body_basis(body, basis):
     """Unit space -> world of a body: Rz(yaw) Ry(pitch) Rx(roll) times half length, half width and full height."""
     cy, sy = np.float32(cos(body["yaw"])), np.float32(sin(body["yaw"]))
@@ -387,6 +499,8 @@ def draw_bodies(
         radius = np.float32(sqrt(ex * ex + ey * ey + ez * ez))
         depth = in_view(eye, x, y, z + np.float32(ez), radius)
         if depth < -1e8 or eye.lens[0] * radius < depth * np.float32(0.4):
+            continue
+        if body["xyz"][2] > -0.5 and ball_hidden(canvas, eye, x, y, z + np.float32(ez), radius):
             continue
         for k in range(3):
             paint[k] = np.float32(body["color"][k]) * np.float32(1 / 255)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel
-from roadcraft.sim.embedded.render.draw import Models, draw_bodies, draw_parts
+from roadcraft.sim.embedded.render.draw import Eye, Models, draw_bodies, draw_parts, look, parts_in_view
 from roadcraft.sim.embedded.render.ground_look import Ground
 from roadcraft.sim.embedded.render.mesh import Library
-from roadcraft.sim.embedded.render.raster import Canvas
+from roadcraft.sim.embedded.render.raster import SEEN, Canvas
 from roadcraft.sim.embedded.render.resolve import (
     clear,
     color_rows,
@@ -22,6 +22,8 @@ from roadcraft.sim.embedded.render.resolve import (
     write_rgb,
     write_semantic,
 )
+from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_parts
+from roadcraft.sim.embedded.render.skyline import clear_skyline
 
 
 class Town3D(NamedTuple):
@@ -33,15 +35,29 @@ class Town3D(NamedTuple):
     walker: NDArray[np.int32]  # (4,) meshes: torso, leg, arm, whole
     tags: NDArray[np.uint8]  # semantic tag by Kind
     ground: Ground
+    facades: NDArray[np.uint8]  # codes, see `facade.textures`
     parts: NDArray[np.void]  # (P,) PART
     cells: NDArray[np.float64]  # (C, 6)
+    casters: NDArray[np.float32]  # (K, 8) what casts shadows, see `shadow_parts`
+
+
+class Air(NamedTuple):
+    """What follows from the weather."""
+
+    palette: NDArray[np.uint32]  # (HAZES * 4 * 256,) colours of the ground by haze, shadow and code
+    sky: NDArray[np.uint32]  # (SKY_SIZE, SKY_SIZE)
+    lamp: NDArray[np.float64]  # (8, 3) rows of Eye.light, sun and up in the world's axes
+    haze: NDArray[np.float64]  # (3,) as Eye.haze
 
 
 class Buffers(NamedTuple):
     """What is filled in each frame of one image size."""
 
     canvas: Canvas
+    eye: Eye
     scratch: NDArray[np.float32]  # (6, 16) transforms of the object at hand
+    outline: NDArray[np.float32]  # (2, 24) a shadow's points
+    order: NDArray[np.int32]  # (24,) its corners
     rgb: NDArray[np.uint8]
     words: NDArray[np.uint32]  # the bytes of `rgb`, four pixels in three words; no columns where that does not fit
     semantic: NDArray[np.uint8]
@@ -50,27 +66,26 @@ class Buffers(NamedTuple):
 
 
 @kernel
-def render_frame(town, buffers, eye, palette, sky, bodies, signals, hide, blink, wanted):
+def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, wanted):
     """Draws and writes the images whose bits are set in `wanted`: 1 RGB, 2 semantic, 4 instance, 8 depth."""
-    canvas, s = buffers.canvas, buffers.scratch
+    canvas, s, eye = buffers.canvas, buffers.scratch, buffers.eye
+    look(eye, camera, (canvas.word.shape[1], canvas.word.shape[0]), air.lamp, air.haze)
     clear(canvas, eye)
+    clear_skyline(canvas)
+    parts, library, models = town.parts, town.library, town.models
+    houses, others = parts_in_view(canvas, eye, town.cells, parts)
+    draw_parts(canvas, library, models, eye, parts, signals, 0, houses, s[0], s[1])
     draw_bodies(
-        canvas, town.library, town.models, town.model_of, town.walker, town.tags, eye, bodies, hide, blink,
+        canvas, library, models, town.model_of, town.walker, town.tags, eye, bodies, hide, blink,
         s[0], s[1], s[2], s[3], s[4],
     )  # fmt: skip
-    draw_parts(
-        canvas,
-        town.library,
-        town.models,
-        eye,
-        town.cells,
-        town.parts,
-        signals,
-        s[0],
-        s[1],
-    )
+    draw_parts(canvas, library, models, eye, parts, signals, SEEN - others, SEEN, s[0], s[1])
+    if wanted & np.uint32(1):
+        sunny = eye.light[2, 1] > np.float32(0.02)
+        shadow_parts(canvas, eye, town.casters, buffers.outline, buffers.order, s[0], s[1], sunny)
+        shadow_bodies(canvas, eye, bodies, hide, buffers.outline, buffers.order, s[0], s[1], sunny)
     if wanted & np.uint32(3):
-        color_rows(canvas, eye, town.ground, palette, sky)
+        color_rows(canvas, eye, town.ground, town.facades, air.palette, air.sky)
     if wanted & np.uint32(1):
         write_rgb(canvas.pixel, buffers.rgb, buffers.words)
     if wanted & np.uint32(2):

@@ -65,6 +65,7 @@ def bake_ground(network: RoadNetwork) -> Ground:
     where[tiles.ravel(), 1] = np.repeat(np.arange(shape[0]), shape[1])
     finish_tiles(tiles, where, label, lateral, data, offsets, palette.quantiser())
     spread_terrain(tiles, where, data, offsets)
+    data.flags.writeable = tiles.flags.writeable = False  # as when mapped from the cache: one compiled kernel for both
     return Ground(origin, tiles, data, offsets[:-1])
 
 

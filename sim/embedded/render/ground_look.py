@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.render.compiled import kernel
+from roadcraft.sim.embedded.render.compiled import part
 
 TILE_BITS = 7
 TILE = 1 << TILE_BITS  # texels along a tile's edge at level 0
@@ -19,6 +19,7 @@ TEXEL = 0.05  # [m] at level 0
 PIECE = 16  # pixels over which a row is taken as straight in texels when the camera is rolled
 STRAIGHT = np.float32(0.03)  # relative change of depth over a piece up to which that is done
 UNIT = 1 << 16  # fixed-point steps of a texel
+HAZES = 64  # palettes from clear air to nothing but fog
 
 
 class Ground(NamedTuple):
@@ -30,7 +31,7 @@ class Ground(NamedTuple):
     offset: NDArray[np.int64]  # (LEVELS,) first code of each level
 
 
-@kernel
+@part
 def texel(ground, level, ix, iy):
     """The code at texel (ix, iy) of a level, held at the borders."""
     bits = TILE_BITS - level
@@ -42,7 +43,7 @@ def texel(ground, level, ix, iy):
     return ground.data[ground.offset[level] + (tile << (2 * bits)) + ((iy & mask) << bits) + (ix & mask)]
 
 
-@kernel
+@part
 def level_for(across):
     """Level of the pyramid for pixels that are `across` [m] wide on the ground."""
     level = 0
@@ -53,7 +54,7 @@ def level_for(across):
     return level
 
 
-@kernel
+@part
 def ground_run(canvas, eye, ground, palette, row, begin, end):
     """Colours ground pixels [begin, end) of a row."""
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
@@ -66,6 +67,9 @@ def ground_run(canvas, eye, ground, palette, row, begin, end):
     base = -(ax[2, 2] + ky * ax[1, 2]) / above + (half - cx) * tilt
     level = level_for(np.float32(1.0) / (f * (base + np.float32((begin + end) >> 1) * tilt)))
     scale = np.float32(1.0 / TEXEL) / np.float32(1 << level)
+    depth = np.float32(1.0) / (base + np.float32((begin + end) >> 1) * tilt)
+    haze = np.float32(1.0) - np.float32(np.exp(-eye.haze[0] * max(np.float32(0.0), depth - eye.haze[1])))
+    tone = np.uint64(np.float32(HAZES - 1) * haze + np.float32(0.5)) << np.uint64(10)
     ox = np.float32((eye.place[0] - ground.origin[0]) * scale)
     oy = np.float32((eye.place[1] - ground.origin[1]) * scale)
     gx, gy = (ax[2, 0] + ky * ax[1, 0]) * scale, (ax[2, 1] + ky * ax[1, 1]) * scale
@@ -88,12 +92,12 @@ def ground_run(canvas, eye, ground, palette, row, begin, end):
             inverse = np.float32(1.0) / np.float32(stop - col)
             dx = (ox + d1 * (gx + k1 * sx) - x0) * inverse
             dy = (oy + d1 * (gy + k1 * sy) - y0) * inverse
-        straight_piece(canvas, ground, palette, level, row, col, stop, x0, y0, dx, dy)
+        straight_piece(canvas, ground, palette, tone, level, row, col, stop, x0, y0, dx, dy)
         col = stop
 
 
-@kernel
-def straight_piece(canvas, ground, palette, level, row, begin, end, x, y, dx, dy):
+@part
+def straight_piece(canvas, ground, palette, tone, level, row, begin, end, x, y, dx, dy):
     """Colours pixels [begin, end) of a row that lie at texels (x, y), (x + dx, y + dy) and so on."""
     bits = TILE_BITS - level
     rows, columns = ground.tiles.shape
@@ -112,7 +116,8 @@ def straight_piece(canvas, ground, palette, level, row, begin, end, x, y, dx, dy
                 np.int64(np.floor(x + at * dx)),
                 np.int64(np.floor(y + at * dy)),
             )
-            pixel[line, np.uint64(col)] = palette[mask[line, np.uint64(col)], code]
+            at = tone | (np.uint64(mask[line, np.uint64(col)]) << np.uint64(8)) | np.uint64(code)
+            pixel[line, np.uint64(col)] = palette[at]
         return
     data = ground.data
     if level >= DENSE:
@@ -121,7 +126,7 @@ def straight_piece(canvas, ground, palette, level, row, begin, end, x, y, dx, dy
         start, stride = ground.offset[level], np.int64(columns << bits)
         for col in range(np.uint64(begin), np.uint64(end)):
             code = data[np.uint64(start + (fy >> 16) * stride + (fx >> 16))]
-            pixel[line, col] = palette[np.uint64(mask[line, col]), np.uint64(code)]
+            pixel[line, col] = palette[tone | (np.uint64(mask[line, col]) << np.uint64(8)) | np.uint64(code)]
             fx += ix
             fy += iy
         return
@@ -141,34 +146,21 @@ def straight_piece(canvas, ground, palette, level, row, begin, end, x, y, dx, dy
             reach = min(reach, ly / -dy)
         count = min(np.int64(reach) + 1, end - col)
         start = np.uint64(ground.offset[level] + (np.int64(ground.tiles[ty, tx]) << (2 * bits)))
-        in_tile(
-            pixel,
-            mask,
-            palette,
-            data,
-            start,
-            bits,
-            line,
-            col,
-            col + count,
-            lx,
-            ly,
-            dx,
-            dy,
-        )
+        in_tile(pixel, mask, palette, tone, data, start, bits, line, col, col + count, lx, ly, dx, dy)
         x += np.float32(count) * dx
         y += np.float32(count) * dy
         col += count
 
 
-@kernel
-def in_tile(pixel, mask, palette, data, start, bits, line, begin, end, x, y, dx, dy):
+@part
+def in_tile(pixel, mask, palette, tone, data, start, bits, line, begin, end, x, y, dx, dy):
     """The same inside of one tile, in fixed-point steps."""
     fx, fy = np.int32(x * UNIT), np.int32(y * UNIT)
     ix, iy = np.int32(dx * UNIT), np.int32(dy * UNIT)
     inside = np.int32((1 << bits) - 1)
     for col in range(np.uint64(begin), np.uint64(end)):
         at = (((fy >> np.int32(16)) & inside) << np.int32(bits)) | ((fx >> np.int32(16)) & inside)
-        pixel[line, col] = palette[np.uint64(mask[line, col]), np.uint64(data[start + np.uint64(at)])]
+        code = np.uint64(data[start + np.uint64(at)])
+        pixel[line, col] = palette[tone | (np.uint64(mask[line, col]) << np.uint64(8)) | code]
         fx += ix
         fy += iy

@@ -179,7 +179,7 @@ def _table() -> np.ndarray:
     put(m.BARK, (92, 74, 58))
     put(m.LEAVES, (84, 118, 50), paint=0.45)
     put(m.LEAVES_LOW, (56, 84, 38), paint=0.3)
-    put(m.WALL, (0, 0, 0), paint=1.0, facade=True)
+    put(m.WALL, (62, 68, 76), paint=0.75, facade=True)
     put(m.ROOF, (116, 110, 104), paint=0.2)
     put(m.CONCRETE, (168, 165, 158))
     put(m.METAL, (112, 116, 120))

@@ -18,7 +18,7 @@ from roadcraft.sim.embedded.render.models import TREES, Model
 from roadcraft.sim.embedded.scenery import TRUNK_RADIUS, Scenery, Shape
 from roadcraft.sim.roads import RoadNetwork, SignalKind
 
-CELL = 24.0  # [m]
+CELL = 40.0  # [m]
 HEAD = (
     0.19,
     0.19,
@@ -96,6 +96,7 @@ class Builder:
             variant,
             style,
         )
+        row["wall"] = {Model.HOUSE_FLAT: 0.97, Model.HOUSE_PITCHED: 0.7}.get(Model(model), 0.0)
         self.rows.append(row)
 
     def beam(
@@ -149,6 +150,24 @@ def _sorted(parts: NDArray[np.void]) -> tuple[NDArray[np.void], NDArray[np.float
         radius = (np.linalg.norm(center - middle, axis=1) + parts["radius"][first:last]).max()
         cells.append((*middle, radius, first, last))
     return parts, np.array(cells)
+
+
+def build_casters(scenery: Scenery) -> NDArray[np.float32]:
+    """(K, 8) what throws a shadow: x, y, yaw, half length, half width, height, 1 for crowns, height of their middle."""
+    rows = []
+    for row in scenery.static:
+        x, y, z = (float(v) for v in row["extent"])
+        place = (*(float(v) for v in row["xyz"][:2]), float(row["yaw"]))
+        shape = int(row["shape"])
+        if shape in (Shape.TREE, Shape.BUSH):
+            rows.append((*place, x, y, 1.6 * z, 1.0, 1.2 * z if shape == Shape.TREE else z))
+        elif shape in (Shape.LAMP, Shape.SIGNAL, Shape.SIGN, Shape.CYLINDER):
+            rows.append((*place, 0.07, 0.07, 2 * z, 0.0, 0.0))
+        elif shape == Shape.BUILDING and int(row["style"]) % 2:
+            rows.append((*place, x, 0.6 * y, 1.9 * z, 0.0, 0.0))
+        else:
+            rows.append((*place, x, y, 2 * z, 0.0, 0.0))
+    return np.array(rows, np.float32).reshape(-1, 8)
 
 
 def _paint(row: NDArray[np.void]) -> Paint:

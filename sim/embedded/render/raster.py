@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.render.compiled import kernel
+from roadcraft.sim.embedded.render.compiled import part
 from roadcraft.sim.embedded.render.mesh import MAX_CORNERS, MAX_VERTICES
 
 NEAR = np.float32(0.15)  # [m] nothing closer is drawn
 FACES = 1 << 15  # faces of one frame; further ones are left out
+SEEN = 1 << 13  # standing things of one frame; further ones are left out
 FACE_MASK = np.uint32(0x00FFFFFF)  # of `Canvas.word`: the face; the other bits hold the edge hint
 
 # Rows of Canvas.face_kind
@@ -34,8 +35,14 @@ class Canvas(NamedTuple):
     face_pixel: NDArray[np.uint32]  # (FACES,) colour and tag of each face
     face_kind: NDArray[np.uint8]  # (FACES,)
     face_owner: NDArray[np.uint32]  # (FACES,) body id
-    face_plane: NDArray[np.float32]  # (FACES, 12) facades: s/z, t/z as planes of the screen, then what the facade needs
-    faces: NDArray[np.int64]  # (1,) number of faces so far
+    face_iz: NDArray[np.float32]  # (FACES, 3) 1/z = a x + b y + c
+    face_plane: NDArray[np.float32]  # (FACES, 12) of facades, see `facade.put_facade`
+    ends: NDArray[np.float32]  # (8, 3) colours at hand
+    face_table: NDArray[np.uint32]  # (256, 128) colours of facades
+    faces: NDArray[np.int64]  # (2,) number of faces and of facades so far
+    skyline: NDArray[np.float32]  # (2, W / 4) see `skyline`
+    seen: NDArray[np.int64]  # (SEEN,) parts in view
+    distance: NDArray[np.float32]  # (SEEN,) their depths
     vertex: NDArray[np.float32]  # (6, MAX_VERTICES) x, y, z in camera space, then screen x, y and 1/z
     polygon: NDArray[np.float32]  # (2, 2 * MAX_CORNERS) screen x, y of the face at hand
     left: NDArray[np.float32]  # (H,) its left and right borders
@@ -53,8 +60,14 @@ def make_canvas(width: int, height: int) -> Canvas:
         face_pixel=np.zeros(FACES, np.uint32),
         face_kind=np.zeros(FACES, np.uint8),
         face_owner=np.zeros(FACES, np.uint32),
+        face_iz=np.zeros((FACES, 3), np.float32),
         face_plane=np.zeros((FACES, 12), np.float32),
-        faces=np.zeros(1, np.int64),
+        ends=np.zeros((8, 3), np.float32),
+        face_table=np.zeros((256, 128), np.uint32),
+        faces=np.zeros(2, np.int64),
+        skyline=np.zeros((2, width // 4 + 1), np.float32),
+        seen=np.zeros(SEEN, np.int64),
+        distance=np.zeros(SEEN, np.float32),
         vertex=np.zeros((6, MAX_VERTICES), np.float32),
         polygon=np.zeros((2, 2 * MAX_CORNERS), np.float32),
         left=np.zeros(height + 2, np.float32),
@@ -62,13 +75,13 @@ def make_canvas(width: int, height: int) -> Canvas:
     )
 
 
-@kernel
+@part
 def pixel_after(value, limit):
     """The first pixel whose centre does not lie before a coordinate, within [0, limit]."""
     return np.int64(min(max(value, np.float32(0.0)), np.float32(limit)) + np.float32(0.5))
 
 
-@kernel
+@part
 def borders(x, y, n, left, right, height):
     """Left and right border of a polygon (counter-clockwise to the eye) in each row. First row and the one after the
     last, which is not greater when it covers none."""
@@ -99,7 +112,7 @@ def borders(x, y, n, left, right, height):
     return first, stop
 
 
-@kernel
+@part
 def fill(canvas, n, a, b, c, word):
     """Draws the polygon in `canvas.polygon` with 1/z = a x + b y + c where it is nearest. True if it covers a pixel."""
     iz, out = canvas.iz, canvas.word
@@ -122,7 +135,7 @@ def fill(canvas, n, a, b, c, word):
     return drawn
 
 
-@kernel
+@part
 def project_mesh(canvas, library, mesh, transform, f, cx, cy):
     """Brings a mesh's vertices into camera space and onto the screen. True when all lie beyond NEAR."""
     start, count = library.mesh[mesh, 0], library.mesh[mesh, 1]
@@ -148,7 +161,7 @@ def project_mesh(canvas, library, mesh, transform, f, cx, cy):
     return nearest >= NEAR
 
 
-@kernel
+@part
 def gather_face(canvas, library, first, corners, whole, f, cx, cy):
     """Puts a face's screen polygon into `canvas.polygon`, cut at NEAR. Returns its number of corners, 0: unseen."""
     px, py = canvas.polygon[0], canvas.polygon[1]
@@ -175,7 +188,7 @@ def gather_face(canvas, library, first, corners, whole, f, cx, cy):
     return n if n >= 3 else 0
 
 
-@kernel
+@part
 def invert_scale(transform, inverse):
     """For a transform of orthogonal columns: `inverse` gets its columns divided by their squared lengths (9), and the
     camera's place in unit space (3)."""
@@ -186,6 +199,6 @@ def invert_scale(transform, inverse):
         inverse[9 + k] = -(a * transform[3] + b * transform[7] + c * transform[11]) * scale
 
 
-@kernel
+@part
 def normal_length(x, y, z):
     return sqrt(x * x + y * y + z * z)

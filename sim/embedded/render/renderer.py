@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from math import exp, tan
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import _TAGS
 from roadcraft.sim.embedded.render import models
-from roadcraft.sim.embedded.render.draw import Eye
-from roadcraft.sim.embedded.render.frame import Buffers, Town3D, render_frame
+from roadcraft.sim.embedded.render.draw import make_eye
+from roadcraft.sim.embedded.render.facade import textures
+from roadcraft.sim.embedded.render.frame import Air, Buffers, Town3D, render_frame
 from roadcraft.sim.embedded.render.ground import load_ground
+from roadcraft.sim.embedded.render.ground_look import HAZES
 from roadcraft.sim.embedded.render.lighting import Light, light_of
 from roadcraft.sim.embedded.render.palette import CLASSES, COLORS, SURFACES
-from roadcraft.sim.embedded.render.parts import build_parts
+from roadcraft.sim.embedded.render.parts import build_casters, build_parts
 from roadcraft.sim.embedded.render.raster import make_canvas
 from roadcraft.sim.embedded.render.sky import bake_sky
 from roadcraft.sim.embedded.render.views import Images, Scene, View
@@ -23,7 +23,6 @@ from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Kind, Weather
 
-FAR = 400.0  # [m] beyond which objects are left out
 BLINK_HZ = 1.5  # indicators
 MAX_PIXELS = 4096
 
@@ -42,8 +41,10 @@ class Renderer:
             walker,
             tags,
             load_ground(town.network),
+            textures(),
             parts,
             cells,
+            build_casters(town.scenery),
         )
         self._buffers: dict[tuple[int, int], Buffers] = {}
         self._weather: Weather | None = None
@@ -64,17 +65,17 @@ class Renderer:
         Raises UserError for a size or a field of view that no camera has, ValueError for bodies of another type.
         """
         buffers = self._prepare(scene, view)
+        x, y, z = view.xyz
+        camera = (float(x), float(y), float(z), float(view.yaw), float(view.pitch), float(view.roll), float(view.fov))
         wanted = np.uint32(rgb | semantic << 1 | instance << 2 | depth << 3)
-        eye = self._eye(view)
         blink = (scene.time * BLINK_HZ) % 1.0 < 0.5
         render_frame(
             self._town,
             buffers,
-            eye,
-            self._palette,
-            self._sky,
-            scene.bodies,
-            scene.light_states,
+            camera,
+            self._air,
+            _plain(scene.bodies, BODY),
+            _plain(scene.light_states, np.uint8),
             np.uint32(hide),
             blink,
             wanted,
@@ -94,8 +95,6 @@ class Renderer:
             self._buffers[size] = _make_buffers(*size)
         if not 0.01 < view.fov < 3.1:
             raise UserError(f"camera with a field of view of {view.fov} rad: it must lie between 0.01 and 3.1")
-        if scene.bodies.dtype != BODY:
-            raise ValueError("Scene.bodies must be an array of BODY rows")
         if scene.weather != self._weather:
             self._light_up(scene.weather)
         return self._buffers[size]
@@ -103,38 +102,18 @@ class Renderer:
     def _light_up(self, weather: Weather) -> None:
         """Everything that depends on the weather alone."""
         light = light_of(weather)
-        self._light, self._palette, self._sky = (
-            light,
-            lit_palette(light),
-            bake_sky(light),
-        )
+        up = np.array([0.0, 0.0, 1.0])
+        lamp = [light.sun, up, light.direct, light.ambient, light.horizon, light.fog, light.zenith, light.sun]
+        haze = np.array([light.fog_density, light.fog_start, light.night])
+        self._air = Air(lit_palette(light), bake_sky(light), np.stack(lamp), haze)
         self._weather = weather
 
-    def _eye(self, view: View) -> Eye:
-        axes, light, f = view.axes, self._light, view.focal
-        half_x = tan(view.fov / 2)
-        half_y = half_x * view.height / view.width
-        lens = np.array([f, view.width / 2, view.height / 2, half_x, half_y, FAR], np.float32)
-        table = np.stack(
-            [
-                axes @ light.sun,
-                axes @ (0.0, 0.0, 1.0),
-                light.direct,
-                light.ambient,
-                light.horizon,
-                light.fog,
-                light.zenith,
-                light.sun,
-            ]
-        )
-        haze = np.array([light.fog_density, light.fog_start], np.float32)
-        return Eye(
-            np.asarray(view.xyz, np.float64),
-            axes.astype(np.float32),
-            lens,
-            table.astype(np.float32),
-            haze,
-        )
+
+def _plain(array: NDArray, dtype: DTypeLike) -> NDArray:
+    """The array as the compiled kernels take it: contiguous and writable; another kind would be compiled anew."""
+    if array.dtype != dtype:
+        raise ValueError(f"Scene holds an array of {array.dtype}, not of {np.dtype(dtype)}")
+    return np.require(array, requirements=["C", "W"])
 
 
 def _make_buffers(width: int, height: int) -> Buffers:
@@ -143,7 +122,10 @@ def _make_buffers(width: int, height: int) -> Buffers:
     fits = width % 4 == 0
     return Buffers(
         make_canvas(width, height),
+        make_eye(),
         np.zeros((6, 16), np.float32),
+        np.zeros((2, 24), np.float32),
+        np.zeros(24, np.int32),
         rgb,
         rgb.reshape(height, -1).view(np.uint32) if fits else np.zeros((height, 0), np.uint32),
         np.zeros(shape, np.uint8),
@@ -153,19 +135,16 @@ def _make_buffers(width: int, height: int) -> Buffers:
 
 
 def lit_palette(light: Light) -> NDArray[np.uint32]:
-    """(4, 256) the ground's colours in the light: open, in the sun's shadow, below a thing, both."""
+    """(HAZES * 4 * 256,) the ground's colours in the light, from no haze to nothing but haze, each in four shadows:
+    none, the sun's, that below a thing, both."""
     up = 0.86 + 0.22
     sun = light.direct * max(float(light.sun[2]), 0.0)
-    rows = []
+    tag = CLASSES[SURFACES].astype(np.uint32) << 24
+    out = np.empty((HAZES, 4, 256), np.uint32)
+    haze = np.linspace(0, 1, HAZES)[:, None, None]
     for shadow in range(4):
-        shade = light.ambient * up * (0.72 if shadow & 2 else 1.0) + sun * (0.0 if shadow & 1 else 1.0)
+        shade = light.ambient * up * (0.62 if shadow & 2 else 1.0) + sun * (0.0 if shadow & 1 else 1.0)
         rgb = np.clip(COLORS / 255 * shade * (1 - 0.35 * light.wet), 0, 1)
-        values = (rgb * 255 + 0.5).astype(np.uint32)
-        tag = CLASSES[SURFACES].astype(np.uint32) << 24
-        rows.append(values[:, 0] | values[:, 1] << 8 | values[:, 2] << 16 | tag)
-    return np.array(rows, np.uint32)
-
-
-def fog_share(light: Light, distance: float) -> float:
-    """Share of fog in front of something at a distance [m]."""
-    return 1 - exp(-light.fog_density * max(0.0, distance - light.fog_start))
+        values = ((rgb + (np.clip(light.fog, 0, 1) - rgb) * haze) * 255 + 0.5).astype(np.uint32)
+        out[:, shadow] = values[..., 0] | values[..., 1] << 8 | values[..., 2] << 16 | tag
+    return out.ravel()

@@ -8,9 +8,10 @@ from math import sqrt
 
 import numpy as np
 
-from roadcraft.sim.embedded.render.compiled import kernel
+from roadcraft.sim.embedded.render.compiled import kernel, part
+from roadcraft.sim.embedded.render.facade import facade_run
 from roadcraft.sim.embedded.render.ground_look import ground_run
-from roadcraft.sim.embedded.render.raster import FACE_MASK
+from roadcraft.sim.embedded.render.raster import FACADE, FACE_MASK
 
 FAR_IZ = np.float32(1 / 1000.0)  # [1/m] of the sky, CARLA's far plane
 SKY_SIZE = 512
@@ -22,7 +23,7 @@ SKY_SCALE = 0.94  # the sky's map reaches a little below the horizon
 LOW8, LOW16, LOW24 = np.uint32(0xFF), np.uint32(0xFFFF), np.uint32(0xFFFFFF)
 
 
-@kernel
+@part
 def sky_run(canvas, eye, sky, row, begin, end):
     """Colours sky pixels [begin, end) of a row from the map of the upper half sphere, exactly at every SKY_PIECE-th
     pixel and along straight lines on the map in between."""
@@ -50,7 +51,7 @@ def sky_run(canvas, eye, sky, row, begin, end):
         x0, y0 = x1, y1
 
 
-@kernel
+@part
 def sky_place(bx, by, bz, sx, sy, sz, k):
     """Place on the sky's map of the direction b + k s."""
     dx, dy, dz = bx + k * sx, by + k * sy, bz + k * sz
@@ -59,7 +60,7 @@ def sky_place(bx, by, bz, sx, sy, sz, k):
     return middle + dx * share, middle + dy * share
 
 
-@kernel
+@part
 def background(canvas, eye, ground, palette, sky, row, begin, end):
     """Colours pixels [begin, end) of a row that no face covers: ground, sky or both."""
     iz = canvas.iz[row]
@@ -89,15 +90,17 @@ def clear(canvas, eye):
     step = -ax[0, 2] / (f * above)
     for row in range(height):
         base = -(ax[2, 2] + (np.float32(row) + half - cy) / f * ax[1, 2]) / above + (half - cx) * step
-        iz, word = canvas.iz[row], canvas.word[row]
+        iz, word, mask = canvas.iz[row], canvas.word[row], canvas.mask[row]
         for col in range(width):
             iz[col] = max(FAR_IZ, base + np.float32(col) * step)
             word[col] = 0
+            mask[col] = 0
     canvas.faces[0] = 1
+    canvas.faces[1] = 0
 
 
 @kernel
-def color_rows(canvas, eye, ground, palette, sky):
+def color_rows(canvas, eye, ground, facades, palette, sky):
     """Fills `canvas.pixel`, run after run of the same face."""
     words, pixel = canvas.word, canvas.pixel
     height, width = np.uint64(words.shape[0]), np.uint64(words.shape[1])
@@ -121,6 +124,8 @@ def color_rows(canvas, eye, ground, palette, sky):
                     np.int64(begin),
                     np.int64(col),
                 )
+            elif canvas.face_kind[np.uint64(face)] == FACADE:
+                facade_run(canvas, facades, eye.lens[0], face, np.int64(row), np.int64(begin), np.int64(col))
             else:
                 color = canvas.face_pixel[np.uint64(face)]
                 for k in range(begin, col):

@@ -1,0 +1,145 @@
+"""Facades: a cell of wall with its window, repeated along a house's walls and looked up when pixels are resolved.
+
+A texel is a code into a face's own table of CODES colours: shades of wall, then blends from wall to each of GLASSES
+kinds of window. Which kind a cell has follows from its place, so that at night some windows are lit.
+"""
+
+# Kernels take records and named tuples of arrays, whose types only the compiler knows.
+# mypy: allow-untyped-defs, no-check-untyped-defs
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.sim.embedded.render.compiled import kernel, part
+
+CELL = 32  # texels along a cell's edge at level 0
+CELL_BITS = 5
+LEVELS = 6
+STOREY = 3.1  # [m]
+BAY = 3.0  # [m] roughly, of a cell's width
+RAMP = 16  # shades of wall, and steps of a blend
+GLASSES = 4
+CODES = RAMP * (1 + GLASSES)
+STYLES = 4
+SLOTS = 256  # faces with a table of their own in one frame; further ones share the last
+PIECE = 16  # pixels along which a row of a wall is taken as straight
+UNIT = np.float32(1 << 16)
+
+
+def textures() -> NDArray[np.uint8]:
+    """(STYLES, 2, LEVELS, CELL * CELL) codes in one row; the second index is 0 on the ground floor, 1 above."""
+    out = np.zeros((STYLES, 2, LEVELS, CELL * CELL), np.uint8)
+    for style in range(STYLES):
+        for floor in range(2):
+            shade, glass = _cell(style, floor)
+            for level in range(LEVELS):
+                wall = np.clip(np.rint(shade * (RAMP - 1)), 0, RAMP - 1).astype(np.uint8)
+                blend = np.clip(np.rint(glass * (RAMP - 1)), 0, RAMP - 1).astype(np.uint8)
+                codes = np.where(blend > 0, RAMP + blend, wall)
+                out[style, floor, level, : codes.size] = codes.ravel()
+                shade, glass = (_half(a) if len(a) > 1 else a for a in (shade, glass))
+    return out.ravel()
+
+
+def _half(a: NDArray[np.float64]) -> NDArray[np.float64]:
+    n = len(a) // 2
+    return a.reshape(n, 2, n, 2).mean((1, 3))
+
+
+def _cell(style: int, floor: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shade of the wall [0, 1] and share of glass [0, 1]; row 0 is the lowest."""
+    rng = np.random.default_rng(10 * style + floor)
+    shade = 0.62 + 0.10 * rng.random((CELL, CELL))
+    if style in (0, 2):  # courses of brick
+        shade[::2] -= 0.07
+        shade[:, ::4] -= 0.03
+    glass = np.zeros((CELL, CELL))
+    left, right, low, high = [(10, 22, 10, 25), (6, 26, 9, 26), (3, 29, 10, 27), (8, 24, 4, 27)][style]
+    if floor == 0 and style in (1, 2):
+        left, right, low, high = 2, 30, 4, 26  # shop windows
+    elif floor == 0:
+        left, right, low, high = 9, 23, 9, 25
+    shade[low - 2 : low, left - 2 : right + 2] = 1.0  # sill
+    shade[low : high + 1, left - 1 : right + 1] = 0.9  # frame
+    shade[high + 1 : high + 2, left - 1 : right + 1] = 0.3  # shadow of the lintel
+    glass[low:high, left:right] = 1.0
+    glass[low:high, (left + right) // 2] = 0.25
+    if style != 2:
+        glass[low + (high - low) * 2 // 3, left:right] = 0.25
+    glass[high - 2 : high, left:right] *= 0.86
+    shade[0] -= 0.12 if style in (1, 3) else 0.0  # the floor's edge
+    return shade, glass
+
+
+@kernel
+def put_facade(canvas, number, slot, row, inverse, nx, ny, f, cx, cy, along, tall, style):
+    """Notes the planes of s (along the wall) and t (upwards) of a facade, in cells: each is (A x + B y + C) z + D.
+
+    `inverse` is that of the mesh's transform; (nx, ny) its normal in unit space; `along` and `tall` are the wall's
+    length and height [m].
+    """
+    plane = canvas.face_plane[number]
+    cells = max(np.float32(1.0), np.float32(np.floor(along / np.float32(BAY) + np.float32(0.5)))) * np.float32(0.5)
+    floors = max(np.float32(1.0), np.float32(np.floor(tall / np.float32(STOREY) + np.float32(0.5))))
+    axis = 0 if abs(ny) > abs(nx) else 1
+    for k in range(2):
+        column, scale = (axis, cells) if k == 0 else (2, floors)
+        a, b, c = inverse[column], inverse[3 + column], inverse[6 + column]
+        plane[4 * k] = a * scale / f
+        plane[4 * k + 1] = b * scale / f
+        plane[4 * k + 2] = (c - a * cx / f - b * cy / f) * scale
+        plane[4 * k + 3] = inverse[9 + column] * scale + (cells if k == 0 else np.float32(0.0))
+    plane[8] = np.float32(style % STYLES)
+    plane[9] = np.float32(slot)
+    plane[10] = np.float32(row & 0xFFFF)
+    plane[11] = along / (cells + cells)  # [m] width of a cell
+
+
+@part
+def facade_run(canvas, codes, f, face, line, begin, end):
+    """Colours pixels [begin, end) of a row that show a facade."""
+    plane = canvas.face_plane[np.uint64(face)]
+    table = canvas.face_table[np.uint64(plane[9])]
+    seed = np.uint32(plane[10])
+    row = np.float32(line) + np.float32(0.5)
+    s0, s_step = plane[1] * row + plane[2], plane[0]
+    t0, t_step = plane[5] * row + plane[6], plane[4]
+    a, b, c = canvas.face_iz[np.uint64(face), 0], canvas.face_iz[np.uint64(face), 1], canvas.face_iz[np.uint64(face), 2]
+    iz0 = c + b * row
+    size = plane[11] * np.float32(1 / CELL) * f * (iz0 + a * np.float32((begin + end) >> 1))  # pixels a texel
+    level = 0
+    while size < np.float32(0.75) and level < LEVELS - 1:
+        size += size
+        level += 1
+    base = np.int32(((np.int32(plane[8]) * 2) * LEVELS + level) * CELL * CELL)
+    bits = np.int32(CELL_BITS - level)
+    shift = np.int32(16 - (CELL_BITS - level))
+    side = np.int32((CELL >> level) - 1)
+    pixel = canvas.pixel
+    out = np.uint64(line)
+    x = np.float32(begin) + np.float32(0.5)
+    z = np.float32(1.0) / (iz0 + a * x)
+    s, t = (s0 + s_step * x) * z + plane[3], (t0 + t_step * x) * z + plane[7]
+    for first in range(begin, end, PIECE):
+        last = min(first + PIECE, end)
+        x = np.float32(last) + np.float32(0.5)
+        z = np.float32(1.0) / max(iz0 + a * x, np.float32(1e-4))
+        s1, t1 = (s0 + s_step * x) * z + plane[3], (t0 + t_step * x) * z + plane[7]
+        share = UNIT / np.float32(last - first)
+        fs, ft = np.int32(s * UNIT), np.int32(t * UNIT)
+        ds, dt = np.int32((s1 - s) * share), np.int32((t1 - t) * share)
+        for col in range(np.uint64(first), np.uint64(last)):
+            cell_s, cell_t = fs >> np.int32(16), ft >> np.int32(16)
+            at = base + ((((ft >> shift) & side) << bits) | ((fs >> shift) & side))
+            if cell_t > 0:
+                at += np.int32(LEVELS * CELL * CELL)
+            code = np.uint32(codes[np.uint64(at)])
+            key = np.uint32(cell_s) * np.uint32(73) + np.uint32(cell_t) * np.uint32(151) + seed
+            kind = ((key * np.uint32(2654435)) >> np.uint32(11)) & np.uint32(GLASSES - 1)
+            if code >= RAMP:
+                code += kind * np.uint32(RAMP)
+            pixel[out, col] = table[np.uint64(code)]
+            fs += ds
+            ft += dt
+        s, t = s1, t1

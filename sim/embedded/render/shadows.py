@@ -1,0 +1,180 @@
+"""Shadows on the ground: of the sun, and the darkness below things, as polygons in the canvas's mask.
+
+A thing's shadow is the convex hull of its outline on the ground and of the same outline moved along the sun's ray.
+"""
+
+# Kernels take records and named tuples of arrays, whose types only the compiler knows.
+# mypy: allow-untyped-defs, no-check-untyped-defs
+from __future__ import annotations
+
+import numpy as np
+
+from roadcraft.sim.embedded.render.compiled import kernel, part
+from roadcraft.sim.embedded.render.raster import NEAR, borders, pixel_after
+
+SUN, BELOW = np.uint8(1), np.uint8(2)  # bits of Canvas.mask
+REACH = np.float32(90.0)  # [m] from the camera to which small things cast shadows
+MAX_POINTS = 24
+
+
+@part
+def hull(x, y, n, order):
+    """Convex hull of n points, counter-clockwise from above, in place (Andrew's monotone chain). Number of corners."""
+    for i in range(1, n):  # insertion sort by x, then y
+        px, py = x[i], y[i]
+        j = i - 1
+        while j >= 0 and (x[j] > px or (x[j] == px and y[j] > py)):
+            x[j + 1], y[j + 1] = x[j], y[j]
+            j -= 1
+        x[j + 1], y[j + 1] = px, py
+    count = 0
+    for turn in range(2):
+        floor = count + 1 if turn else 2  # the chain is not undone below this
+        for step in range(turn, n):
+            i = n - 1 - step if turn else step
+            while count >= floor:
+                a, b = order[count - 2], order[count - 1]
+                if (x[b] - x[a]) * (y[i] - y[a]) - (y[b] - y[a]) * (x[i] - x[a]) > 0:
+                    break
+                count -= 1
+            order[count] = i
+            count += 1
+    return count - 1  # the first point closes the chain
+
+
+@part
+def darken(canvas, eye, x, y, n, order, bit):
+    """Sets a bit of the mask inside of a convex polygon on the ground, given around the camera's foot [m]."""
+    ax, f, cx, cy = eye.axes, eye.lens[0], eye.lens[1], eye.lens[2]
+    down = np.float32(-eye.place[2])
+    px, py = canvas.polygon[0], canvas.polygon[1]
+    m = 0
+    i = order[n - 1]
+    last_depth = ax[2, 0] * x[i] + ax[2, 1] * y[i] + ax[2, 2] * down
+    last_x = ax[0, 0] * x[i] + ax[0, 1] * y[i] + ax[0, 2] * down
+    last_y = ax[1, 0] * x[i] + ax[1, 1] * y[i] + ax[1, 2] * down
+    for k in range(n):
+        i = order[k]
+        depth = ax[2, 0] * x[i] + ax[2, 1] * y[i] + ax[2, 2] * down
+        sx = ax[0, 0] * x[i] + ax[0, 1] * y[i] + ax[0, 2] * down
+        sy = ax[1, 0] * x[i] + ax[1, 1] * y[i] + ax[1, 2] * down
+        if (depth >= NEAR) != (last_depth >= NEAR):
+            share = (NEAR - last_depth) / (depth - last_depth)
+            scale = f / NEAR
+            px[m] = cx + scale * (last_x + share * (sx - last_x))
+            py[m] = cy + scale * (last_y + share * (sy - last_y))
+            m += 1
+        if depth >= NEAR:
+            px[m], py[m] = cx + f * sx / depth, cy + f * sy / depth
+            m += 1
+        last_depth, last_x, last_y = depth, sx, sy
+    if m < 3:
+        return
+    mask = canvas.mask
+    height, width = mask.shape
+    first, stop = borders(px, py, m, canvas.left, canvas.right, height)
+    for line in range(first, stop):
+        row = np.uint64(line)
+        begin = np.uint64(pixel_after(canvas.left[row], width))
+        end = np.uint64(pixel_after(canvas.right[row], width))
+        for col in range(begin, end):
+            mask[row, col] |= bit
+
+
+@kernel
+def cast(canvas, eye, shape, order, x, y, c, s, low, high, shift_x, shift_y):
+    """Shadow of a box: half sizes `low` on the ground and `high` at its top, whose shadow is moved by the shift [m]."""
+    px, py = shape[0], shape[1]
+    for k in range(4):
+        u = np.float32(1.0) if k & 1 else np.float32(-1.0)
+        v = np.float32(1.0) if k & 2 else np.float32(-1.0)
+        ax, ay = u * low[0], v * low[1]
+        px[k], py[k] = x + ax * c - ay * s, y + ax * s + ay * c
+        bx, by = u * high[0], v * high[1]
+        px[4 + k] = x + bx * c - by * s + shift_x
+        py[4 + k] = y + bx * s + by * c + shift_y
+    n = hull(px, py, 8, order)
+    darken(canvas, eye, px, py, n, order, SUN)
+
+
+@kernel
+def cast_disc(canvas, eye, shape, order, x, y, radius, bit):
+    """A round shadow."""
+    px, py = shape[0], shape[1]
+    for k in range(10):
+        angle = np.float32(2 * np.pi / 10) * np.float32(k)
+        wobble = np.float32(1.0) + np.float32(0.12) * np.float32(np.sin(angle * np.float32(3.0)))
+        px[k] = x + radius * wobble * np.float32(np.cos(angle))
+        py[k] = y + radius * wobble * np.float32(np.sin(angle))
+        order[k] = k
+    darken(canvas, eye, px, py, 10, order, bit)
+
+
+@kernel
+def shade_below(canvas, eye, shape, order, x, y, c, s, half_x, half_y):
+    """The darkness below a thing that stands on a rectangle."""
+    px, py = shape[0], shape[1]
+    for k in range(4):
+        u = half_x if k == 1 or k == 2 else -half_x
+        v = half_y if k >= 2 else -half_y
+        px[k], py[k] = x + u * c - v * s, y + u * s + v * c
+        order[k] = k
+    darken(canvas, eye, px, py, 4, order, BELOW)
+
+
+@kernel
+def shadow_bodies(canvas, eye, bodies, hide, shape, order, low, high, sunny):
+    """Shadows of vehicles, walkers and props."""
+    ray_x, ray_y = -eye.light[7, 0] / eye.light[7, 2], -eye.light[7, 1] / eye.light[7, 2]
+    ax = eye.axes
+    for i in range(bodies.shape[0]):
+        body = bodies[i]
+        if body["id"] == 0 or body["xyz"][2] > 0.5:
+            continue
+        x, y = np.float32(body["xyz"][0] - eye.place[0]), np.float32(body["xyz"][1] - eye.place[1])
+        ex, ey, tall = np.float32(body["extent"][0]), np.float32(body["extent"][1]), np.float32(2 * body["extent"][2])
+        reach = ex + ey + tall * (abs(ray_x) + abs(ray_y))
+        depth = ax[2, 0] * x + ax[2, 1] * y
+        side = abs(ax[0, 0] * x + ax[0, 1] * y)
+        if depth < -reach or depth > REACH or side - reach > max(depth + reach, np.float32(0.0)) * eye.lens[3]:
+            continue
+        c, s = np.float32(np.cos(body["yaw"])), np.float32(np.sin(body["yaw"]))
+        if body["kind"] == 5:
+            ex, ey = tall * np.float32(0.10), tall * np.float32(0.14)
+        low[0], low[1] = ex * np.float32(0.97), ey * np.float32(0.95)
+        if body["id"] != hide and depth < np.float32(60.0):
+            shade_below(canvas, eye, shape, order, x, y, c, s, ex * np.float32(1.03), ey * np.float32(1.1))
+        if sunny:
+            slim = np.float32(0.55) if body["kind"] == 0 else np.float32(0.9)
+            high[0], high[1] = ex * slim, ey * np.float32(0.8)
+            cast(canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
+
+
+@kernel
+def shadow_parts(canvas, eye, casters, shape, order, low, high, sunny):
+    """Shadows of standing things. `casters` (K, 8) float32-able: x, y, yaw, half length, half width, height, kind
+    (0 box, 1 crown), height of the lower side."""
+    ray_x, ray_y = -eye.light[7, 0] / eye.light[7, 2], -eye.light[7, 1] / eye.light[7, 2]
+    ax = eye.axes
+    for i in range(casters.shape[0]):
+        x, y = np.float32(casters[i, 0] - eye.place[0]), np.float32(casters[i, 1] - eye.place[1])
+        ex, ey, tall = np.float32(casters[i, 3]), np.float32(casters[i, 4]), np.float32(casters[i, 5])
+        reach = ex + ey
+        if sunny:
+            reach += tall * (abs(ray_x) + abs(ray_y))
+        depth = ax[2, 0] * x + ax[2, 1] * y
+        if depth < -reach or depth - reach > REACH:
+            continue
+        side = abs(ax[0, 0] * x + ax[0, 1] * y)
+        if side - reach > max(depth + reach, np.float32(0.0)) * eye.lens[3]:
+            continue
+        if casters[i, 6] == 0:
+            c, s = np.float32(np.cos(casters[i, 2])), np.float32(np.sin(casters[i, 2]))
+            if sunny:
+                low[0], low[1], high[0], high[1] = ex, ey, ex, ey
+                cast(canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
+        elif sunny:
+            lift = np.float32(casters[i, 7])
+            cast_disc(canvas, eye, shape, order, x + ray_x * lift, y + ray_y * lift, ex, SUN)
+        else:
+            cast_disc(canvas, eye, shape, order, x, y, ex * np.float32(0.9), BELOW)
