@@ -71,13 +71,25 @@ def locate(grid, b, d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def point_before(lanes, points, lane, s):  # type: ignore[no-untyped-def]
+    """Row of the last point of a lane, but one, that is not beyond arc length s. Points are denser in bends."""
+    low, high = lanes[lane].first, lanes[lane].last - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if points[middle].s <= s:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@njit(cache=True)
 def _follow(lanes, points, lane, s, x, y):  # type: ignore[no-untyped-def]
     """(s, lateral, past the end) of a place near arc length `s` on a lane, searched forwards from 1 m behind."""
-    first, last = lanes[lane].first, lanes[lane].last
-    step = lanes[lane].length / max(last - first, 1)
-    a = min(max(first + int((s - 1.0) / step), first), last - 1)
+    last = lanes[lane].last
+    a = point_before(lanes, points, lane, s - 1.0)
     best, found, lateral, over = 1e18, s, 0.0, False
-    for i in range(a, min(a + 6, last)):
+    for i in range(a, min(a + 12, last)):
         ax, ay = points[i].x, points[i].y
         dx, dy = points[i + 1].x - ax, points[i + 1].y - ay
         square = max(dx * dx + dy * dy, 1e-12)
@@ -148,20 +160,18 @@ def sample_path(lanes, points, b, d, spacing, way):  # type: ignore[no-untyped-d
     count = 0
     fading = d.fading * spacing / max(b.speed, 3.0)  # [m] of the offset from one point to the next
     k, lane, s = 0, d.path[0], b.lane_s
+    i = point_before(lanes, points, lane, s)
     while count < way.shape[0]:
-        length = lanes[lane].length
-        while s > length:
+        while s > lanes[lane].length:
             k += 1
             if k >= d.lanes:
                 return count
-            s -= length
+            s -= lanes[lane].length
             lane = d.path[k]
-            length = lanes[lane].length
-        first, last = lanes[lane].first, lanes[lane].last
-        at = s / max(length, 1e-9) * (last - first)
-        i = min(int(at), last - first - 1)
-        t = at - i
-        i += first
+            i = lanes[lane].first
+        while i < lanes[lane].last - 1 and points[i + 1].s <= s:
+            i += 1
+        t = (s - points[i].s) / max(points[i + 1].s - points[i].s, 1e-9)
         here, there = points[i], points[i + 1]
         c, n = here.cos + t * (there.cos - here.cos), here.sin + t * (there.sin - here.sin)
         left = max(abs(d.offset) - fading * count, 0.0)
@@ -201,8 +211,7 @@ def steering(b, p, spacing, way, count):  # type: ignore[no-untyped-def]
 def allowed_speed(lanes, points, b, d, slowing):  # type: ignore[no-untyped-def]
     """Speed [m/s] that limits and bends of the known way allow here."""
     lane = d.path[0]
-    first, last = lanes[lane].first, lanes[lane].last
-    i = min(first + int(b.lane_s / max(lanes[lane].length, 1e-9) * (last - first)), last)
+    i = point_before(lanes, points, lane, b.lane_s)
     speed = points[i].limit
     distance = lanes[lane].length - b.lane_s
     for k in range(1, d.lanes):

@@ -10,7 +10,7 @@ from math import inf, sqrt
 
 from numba import njit
 
-from roadcraft.sim.embedded.driver import LANE_CHANGE_TIME, draw
+from roadcraft.sim.embedded.driver import LANE_CHANGE_TIME, draw, point_before
 
 THRESHOLD = 0.3  # m/s^2
 POLITENESS = 0.3
@@ -138,9 +138,8 @@ def _change(b, d, lane, s, lateral):  # type: ignore[no-untyped-def]
 def _beside(b, lanes, points, lane):  # type: ignore[no-untyped-def]
     """(s, lateral) [m] of a body in a lane that runs beside its own."""
     row = lanes[lane]
-    guess = row.first + int(b.lane_s / lanes[b.lane].length * (row.last - row.first))
     best, found = 1e18, row.first
-    for i in range(max(guess - 30, row.first), min(guess + 31, row.last + 1)):
+    for i in range(row.first, row.last + 1):
         dx, dy = b.xyz[0] - points[i].x, b.xyz[1] - points[i].y
         if dx * dx + dy * dy < best:
             best, found = dx * dx + dy * dy, i
@@ -153,6 +152,6 @@ def _beside(b, lanes, points, lane):  # type: ignore[no-untyped-def]
 def _bends(b, lanes, points):  # type: ignore[no-untyped-def]
     """Whether the lane turns within the next STRAIGHT metres."""
     lane = lanes[b.lane]
-    i = lane.first + int(b.lane_s / lane.length * (lane.last - lane.first))
-    j = min(i + int(STRAIGHT / lane.length * (lane.last - lane.first)), lane.last)
+    i = point_before(lanes, points, b.lane, b.lane_s)
+    j = point_before(lanes, points, b.lane, min(b.lane_s + STRAIGHT, lane.length))
     return points[i].cos * points[j].cos + points[i].sin * points[j].sin < 0.985

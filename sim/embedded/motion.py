@@ -183,10 +183,9 @@ def height_at(x, y, roads, heights, flat):  # type: ignore[no-untyped-def]
     lane, s, _ = nearest_lane(roads, x, y, 0.0, False, _ANY_ROAD)
     if lane < 0:
         return heights[0]
-    first, last = roads.first[lane], roads.first[lane] + roads.counts[lane] - 1
-    a = first
-    step = roads.s[last] / max(last - first, 1)
-    a = min(first + int(s / max(step, 1e-9)), last - 1)
+    a, last = roads.first[lane], roads.first[lane] + roads.counts[lane] - 1
+    while a < last - 1 and roads.s[a + 1] < s:
+        a += 1
     t = min(max((s - roads.s[a]) / max(roads.s[a + 1] - roads.s[a], 1e-9), 0.0), 1.0)
     return heights[a] + t * (heights[a + 1] - heights[a])
 
