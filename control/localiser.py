@@ -116,8 +116,8 @@ def correct(
 ) -> None:
     """Kalman update, in place: along the world direction `normal_yaw` the error is `residual` [m] larger."""
     n = np.array([cos(normal_yaw), sin(normal_yaw)])
-    pn = covariance @ n
-    gain = pn / (n @ pn + variance)
+    pn = covariance[:, 0] * n[0] + covariance[:, 1] * n[1]  # not @: numba's needs SciPy
+    gain = pn / (n[0] * pn[0] + n[1] * pn[1] + variance)
     error += gain * residual
     covariance -= np.outer(gain, pn)
 
