@@ -1,0 +1,149 @@
+"""Features, planner and localiser: invariances, and errors that are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from control_scenes import lines, observation, percept, seen, straight_route
+from numpy.typing import NDArray
+
+from roadcraft.control.features import LAYOUT, SIZE, Features, mirrored, part
+from roadcraft.control.localiser import Localiser
+from roadcraft.perception.percept import Percept
+from roadcraft.sim.messages import DT, LANE_X, Command, Ego, Observation
+
+NO_ACTION = np.zeros(2, np.float32)
+
+
+def vector(observed: Callable[[int], Observation], perceived: Callable[[int], Percept], ticks: int = 8) -> NDArray[Any]:
+    features = Features()
+    for frame in range(ticks):
+        features.update(observed(frame), perceived(frame))
+    return features.vector(NO_ACTION)
+
+
+def test_the_layout_fills_the_vector() -> None:
+    assert sum(size for _, size in LAYOUT) == SIZE
+    assert part(LAYOUT[-1][0]).stop == SIZE
+    with pytest.raises(KeyError):
+        part("nothing")
+
+
+def test_everything_is_finite_and_within_bounds() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        objects = np.concatenate(
+            [seen(*rng.uniform(-50, 60, 2), tuple(rng.normal(0, 8, 2)), track=i) for i in range(6)]
+        )
+        fields = {
+            "objects": objects,
+            "lanes_ego": rng.normal(0, 5, (4, 10)),
+            "light": rng.dirichlet(np.ones(4)),
+            "light_distance": rng.uniform(0, 80),
+            "stop_prob": rng.random(),
+            "stop_distance": rng.uniform(0, 80),
+        }
+        v = vector(lambda f: observation(f, rng.uniform(-1, 30)), lambda f, fields=fields: percept(f, **fields), 3)
+        assert np.isfinite(v).all()
+        assert np.abs(v).max() <= 1.0
+
+
+def test_a_mirrored_scene_gives_the_mirrored_vector() -> None:
+    def scene(side: int) -> NDArray[Any]:
+        route = np.stack([straight_route()[:, 0], side * 0.002 * straight_route()[:, 0] ** 2], -1)
+        command = Command.LEFT if side > 0 else Command.RIGHT
+        y = np.array([5.2, 1.7, -1.8, np.nan])
+        shape = np.repeat((y if side > 0 else -y[::-1])[:, None], 10, 1)
+        chance = np.array([0.9, 0.8, 0.95, 0.05])[:: 1 if side > 0 else -1]
+        objects = np.concatenate(
+            [seen(20.0, side * 2.0, (3.0, side * 1.0)), seen(9.0, -side * 4.0, (0.0, side * 1.0), track=2)]
+        )
+        fields = {"lanes_ego": shape, "lane_prob": chance, "objects": objects}
+        fields["lane_marks"] = np.array([1, 2, 1, 0], np.uint8)[:: 1 if side > 0 else -1]
+        return vector(lambda f: observation(f, 0.0, route_ego=route, command=command), lambda f: percept(f, **fields))
+
+    left, right = scene(1), scene(-1)
+    assert mirrored(mirrored(left)) == pytest.approx(left)
+    assert mirrored(left) == pytest.approx(right, abs=1e-4)
+    assert np.abs(left - right).max() > 0.1
+
+
+def test_the_scene_may_stand_anywhere_in_the_world() -> None:
+    def at(xy: tuple[float, float], yaw: float) -> NDArray[Any]:
+        place = Ego(np.array(xy), yaw, 0.0, 0.0, np.zeros(2), 0.0)
+        return vector(lambda f: observation(f, ego=place), lambda f: percept(f, objects=seen(15.0, 1.0, (2.0, 0.0))))
+
+    assert at((0.0, 0.0), 0.0) == pytest.approx(at((-230.0, 71.0), 2.1), abs=1e-3)
+
+
+def test_reset_forgets_everything() -> None:
+    features = Features()
+    for frame in range(20):
+        features.update(observation(frame), percept(frame, lanes_ego=lines(0.8), stop_prob=0.9, stop_distance=5.0))
+    features.reset()
+    features.update(observation(0), percept(0))
+    fresh = Features()
+    fresh.update(observation(0), percept(0))
+    assert np.array_equal(features.vector(NO_ACTION), fresh.vector(NO_ACTION))
+
+
+@pytest.mark.parametrize("offset", [-1.2, -0.4, 0.9])
+@pytest.mark.parametrize("yaw", [0.0, 1.1, -2.7])
+def test_the_gnss_error_across_the_street_is_found(offset: float, yaw: float) -> None:
+    """The route, as GNSS shows it, lies beside the lane: the plan moves into the lane."""
+    features = Features()
+    for frame in range(30):
+        place = Ego(np.array([3.0, 8.0]), yaw, 0.0, 0.0, np.zeros(2), 0.0)
+        seen_now = observation(frame, ego=place, route_ego=straight_route(-offset))
+        features.update(seen_now, percept(frame, lanes_ego=lines()))
+    assert np.abs(features.path[:30, 1]).max() < 0.1
+    error = features.planner.localiser.error
+    assert error @ (-np.sin(yaw), np.cos(yaw)) == pytest.approx(offset, abs=0.1)
+
+
+def test_drift_of_gnss_is_told_from_motion() -> None:
+    """The car drives straight on, GNSS says that it wanders to the left: the error grows by just that."""
+    localiser = Localiser()
+    for k in range(101):
+        xy = np.array([8.0 * k * DT, 0.01 * k])
+        localiser.move(Ego(xy, 0.0, 8.0, 0.0, np.zeros(2), 0.0), 0.0, DT)
+    assert localiser.error == pytest.approx([0.0, 1.0], abs=1e-6)
+
+
+def test_another_lane_is_not_taken_for_the_routes() -> None:
+    """Once the lane is known, a view of the neighbour lane's lines moves nothing by a whole lane."""
+    features = Features()
+    for frame in range(40):
+        moved = lines() if frame < 20 else lines()[[1, 2, 3, 3]]
+        features.update(observation(frame, 0.0), percept(frame, lanes_ego=moved, lane_prob=np.full(4, 0.9)))
+    assert np.abs(features.path[:20, 1]).max() < 0.5
+
+
+def test_a_served_stop_sign_lets_the_car_go() -> None:
+    features = Features()
+    for frame in range(10):
+        features.update(observation(frame, 4.0), percept(frame, stop_prob=0.95, stop_distance=5.0))
+    assert features.signs.stop > 0.5
+    for frame in range(10, 20):
+        features.update(observation(frame, 0.0), percept(frame, stop_prob=0.95, stop_distance=1.0))
+    assert features.signs.served
+    assert features.signs.stop == 0.0
+
+
+def test_a_red_light_out_of_sight_is_remembered_for_a_while() -> None:
+    features, gone = Features(), np.array([0.01, 0.01, 0.01, 0.97])
+    red = np.array([0.97, 0.01, 0.01, 0.01])
+    beliefs = []
+    for frame in range(200):
+        light = {"light": red, "light_distance": 4.0} if frame < 10 else {"light": gone}
+        features.update(observation(frame, 0.0), percept(frame, **light))
+        beliefs.append(features.signs.light[0])
+    assert beliefs[40] > 0.8
+    assert beliefs[-1] < 0.1
+
+
+def test_lane_lines_are_read_at_the_distances_of_the_message() -> None:
+    assert lines().shape[1] == len(LANE_X)

@@ -1,0 +1,210 @@
+"""The supervisor over a grid of situations, and by mutation: each limit, taken away, makes its own case fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from control_scenes import observation, percept, seen
+
+from roadcraft.control.car import accel_of, curvature_of, steer_for, throttle_for
+from roadcraft.control.features import Features
+from roadcraft.control.supervisor import Limits, Supervisor
+from roadcraft.perception.percept import Percept
+from roadcraft.sim.messages import Control, Kind, Observation
+
+SPEEDS = (3.0, 8.0, 14.0)
+RED, GREEN = np.array([0.97, 0.01, 0.01, 0.01]), np.array([0.01, 0.01, 0.97, 0.01])
+Scene = Callable[[int], tuple[Observation, Percept]]
+
+
+def run(scene: Scene, wish: Control, ticks: int = 12, limits: Limits | None = None) -> tuple[Control, str]:
+    """What comes out at the last of `ticks` ticks of a scene in which the policy keeps its wish."""
+    supervisor, features = Supervisor(limits), Features()
+    out, reason = wish, ""
+    for frame in range(ticks):
+        seen_now, perceived = scene(frame)
+        features.update(seen_now, perceived)
+        out, reason = supervisor(seen_now, perceived, features, wish)
+    return out, reason
+
+
+def scene(speed: float = 8.0, rgb: Any = None, **fields: Any) -> Scene:
+    """The same percept again and again on a straight road; the clock runs."""
+    return lambda frame: (observation(frame, speed, rgb=rgb(frame) if rgb else None), percept(frame, **fields))
+
+
+def accel(control: Control, speed: float) -> float:
+    return accel_of(control.throttle, control.brake, speed)
+
+
+def roll(speed: float = 8.0) -> Control:
+    """A wish that keeps the speed."""
+    return Control(0.0, throttle_for(0.0, speed))
+
+
+def noise(frame: int) -> np.ndarray:
+    return np.random.default_rng(frame).integers(0, 255, (90, 160, 3), np.uint8)
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_a_free_road_leaves_the_wish_alone(speed: float) -> None:
+    assert run(scene(speed), roll(speed)) == (roll(speed), "")
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+@pytest.mark.parametrize("kind", [Kind.CAR, Kind.PEDESTRIAN])
+def test_an_obstacle_that_needs_hard_braking_gets_it(speed: float, kind: Kind) -> None:
+    bumper_to_middle = 2.45 + (0.3 if kind == Kind.PEDESTRIAN else 2.25)
+    room = speed * speed / (2 * 6.0) + 0.7
+    control, reason = run(scene(speed, objects=seen(room + bumper_to_middle, 0.0, kind=kind)), roll(speed))
+    assert reason == "obstacle"
+    assert accel(control, speed) < -6.0
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_an_obstacle_far_away_or_beside_the_lane_does_not_matter(speed: float) -> None:
+    for objects in (seen(speed * speed / 4 + 15.0, 0.0), seen(8.0, 3.5), seen(10.0, 0.0, (speed, 0.0))):
+        assert run(scene(speed, objects=objects), roll(speed))[1] == ""
+
+
+def test_somebody_about_to_cross_is_braked_for() -> None:
+    objects = seen(10.0, -4.0, (0.0, 4.0))
+    assert run(scene(10.0, objects=objects), roll(10.0))[1] == "obstacle"
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+@pytest.mark.parametrize("sign", ["light", "stop"])
+def test_a_line_is_not_run_over(speed: float, sign: str) -> None:
+    distance = speed * speed / (2 * 3.5) + 1.0
+    fields: dict[str, Any] = {"light": RED, "light_distance": distance}
+    if sign == "stop":
+        fields = {"stop_prob": 0.95, "stop_distance": distance}
+    control, reason = run(scene(0.0 if speed == 0 else speed, **fields), roll(speed), ticks=4)
+    assert reason == {"light": "red_light", "stop": "stop_sign"}[sign]
+    assert accel(control, speed) < -2.5
+
+
+def test_green_is_no_reason_to_stop_and_red_far_away_neither() -> None:
+    assert run(scene(8.0, light=GREEN, light_distance=6.0), roll(), ticks=4)[1] == ""
+    assert run(scene(8.0, light=RED, light_distance=60.0), roll(), ticks=4)[1] == ""
+
+
+def test_it_holds_the_car_at_a_red_light() -> None:
+    control, reason = run(scene(0.0, light=RED, light_distance=0.2), Control(0.0, 0.6), ticks=6)
+    assert (reason, control.throttle) == ("red_light", 0.0)
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+@pytest.mark.parametrize("steer", [-1.0, -0.4, 0.4, 1.0])
+def test_lateral_acceleration_stays_within_its_limit(speed: float, steer: float) -> None:
+    control, _ = run(scene(speed), Control(steer), ticks=40)
+    assert abs(curvature_of(control.steer, speed)) * speed**2 <= Limits().lateral_accel * 1.05
+
+
+def test_lateral_jerk_stays_within_its_limit() -> None:
+    speed, supervisor, features = 12.0, Supervisor(), Features()
+    steers = []
+    for frame in range(30):
+        seen_now, perceived = scene(speed)(frame)
+        features.update(seen_now, perceived)
+        wish = Control(steer_for(0.02 if frame >= 10 else -0.02, speed))
+        steers.append(supervisor(seen_now, perceived, features, wish)[0].steer)
+    lateral = speed**2 * np.array([curvature_of(s, speed) for s in steers])
+    over_half_a_second = np.abs(lateral[10:] - lateral[:-10]) / 0.5
+    assert over_half_a_second.max() < 2 * 3.0 / 0.5  # reaches the other side no faster than in one window
+    assert np.abs(np.diff(lateral)).max() < 1.2
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "stale_percept": {"time": -1.0},
+    "invalid_percept": {"light": np.full(4, np.nan)},
+    "unsure_percept": {"confidence": 0.1},
+}
+
+
+@pytest.mark.parametrize("reason", FAULTS)
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_who_cannot_see_stops(reason: str, speed: float) -> None:
+    def faulty(frame: int) -> tuple[Observation, Percept]:
+        return observation(frame, speed), percept(frame, **(FAULTS[reason] if frame > 3 else {}))
+
+    control, why = run(faulty, roll(speed), ticks=8)
+    assert why == reason
+    assert accel(control, speed) < -3.0
+
+
+def test_a_missing_percept_stops_the_car_too() -> None:
+    supervisor, features = Supervisor(), Features()
+    features.update(observation(0), percept(0))
+    control, why = supervisor(observation(1), None, features, roll())
+    assert (why, control.throttle) == ("missing_percept", 0.0)
+    assert control.brake > 0.3
+
+
+def test_a_dark_or_frozen_picture_stops_the_car() -> None:
+    assert run(scene(8.0, rgb=lambda frame: np.zeros((90, 160, 3), np.uint8)), roll())[1] == "dark_image"
+    assert run(scene(8.0, rgb=lambda frame: noise(0)), roll())[1] == "frozen_image"
+    assert run(scene(8.0, rgb=noise), roll())[1] == ""
+    assert run(scene(0.0, rgb=lambda frame: noise(0)), Control(0.0, 0.4))[1] == ""
+
+
+def test_a_frozen_picture_stays_frozen_when_the_car_stands() -> None:
+    supervisor, features = Supervisor(), Features()
+    why = ""
+    for frame in range(20):
+        now, perceived = scene(8.0 if frame < 10 else 0.0, rgb=lambda _: noise(0))(frame)
+        features.update(now, perceived)
+        _, why = supervisor(now, perceived, features, Control(0.0, 0.5))
+    assert why == "frozen_image"
+
+
+MUTATIONS = {
+    "lateral_accel": (1e9, scene(14.0), Control(0.5), 12),
+    "lateral_jerk": (1e9, scene(12.0), Control(steer_for(0.02, 12.0)), 2),
+    "brake_need": (1e9, scene(8.0, objects=seen(10.5, 0.0)), roll(), 12),
+    "time_to_collision": (-1.0, scene(10.0, objects=seen(10.0, -4.0, (0.0, 4.0))), roll(10.0), 12),
+    "line_need": (1e9, scene(8.0, light=RED, light_distance=9.0), roll(), 4),
+    "certainty": (2.0, scene(8.0, light=RED, light_distance=9.0), roll(), 4),
+    "stale": (1e9, scene(8.0, time=0.0), roll(), 12),
+    "frozen": (10**9, scene(8.0, rgb=lambda frame: noise(0)), roll(), 12),
+    "moving": (1e9, scene(8.0, rgb=lambda frame: noise(0)), roll(), 12),
+    "contrast": (-1.0, scene(8.0, rgb=lambda frame: np.full((90, 160, 3), frame, np.uint8)), roll(), 12),
+    "confidence": (-1.0, scene(8.0, confidence=0.1), roll(), 12),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_each_limit_matters(name: str) -> None:
+    removed, case, wish, ticks = MUTATIONS[name]
+
+    def vetoed(limits: Limits) -> bool:
+        supervisor, features, reasons = Supervisor(limits), Features(), set[str]()
+        for frame in range(ticks):
+            now, perceived = case(frame)
+            features.update(now, perceived)
+            wished = Control() if name == "lateral_jerk" and frame == 0 else wish
+            reasons.add(supervisor(now, perceived, features, wished)[1])
+        return reasons != {""}
+
+    assert vetoed(Limits())
+    assert not vetoed(replace(Limits(), **{name: removed}))
+
+
+@pytest.mark.parametrize("name", ["brake", "stop"])
+def test_the_strength_of_a_stop_is_its_limit(name: str) -> None:
+    case = scene(8.0, objects=seen(8.0, 0.0)) if name == "brake" else scene(8.0, confidence=0.1)
+    hard, _ = run(case, roll())
+    soft, _ = run(case, roll(), limits=replace(Limits(), **{name: 1.0}))
+    assert hard.brake > soft.brake + 0.2
+
+
+def test_yellow_is_passed_only_where_stopping_would_be_hard() -> None:
+    yellow = np.array([0.01, 0.97, 0.01, 0.01])
+    near, far = scene(10.0, light=yellow, light_distance=8.0), scene(10.0, light=yellow, light_distance=17.5)
+    assert run(near, roll(10.0), ticks=3)[1] == ""
+    assert run(far, roll(10.0), ticks=3)[1] == "red_light"
+    assert run(near, roll(10.0), ticks=3, limits=replace(Limits(), yellow_need=9.0))[1] == "red_light"

@@ -1,0 +1,121 @@
+"""Cloning and PPO in small: they run, resume exactly, and learn something."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("stable_baselines3")
+
+from roadcraft.control.features import SIZE
+from roadcraft.control.imitation import Dataset, fit, to_policy
+from roadcraft.control.ppo import module_of
+from roadcraft.control.train import PolicyTraining, read_checkpoint, train
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Traffic
+
+SMALL: dict[str, Any] = {
+    "envs": 1,
+    "rollout": 32,
+    "batch": 32,
+    "block": 1,
+    "critic_steps": 32,
+    "evaluate_every": 100,
+    "evaluate_seeds": (1000, 1001),
+    "env": {"episode": {"town": "grid", "traffic": Traffic(0, 0), "route_length": 100.0}, "max_time": 5.0},
+}
+
+
+def data(n: int = 600) -> Dataset:
+    """Observations whose right action is a simple function of two of their numbers."""
+    rng = np.random.default_rng(0)
+    vectors = rng.uniform(-1, 1, (n, SIZE)).astype(np.float32)
+    return Dataset(list(vectors), list(np.stack([0.5 * vectors[:, 3], -0.8 * vectors[:, 7]], -1)))
+
+
+def test_fit_learns_a_simple_rule() -> None:
+    few, _ = fit(data(), epochs=1, batch=64)
+    many, _ = fit(data(), epochs=40, batch=64)
+    vectors, actions = data().arrays()
+
+    def error(policy: Any) -> float:
+        return float(np.mean([np.abs(policy(v) - a).mean() for v, a in zip(vectors[:100], actions[:100], strict=True)]))
+
+    assert error(many) < 0.5 * error(few)
+
+
+def test_a_dataset_comes_back(tmp_path: Path) -> None:
+    data(20).save(tmp_path / "d.npz")
+    for was, came in zip(data(20).arrays(), Dataset.load(tmp_path / "d.npz").arrays(), strict=True):
+        assert np.array_equal(was, came)
+    np.savez(tmp_path / "other.npz", vectors=np.zeros((2, 3), np.float32), actions=np.zeros((2, 2), np.float32))
+    with pytest.raises(UserError, match=r"other\.npz"):
+        Dataset.load(tmp_path / "other.npz")
+
+
+def test_torch_and_numpy_agree_about_a_policy() -> None:
+    import torch
+
+    policy, _ = fit(data(), epochs=1, batch=64)
+    module, vectors = module_of(policy), data().arrays()[0][:50]
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(vectors)).numpy().clip(-1, 1)
+    assert np.array([policy(v) for v in vectors]) == pytest.approx(wanted, abs=1e-5)
+    assert all(np.array_equal(a, b) for (a, _), (b, _) in zip(to_policy(module).layers, policy.layers, strict=True))
+
+
+def test_two_blocks_are_one_block_and_another_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from roadcraft.control import train as training
+
+    monkeypatch.setattr(training, "evaluate", lambda *_: {"driving_score": 1.0, "route_completion": 1.0})
+    monkeypatch.setattr(training, "export_onnx", lambda *_: None)
+    start, _ = fit(data(), epochs=1, batch=64)
+    start.save(tmp_path / "start.safetensors")
+    options = SMALL | {"init": tmp_path / "start.safetensors"}
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(PolicyTraining(out=whole, steps=96, **options), say=lambda _: None)
+    train(PolicyTraining(out=parts, steps=64, **options), say=lambda _: None)
+    train(PolicyTraining(out=parts, steps=96, **options), say=lambda _: None)
+    (state_a, tensors_a), (state_b, tensors_b) = read_checkpoint(whole), read_checkpoint(parts)
+    assert (state_a["steps"], state_b["steps"]) == (96, 96)
+    assert tensors_a.keys() == tensors_b.keys()
+    assert all(np.array_equal(tensors_a[k], tensors_b[k]) for k in tensors_a)
+    first = read_checkpoint_of_start(start)
+    assert any(not np.array_equal(tensors_a[f"policy.{name}"], value) for name, value in first.items())
+    shutil.rmtree(whole)
+
+
+def read_checkpoint_of_start(policy: Any) -> dict[str, Any]:
+    """The actor's parameters before any training, under the checkpoint's names."""
+    names = ("mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2", "action_net")
+    pairs = zip(names, policy.layers, strict=True)
+    return {
+        f"{name}.{part}": value for name, layer in pairs for part, value in zip(("weight", "bias"), layer, strict=True)
+    }
+
+
+def test_the_actor_is_frozen_while_the_critic_is_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from roadcraft.control import train as training
+
+    monkeypatch.setattr(training, "evaluate", lambda *_: {"driving_score": 1.0, "route_completion": 1.0})
+    monkeypatch.setattr(training, "export_onnx", lambda *_: None)
+    start, _ = fit(data(), epochs=1, batch=64)
+    start.save(tmp_path / "start.safetensors")
+    how = PolicyTraining(
+        out=tmp_path / "out", steps=64, **(SMALL | {"critic_steps": 64, "init": tmp_path / "start.safetensors"})
+    )
+    train(how, say=lambda _: None)
+    _, tensors = read_checkpoint(tmp_path / "out")
+    for name, value in read_checkpoint_of_start(start).items():
+        assert np.array_equal(tensors[f"policy.{name}"], value)
+
+
+def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="steps = 0"):
+        PolicyTraining(out=tmp_path, steps=0)
+    with pytest.raises(UserError, match="seeds 9-9"):
+        PolicyTraining(out=tmp_path, seeds=(9, 9))
