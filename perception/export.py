@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from roadcraft.perception.heads import MOTION, OUTPUTS
 from roadcraft.perception.network import Network, publish
@@ -36,11 +37,24 @@ class Step(nn.Module):
         return (*(published[name] for name in OUTPUTS), *(s.float() for s in after))
 
 
-def example(network: Network) -> tuple[Tensor, ...]:
+def example(network: Network, batch: int = 1) -> tuple[Tensor, ...]:
     """Inputs of the right shapes and types."""
     a = network.architecture
-    frame = torch.randint(0, 256, (1, a.height, a.width, 3), dtype=torch.uint8)
-    return frame, torch.zeros(1, MOTION), *network.initial(1)
+    frame = torch.randint(0, 256, (batch, a.height, a.width, 3), dtype=torch.uint8)
+    return frame, torch.zeros(batch, MOTION), *network.initial(batch)
+
+
+def resized(network: Network, height: int, width: int) -> Network:
+    """The same weights for another input size; what is learned of a cell's place is stretched. Good for measuring
+    speed; for accuracy, train on from it."""
+    a = network.architecture
+    other = Network(replace(a, height=height, width=width)).eval()
+    values = network.state_dict()
+    for name in ("place_row", "place_column"):
+        size = other.state_dict()[name].shape[-2:]
+        values[name] = functional.interpolate(values[name], size, mode="bilinear", align_corners=False)
+    other.load_state_dict(values)
+    return other
 
 
 def input_names(network: Network) -> list[str]:
@@ -53,8 +67,8 @@ def output_names(network: Network) -> list[str]:
     return [*OUTPUTS, *(f"{name}_next" for name in network.state_names)]
 
 
-def to_onnx(network: Network, path: Path, card: dict[str, Any] | None = None) -> Path:
-    """Writes the checked graph in float32; returns the path."""
+def to_onnx(network: Network, path: Path, card: dict[str, Any] | None = None, batch: int = 1) -> Path:
+    """Writes the checked graph in float32 for a fixed batch; returns the path."""
     import onnx
 
     network = network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -64,7 +78,7 @@ def to_onnx(network: Network, path: Path, card: dict[str, Any] | None = None) ->
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
             Step(network),
-            example(network),
+            example(network, batch),
             str(path),
             input_names=input_names(network),
             output_names=output_names(network),
@@ -84,8 +98,3 @@ def to_onnx(network: Network, path: Path, card: dict[str, Any] | None = None) ->
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
     return path
-
-
-def initial_state(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
-    """Zeros for each state tensor."""
-    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}

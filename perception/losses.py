@@ -21,15 +21,9 @@ TASKS = (
     "signs", "lanes", "lane_exists", "light", "stop", "events", "valid",
 )  # fmt: skip
 PRIORITY = {
-    "heat": 3.0,
-    "box": 1.5,
-    "place": 3.0,
-    "lanes": 3.0,
-    "light": 3.0,
-    "signs": 2.0,
-    "lane_mask": 0.5,
-    "path": 0.5,
-}
+    "heat": 6.0, "box": 2.0, "place": 3.0, "lanes": 2.0, "light": 4.0, "signs": 3.0, "lane_mask": 0.5, "path": 0.5,
+    "velocity": 0.7, "drivable": 0.7,
+}  # fmt: skip
 EVENT_WEIGHT = 4.0  # events are rare
 MIN_SIGMA_LOG = -4.0  # Laplace scales are not believed to be smaller than exp of this
 

@@ -146,24 +146,29 @@ class LaneHead(nn.Module):
 
 
 class SceneHead(nn.Module):
-    """What concerns the whole frame: looks where it wants (attention), remembers (a GRU cell), and answers."""
+    """What concerns the whole frame: looks where it wants and where the signs are (attention), remembers (a GRU
+    cell), and answers."""
 
     def __init__(self, channels: int, top: int, motion: int, size: int, looks: int = 6) -> None:
         super().__init__()
         self.size = size
         self.look = nn.Conv2d(channels, looks, 1)
-        self.enter = nn.Linear(looks * channels + top + motion, size)
+        self.enter = nn.Linear((looks + SIGNS) * channels + top + motion + SIGNS, size)
         self.cell = nn.GRUCell(size, size)
         self.answer = nn.Sequential(
             nn.Linear(2 * size, size), nn.ReLU(inplace=True), nn.Linear(size, sum(SCENE.values()))
         )
 
-    def gather(self, p2: Tensor, c4: Tensor, motion: Tensor) -> Tensor:
-        """(B, size) from the maps of one frame."""
-        values = p2.flatten(2)
-        weights = torch.softmax(self.look(p2).flatten(2).float(), 2).to(values.dtype)
-        looked = torch.matmul(weights, values.transpose(1, 2)).flatten(1)
-        return F.relu(self.enter(torch.cat([looked, c4.mean((2, 3)), motion], 1)))
+    def gather(self, p2: Tensor, c4: Tensor, motion: Tensor, signs: Tensor) -> Tensor:
+        """(B, size) from the maps of one frame; `signs` (B, SIGNS, h, w) are logits."""
+        values = p2.flatten(2).transpose(1, 2)
+        wishes = self.look(p2).flatten(2)
+        signs = signs.flatten(2)
+        looked = torch.matmul(torch.softmax(wishes.float(), 2).to(values.dtype), values).flatten(1)
+        # Twice the logits: a sign found with probability 0.9 outweighs 3,600 cells of 0.002.
+        found = torch.matmul(torch.softmax(2 * signs.float(), 2).to(values.dtype), values).flatten(1)
+        surely = torch.sigmoid(signs.amax(2))
+        return F.relu(self.enter(torch.cat([looked, c4.mean((2, 3)), motion, found, surely], 1)))
 
 
 class Network(nn.Module):
@@ -223,8 +228,9 @@ class Network(nn.Module):
 
     def recall(
         self, l2: Tensor, p3: Tensor, c4: Tensor, motion: Tensor, state: State
-    ) -> tuple[Tensor, Tensor, Tensor, State]:
-        """One step of the memories: the stride-8 map, the map of motion, the scene, and the next state."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, State]:
+        """One step of the memories: the stride-8 map, the map of motion, the signs' heatmaps, the scene, and the next
+        state."""
         keeps = len(self.memory.names)
         if self.architecture.memory == "none":
             state = tuple(torch.zeros_like(s) for s in state)
@@ -232,11 +238,12 @@ class Network(nn.Module):
         p2 = self.fuse2(_enlarge(p3, l2) + l2 + (self.place_row + self.place_column).to(l2.dtype))
         now = self.moving_in(p2)
         moved = self.moving(torch.cat([now, state[keeps].to(now.dtype)], 1))
-        gathered = self.scene.gather(p2, c4, motion)
+        signs = self.signs(p2)
+        gathered = self.scene.gather(p2, c4, motion, signs)
         memory = self.scene.cell(gathered, state[keeps + 1].to(gathered.dtype))
-        return p2, moved, torch.cat([gathered, memory], 1), (*kept, now, memory)
+        return p2, moved, signs, torch.cat([gathered, memory], 1), (*kept, now, memory)
 
-    def heads(self, c1: Tensor, p2: Tensor, moved: Tensor, scene: Tensor) -> dict[str, Tensor]:
+    def heads(self, c1: Tensor, p2: Tensor, moved: Tensor, signs: Tensor, scene: Tensor) -> dict[str, Tensor]:
         """Raw heads: masks (B, 2, H/4, W/4) logits of drivable and lane line; heat (B, 3, H/8, W/8) logits; objects
         (B, FIELDS, H/8, W/8); signs (B, 4, H/8, W/8) logits; lane_column (B, 4, 10, 80) logits; lane_point (B, 4, 10)
         logits; lane_line (B, 4, 3) logits; scene (B, SCENE)."""
@@ -247,7 +254,7 @@ class Network(nn.Module):
             "masks": mask,
             "heat": self.heat(detect),
             "objects": self.objects(detect),
-            "signs": self.signs(p2),
+            "signs": signs,
             "lane_column": column.reshape(-1, LANE_LINES, len(LANE_X), LANE_COLUMNS),
             "lane_point": point.reshape(-1, LANE_LINES, len(LANE_X)),
             "lane_line": line,
@@ -257,8 +264,8 @@ class Network(nn.Module):
     def step(self, state: State, frames: Tensor, motion: Tensor) -> tuple[dict[str, Tensor], State]:
         """One frame (B, H, W, 3) uint8 with its motion vector (B, MOTION)."""
         c1, l2, p3, c4 = self.encode(frames)
-        p2, moved, scene, state = self.recall(l2, p3, c4, self.motion(motion), state)
-        return self.heads(c1, p2, moved, scene), state
+        *found, state = self.recall(l2, p3, c4, self.motion(motion), state)
+        return self.heads(c1, *found), state
 
     def forward(self, frames: Tensor, motion: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
         """A clip (B, T, H, W, 3) uint8 with (B, T, MOTION) to heads of shape (B, T, ...): T steps, computed at once
@@ -273,8 +280,8 @@ class Network(nn.Module):
             at = rows + k
             *found, state = self.recall(l2[at], p3[at], c4[at], embedded[at], state)
             steps.append(found)
-        p2, moved, scene = (torch.stack(x, 1).flatten(0, 1) for x in zip(*steps, strict=True))
-        return {k: v.reshape(b, t, *v.shape[1:]) for k, v in self.heads(c1, p2, moved, scene).items()}, state
+        found = [torch.stack(x, 1).flatten(0, 1) for x in zip(*steps, strict=True)]
+        return {k: v.reshape(b, t, *v.shape[1:]) for k, v in self.heads(c1, *found).items()}, state
 
 
 def _enlarge(x: Tensor, like: Tensor) -> Tensor:

@@ -27,10 +27,12 @@ from tqdm import tqdm
 
 from roadcraft.perception.augment import Augmentation
 from roadcraft.perception.data import Clip, Shards, draw_clip
+from roadcraft.perception.draw import drawn
 from roadcraft.perception.losses import PRIORITY, TASKS, Balance, Batch, collate, task_losses
-from roadcraft.perception.network import Architecture, Network
+from roadcraft.perception.network import Architecture, Network, publish
 from roadcraft.perception.weights_io import fill, save_weights
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Camera
 
 
 @dataclass(frozen=True)
@@ -205,9 +207,19 @@ class Run:
             self.log.add_scalar(f"validation/{name}", value, self.step)
         score = sum(PRIORITY.get(name, 1.0) * math.log(max(value, 1e-4)) for name, value in totals.items())
         self.log.add_scalar("validation/score", score, self.step)
+        self._picture(clips[0])
         with (self.how.out / "validation.jsonl").open("a") as file:
             print(json.dumps({"step": self.step, "score": score, **totals}), file=file)
         self._keep_best(score)
+
+    def _picture(self, clip: Clip) -> None:
+        """What the averaged weights see in the last frame of a clip, for TensorBoard."""
+        with torch.no_grad():
+            frames, motion = torch.from_numpy(clip.frames)[None], torch.from_numpy(clip.motion)[None]
+            heads, _ = self.averaged(frames, motion)
+        published = publish({name: value[:, -1] for name, value in heads.items()})
+        seen = drawn(clip.frames[-1], {k: v[0].numpy() for k, v in published.items()}, Camera())
+        self.log.add_image("validation/seen", seen, self.step, dataformats="HWC")
 
     def _keep_best(self, score: float) -> None:
         if score < self.best_score:

@@ -65,7 +65,7 @@ def test_a_shard_cut_short_is_named_and_skipped(shards: Path, tmp_path: Path) ->
 
 def test_four_steps_equal_two_and_a_resume(shards: Path, tmp_path: Path) -> None:
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    train(tiny(shards, whole), progress=False)
+    train(tiny(shards, whole, validation=shards), progress=False)
     run = Run(tiny(shards, halves))
     for clips, _ in zip(run.batches(), range(2), strict=False):
         run.train_step(clips)
