@@ -20,7 +20,7 @@ from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Kind
-from roadcraft.sim.roads import SignalKind
+from roadcraft.sim.roads import LaneKind, RoadNetwork, SignalKind
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.rays import Rays
@@ -29,6 +29,10 @@ SKIN = 0.3  # [m] around a body within which a sensor mounted on it looks throug
 LONGEST_STEP = 0.05  # s; a longer tick is made of several equal steps
 ACKERMANN_GAINS = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)  # CARLA's speed and acceleration PID
 GRAVITY = 9.81  # m/s^2 that an accelerometer feels at rest, unless a client sets another
+TURN_ACCELERATION = 4.0  # m/s^2 across, at which bends are told to be driven
+CURVE_POINTS = 4  # of a lane, about 4 m, over which its curvature is taken
+CURVE_AHEAD = 12  # points of a lane, about 12 m, before a bend from which its speed is told
+STRAIGHT = 1e-3  # [rad] between two points of a lane that has no bend
 TRIGGER_DEPTH = 2.0  # [m] of road before a stop line that a light's trigger volume covers
 _SIGN_TYPES = {SignalKind.STOP: "traffic.stop", SignalKind.YIELD: "traffic.yield"}
 _KINDS = {Kind.PEDESTRIAN: Category.WALKER, Kind.PROP: Category.PROP}
@@ -60,6 +64,7 @@ class LiveWorld:
         self.last_id = after
         self._rays: Rays | None = None
         self.default_limit = 30 / 3.6  # [m/s] away from any lane
+        self.told_limits = told_limits(town.network)
         self.spectator = self.actors.add(Actor(self.new_id(), "spectator", Category.OTHER, pose=self._overview()))
         signals = town.network.signals
         self.light_ids = np.zeros(len(signals), np.uint32)  # actor of each row of the network's signals
@@ -318,6 +323,28 @@ class LiveWorld:
                 self.own_friction.setdefault(actor.id, physics.tire_friction)
                 wanted = self.slippery[actor.id] = friction
             self.simulation.set_vehicle_physics(actor.id, with_friction(physics, max(wanted, SMALLEST_FRICTION)))
+
+
+def told_limits(network: RoadNetwork) -> NDArray[np.float64]:
+    """(N,) [m/s] the speed limit that a vehicle is told at each lane point.
+
+    In bends and turns it is what they can be driven at: the clients' TrafficManager slows down before a turn, speeds up
+    to the limit inside it, and would not stay in its lane.
+    """
+    limits = network.lanes["speed_limit"][network.lane_of].astype(float)
+    for lane in np.flatnonzero(network.lanes["kind"] == LaneKind.DRIVING):
+        points = network.points(int(lane))
+        turned = np.abs(np.diff(np.unwrap(network.yaw[points])))
+        length = np.diff(network.s[points])
+        window = min(len(turned), CURVE_POINTS)
+        if not window or turned.max() < STRAIGHT:
+            continue
+        ones = np.ones(window)
+        curvature = np.convolve(turned, ones, "same") / np.convolve(length, ones, "same")
+        speed = np.sqrt(TURN_ACCELERATION / np.maximum(np.append(curvature, curvature[-1]), 1e-6))
+        ahead = [speed[k : k + CURVE_AHEAD].min() for k in range(len(speed))]
+        limits[points] = np.minimum(limits[points], ahead)
+    return limits
 
 
 def _chosen(definition: list[Any], given: list[list[Any]]) -> list[list[Any]]:

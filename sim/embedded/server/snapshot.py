@@ -127,7 +127,10 @@ class Snapshots:
         signal, ahead = lanes["signal"][lane], lanes["signal_s"][lane] - body["lane_s"]
         at_light = (lane >= 0) & (signal >= 0) & (ahead > 0.0) & (ahead < AT_LIGHT)
         signal = np.where(at_light, signal, 0)
-        part["speed_limit"] = np.where(lane >= 0, lanes["speed_limit"][lane] * KM_H, live.default_limit * KM_H)
+        steps = lanes["count"][lane] - 1
+        share = np.clip(body["lane_s"] / np.maximum(lanes["length"][lane], 1e-6), 0.0, 1.0)
+        point = lanes["first"][lane] + np.rint(share * steps).astype(np.intp)
+        part["speed_limit"] = np.where(lane >= 0, live.told_limits[point], live.default_limit) * KM_H
         part["has_light"] = at_light
         part["light_state"] = np.where(at_light, live.simulation.lights.state[signal], 2) if len(live.light_ids) else 2
         part["light_actor"] = np.where(at_light, live.light_ids[signal], 0) if len(live.light_ids) else 0
