@@ -30,6 +30,8 @@ DRIVER = np.dtype(
         ("stopped", np.int32),  # lane whose stop sign it has obeyed, -1
         ("standing", np.float64),  # [s] since it last moved
         ("blocker", np.int32),  # row of the body that it stands for, -1
+        ("thinks", np.bool_),  # looks around in this tick
+        ("limit", np.float64),  # [m/s^2] that others, lights and signs allow, as last thought
         ("rest", np.float64),  # [s] until it thinks of changing lanes again
     ]
 )
@@ -55,6 +57,7 @@ def engage(grid, b, d):  # type: ignore[no-untyped-def]
     d.gap = 2.0 + 1.0 * draw(d)
     d.accel = 1.6 + 0.8 * draw(d)
     d.rest = 4.0 * draw(d)
+    d.thinks, d.limit = draw(d) < 0.5, 0.0
     locate(grid, b, d)
 
 
@@ -155,13 +158,13 @@ def extend_path(lanes, links, b, d, horizon):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def sample_path(lanes, points, b, d, spacing, way):  # type: ignore[no-untyped-def]
-    """Fills `way` (SAMPLES, 4): x, y, cos, sin of the way every `spacing` [m], from the body on; returns how many."""
+def sample_path(lanes, points, b, d, spacing, way, most):  # type: ignore[no-untyped-def]
+    """Fills `way` (SAMPLES, 4): x, y, cos, sin of the way every `spacing` [m] from the body on; how many."""
     count = 0
     fading = d.fading * spacing / max(b.speed, 3.0)  # [m] of the offset from one point to the next
     k, lane, s = 0, d.path[0], b.lane_s
     i = point_before(lanes, points, lane, s)
-    while count < way.shape[0]:
+    while count < most:
         while s > lanes[lane].length:
             k += 1
             if k >= d.lanes:

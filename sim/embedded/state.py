@@ -3,7 +3,7 @@
 | step | what happens in `Simulation.step` | kernel |
 |---|---|---|
 | 1 | lights run their clocks | `lights.LightTable.step` |
-| 2 | bodies are sorted into cells, vehicles into lanes | `collisions.fill_bins`, `traffic.register` |
+| 2 | bodies are sorted into cells, vehicles into lanes | `bins.fill_bins`, `traffic.register` |
 | 3 | built-in drivers set pedals, steering and indicators | `traffic.drive` |
 | 4 | built-in walkers choose where to step | `walkers.stroll` |
 | 5 | all bodies move, and fall to the ground | `motion.move`, `motion.settle` |
@@ -22,16 +22,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadcraft.sim.embedded import collisions, motion, traffic, walkers
+from roadcraft.sim.embedded.bins import fill_bins, is_free, make_bins
 from roadcraft.sim.embedded.bodies import BODY
-from roadcraft.sim.embedded.catalogue import CATALOGUE, INDEX, find
+from roadcraft.sim.embedded.catalogue import INDEX, find
 from roadcraft.sim.embedded.footpaths import make_footpaths
+from roadcraft.sim.embedded.handles import Bodies
 from roadcraft.sim.embedded.lights import LightTable
-from roadcraft.sim.embedded.physics import PHYSICS, Physics, default_physics, default_row, pack
+from roadcraft.sim.embedded.physics import default_row
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import DT, Kind, LightState, Weather
 
-CAPACITY = 64  # rows to begin with
 WET_GRIP = 0.7  # share of the dry road's friction on a road that stands under water
 NIGHT = 5.0  # [degrees] of sun altitude below which built-in drivers switch their lamps on
 
@@ -40,10 +41,11 @@ class SpawnError(UserError):
     """The place is taken. The text is CARLA's, which users match."""
 
 
-class Simulation:
+class Simulation(Bodies):
     """All that moves in one town. World frame and SI units; see `sim/messages.py`."""
 
     def __init__(self, town: Town, seed: int = 0) -> None:
+        super().__init__()
         self.town, self.network = town, town.network
         self.frame, self.time = 0, 0.0  # ticks and [s] since the beginning or the last reset
         self.weather = Weather()
@@ -53,20 +55,11 @@ class Simulation:
         self._flat = bool(np.ptp(town.network.z) < 1e-3) if len(town.network.z) else True
         self._buffer = np.zeros(collisions.MAX_CONTACTS, collisions.CONTACTS)
         self._contact_count = np.zeros(1, np.int64)
-        self._allocate(CAPACITY)
-        self._bins = collisions.make_bins(town.network.xy, town.scenery)
+        self._bins = make_bins(town.network.xy, town.scenery)
         self._way, self._clock = np.zeros((traffic.SAMPLES, 4)), np.zeros(1)
-        self._rows: dict[int, int] = {}
-        self._settings: dict[int, Physics] = {}  # of rebuilt vehicles
-        self._used = 0
         self._last_id = 0
 
     # ------------------------------------------------------------------------------------------------ what there is
-    @property
-    def bodies(self) -> NDArray[np.void]:
-        """(n,) BODY: a view of all rows in use; id 0 marks a free one. Spawning may move it: do not keep it."""
-        return self._bodies[: self._used]
-
     @property
     def contacts(self) -> NDArray[np.void]:
         """(k,) collisions.CONTACTS of the last tick: a copy. Each pair of bodies is told from both sides."""
@@ -77,15 +70,6 @@ class Simulation:
         """The road's friction as a share of the dry road's, by the water that stands on it."""
         wet = max(self.weather.precipitation_deposits, self.weather.wetness, 0.5 * self.weather.precipitation)
         return 1.0 - (1.0 - WET_GRIP) * min(max(wet / 100.0, 0.0), 1.0)
-
-    def row(self, number: int) -> int:
-        """Index into `bodies` of the body with that id; it stays the same while the body lives. KeyError if none."""
-        return self._rows[number]
-
-    def body(self, number: int) -> np.void:
-        """The BODY record of that id: a view."""
-        record: np.void = self._bodies[self._rows[number]]
-        return record
 
     def new_id(self) -> int:
         """An id that nothing else in this simulation has or had."""
@@ -113,7 +97,7 @@ class Simulation:
         z = rest[0] if rest else self.ground(x, y)
         # The box is raised a little: kerbs and the road do not count.
         bins = self._bins
-        hit = collisions.is_free(
+        hit = is_free(
             self.bodies,
             bins.frame,
             bins.cells,
@@ -167,57 +151,7 @@ class Simulation:
         self._contact_count[0], self._clock[0] = 0, 0.0
         self.lights = LightTable(self.network.signals, seed)
 
-    # ------------------------------------------------------------------------------------------------------ controls
-    def control_vehicle(
-        self,
-        number: int,
-        throttle: float,
-        steer: float,
-        brake: float,
-        hand_brake: bool = False,
-        reverse: bool = False,
-        gear: int | None = None,
-    ) -> None:
-        """Pedals in [0, 1], steer in [-1, 1], left positive, until the next call. `gear` None: automatic.
-
-        Values are rounded to float32, as they would be on CARLA's wire.
-        """
-        row = self._rows[number]
-        body = self._bodies[row]
-        body["throttle"], body["steer"] = np.float32(throttle), np.float32(steer)
-        body["brake"] = np.float32(brake)
-        body["hand_brake"], body["reverse"] = hand_brake, reverse
-        body["manual_gear"] = gear is not None
-        if gear is not None:
-            body["gear"] = gear
-        self._motion[row]["ackermann"] = False
-
-    def control_ackermann(
-        self,
-        number: int,
-        angle: float,
-        angle_rate: float = 0.0,
-        speed: float = 0.0,
-        acceleration: float = 0.0,
-        jerk: float = 0.0,
-    ) -> None:
-        """Wheel angle [rad], left positive, and speed [m/s] to reach; rates of 0 mean no limit (3 m/s^2)."""
-        m = self._motion[self._rows[number]]
-        m["angle"], m["angle_rate"], m["wanted_speed"] = angle, abs(angle_rate), speed
-        m["wanted_accel"], m["jerk"], m["ackermann"] = abs(acceleration), abs(jerk), True
-        self._bodies[self._rows[number]]["manual_gear"] = False
-
-    def control_walker(self, number: int, direction: ArrayLike, speed: float, jump: bool = False) -> None:
-        """Walks along `direction` (x, y) at `speed` [m/s] until the next call. Rounded to float32, as on the wire."""
-        body = self.body(number)
-        x, y = (float(np.float32(value)) for value in np.asarray(direction, float)[:2])
-        length = float(np.hypot(x, y))
-        if length > 1e-6:
-            body["target_direction"] = x / length, y / length
-        body["target_speed"] = np.float32(speed) if length > 1e-6 else 0.0
-        if jump and body["velocity"][2] == 0.0:
-            body["velocity"][2] = 4.0
-
+    # -------------------------------------------------------------------------------------------------------- moving
     def set_autopilot(self, number: int, seed: int) -> None:
         """Gives a vehicle or walker a built-in driver with that seed, or takes it away (0)."""
         row = self._rows[number]
@@ -252,86 +186,6 @@ class Simulation:
         if body["autopilot"]:
             self.set_autopilot(number, int(body["autopilot"]))
 
-    def set_velocity(self, number: int, velocity: ArrayLike) -> None:
-        """Sets the velocity (x, y) or (x, y, z) [m/s], world."""
-        body = self.body(number)
-        v = np.asarray(velocity, float)
-        body["velocity"][: len(v)] = v
-        body["speed"] = v[0] * np.cos(body["yaw"]) + v[1] * np.sin(body["yaw"])
-
-    def set_yaw_rate(self, number: int, rate: float) -> None:
-        """Sets the turning rate [rad/s]."""
-        self.body(number)["yaw_rate"] = rate
-
-    def set_physics(self, number: int, on: bool) -> None:
-        """Without physics a body moves only when it is placed."""
-        body = self.body(number)
-        body["physics"] = on
-        if not on:
-            body["velocity"] = body["accel"] = 0.0
-            body["speed"] = body["yaw_rate"] = 0.0
-
-    def set_collides(self, number: int, on: bool) -> None:
-        self.body(number)["collides"] = on
-
-    def set_gravity(self, number: int, on: bool) -> None:
-        self.body(number)["gravity"] = on
-
-    def set_lights(self, number: int, bits: int) -> None:
-        """CARLA's VehicleLightState bits. Built-in drivers set their own."""
-        self.body(number)["lights"] = bits
-
-    def set_constant_velocity(self, number: int, velocity: ArrayLike | None) -> None:
-        """Holds a velocity (x, y, z) [m/s] in the body's own frame, whatever the controls say; None ends it."""
-        m = self._motion[self._rows[number]]
-        m["constant"] = velocity is not None
-        if velocity is not None:
-            m["constant_velocity"] = np.asarray(velocity, float)
-
-    def add_force(self, number: int, force: ArrayLike, at: ArrayLike | None = None) -> None:
-        """A force (x, y, z) [N], world, during the next tick, at the middle or at a place (x, y) [m]."""
-        m = self._motion[self._rows[number]]
-        f = np.asarray(force, float)
-        m["force"] += f
-        if at is not None:
-            arm = np.asarray(at, float)[:2] - self.body(number)["xyz"][:2]
-            m["torque"] += arm[0] * f[1] - arm[1] * f[0]
-
-    def add_torque(self, number: int, torque: float) -> None:
-        """A torque [N m] about the vertical during the next tick."""
-        self._motion[self._rows[number]]["torque"] += torque
-
-    def add_impulse(self, number: int, impulse: ArrayLike, at: ArrayLike | None = None) -> None:
-        """An impulse (x, y, z) [N s], world, at once."""
-        row = self._rows[number]
-        body, mass = self._bodies[row], float(self._physics[row]["mass"])
-        j = np.asarray(impulse, float)
-        self.set_velocity(number, body["velocity"] + j / mass)
-        if at is not None:
-            arm = np.asarray(at, float)[:2] - body["xyz"][:2]
-            self.add_angular_impulse(number, float(arm[0] * j[1] - arm[1] * j[0]))
-
-    def add_angular_impulse(self, number: int, impulse: float) -> None:
-        """An angular impulse [N m s] about the vertical, at once."""
-        row = self._rows[number]
-        self._bodies[row]["yaw_rate"] += impulse / float(self._physics[row]["inertia"])
-
-    def physics(self, number: int) -> Physics:
-        """How that vehicle is built."""
-        if number in self._settings:
-            return self._settings[number]
-        return default_physics(CATALOGUE[int(self.body(number)["blueprint"])].id)
-
-    def set_vehicle_physics(self, number: int, physics: Physics) -> None:
-        """Rebuilds a vehicle. Raises UserError when a value cannot be."""
-        self._physics[self._rows[number]] = pack(physics)
-        self._settings[number] = physics
-
-    def physics_row(self, number: int) -> np.void:
-        """The PHYSICS record of that body: a view, for `vehicle.pedals_for` and its kin."""
-        record: np.void = self._physics[self._rows[number]]
-        return record
-
     def set_light(self, index: int, state: LightState | int) -> None:
         """Shows `state` on the signal in that row of the network's signals."""
         self.lights.set_state(index, LightState(state))
@@ -347,7 +201,7 @@ class Simulation:
         graph, paths, bins = self._graph, self._paths, self._bins
         lights, grid = self.lights.rows, self.network.grid
         self.lights.step(dt)
-        collisions.fill_bins(bodies, chain, bins.frame, bins.cells)
+        fill_bins(bodies, chain, bins.frame, bins.cells)
         traffic.register(bodies, drivers, chain, graph.lanes, graph.points, grid)
         night = self.weather.sun_altitude_angle < NIGHT
         traffic.drive(
@@ -366,29 +220,6 @@ class Simulation:
         )  # fmt: skip
         self.frame += 1
         self.time += dt
-
-    # ------------------------------------------------------------------------------------------------------- storage
-    def _allocate(self, capacity: int) -> None:
-        self._bodies = np.zeros(capacity, BODY)
-        self._physics = np.zeros(capacity, PHYSICS)
-        self._motion = np.zeros(capacity, motion.MOTION)
-        self._drivers = np.zeros(capacity, traffic.DRIVER)
-        self._strollers = np.zeros(capacity, walkers.STROLLER)
-        self._chain = np.zeros(capacity, collisions.CHAIN)
-
-    def _free_row(self) -> int:
-        """The lowest free row; the arrays double when there is none."""
-        free = np.flatnonzero(self._bodies["id"][: self._used] == 0)
-        if len(free):
-            return int(free[0])
-        if self._used == len(self._bodies):
-            old = (self._bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain)
-            size = len(self._bodies)
-            self._bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain = (
-                np.concatenate([array, np.zeros(size, array.dtype)]) for array in old
-            )
-        self._used += 1
-        return self._used - 1
 
     def _register(self, row: int) -> None:
         """Notes the lane that a body is in."""

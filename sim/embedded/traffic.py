@@ -10,13 +10,12 @@ the same pedals and wheel as anybody else; the tyres do the rest.
 
 from __future__ import annotations
 
-from math import cos, inf, sin, sqrt
+from math import inf
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.collisions import CELL
 from roadcraft.sim.embedded.driver import (
     DRIVER,
     SAMPLES,
@@ -30,6 +29,7 @@ from roadcraft.sim.embedded.driver import (
 from roadcraft.sim.embedded.driver import engage as _engage
 from roadcraft.sim.embedded.junctions import may_enter
 from roadcraft.sim.embedded.lanechange import consider_change
+from roadcraft.sim.embedded.obstacles import idm, obstacle
 from roadcraft.sim.embedded.traffic_graph import SLOWING, Graph, make_graph
 from roadcraft.sim.embedded.vehicle import pedals_for, steer_for
 from roadcraft.sim.messages import Command, Kind, LightState
@@ -37,18 +37,15 @@ from roadcraft.sim.roads import DRIVING, LaneGrid, nearest_lane
 
 __all__ = ["DRIVER", "SAMPLES", "Graph", "drive", "engage", "make_graph", "register"]
 
-COMFORT = 2.5  # m/s^2, b of the model
-HARDEST = 9.0  # m/s^2 at which drivers brake
-SIDE = 0.25  # [m] of air that a driver wants on either side
+STEERED = 10  # points of the way that steering needs
 CREEP = 0.25  # m/s below which drivers rather stop
 START = 0.4  # m/s^2 that are worth setting off for
-SQUEEZE = 8.0  # s of standing after which a driver needs no air at all
 NO_LINE = 1.5  # [m] before a junction without a line that drivers take for the line
 LINE_GAP = 0.8  # [m] before a stop line at which drivers stop
 YELLOW_SLOWING = 3.5  # m/s^2 up to which a driver stops at yellow
 SIGNAL_DISTANCE = 30.0  # [m] before a turn at which the indicator goes on
 POSITION, LOW_BEAM, BRAKE_LIGHT, RIGHT_LIGHT, LEFT_LIGHT = 1, 2, 8, 16, 32  # CARLA's VehicleLightState
-_BICYCLE, _PEDESTRIAN = int(Kind.BICYCLE), int(Kind.PEDESTRIAN)
+_BICYCLE = int(Kind.BICYCLE)
 _RED, _YELLOW = int(LightState.RED), int(LightState.YELLOW)
 _LEFT, _RIGHT = int(Command.LEFT), int(Command.RIGHT)
 
@@ -105,105 +102,6 @@ def register(bodies, drivers, chain, lanes, points, grid):  # type: ignore[no-un
         if b.id != 0 and b.kind <= _BICYCLE and b.lane >= 0:
             chain[i].in_lane = lanes[b.lane].head
             lanes[b.lane].head = i
-
-
-@njit(cache=True)
-def idm(speed, wanted, accel, headway, still, gap, leader):  # type: ignore[no-untyped-def]
-    """Acceleration [m/s^2] of the Intelligent Driver Model; `gap` [m] to a leader with speed `leader`, inf: none."""
-    free = accel * (1.0 - (speed / max(wanted, 0.1)) ** 4)
-    free = max(free, -COMFORT)
-    if gap == inf:
-        return free
-    star = still + max(0.0, speed * headway + speed * (speed - leader) / (2.0 * sqrt(accel * COMFORT)))
-    close = accel * (1.0 - (star / max(gap, 0.1)) ** 2)
-    return max(min(free, close), -HARDEST)
-
-
-@njit(cache=True)
-def _overlap(dx, dy, c, s, half, wide, ec, es, ex, ey):  # type: ignore[no-untyped-def]
-    """How far [m] two turned rectangles overlap along the first one's axis; below 0: they do not touch.
-
-    (dx, dy) leads from the first, with axis (c, s), to the second, with axis (ec, es).
-    """
-    along, across = dx * c + dy * s, dy * c - dx * s
-    cc, ss = abs(c * ec + s * es), abs(c * es - s * ec)
-    overlap = half + ex * cc + ey * ss - abs(along)
-    if overlap < 0.0 or wide + ex * ss + ey * cc < abs(across):
-        return -1.0
-    if ex + half * cc + wide * ss < abs(dx * ec + dy * es) or ey + half * ss + wide * cc < abs(dy * ec - dx * es):
-        return -1.0
-    return overlap
-
-
-@njit(cache=True)
-def _sweep(b, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-def]
-    """(gap [m], speed along the way [m/s]) to body e if the corridor of b meets it; (inf, 0) if it does not.
-
-    The middle keeps to the way, and points where the way led when the rear axle, `rear` [m] behind, was there. `side`
-    [m] of air are wanted on either side.
-    """
-    vx, vy = e.velocity[0], e.velocity[1]
-    walker = e.kind == _PEDESTRIAN
-    half, wide = b.extent[0], b.extent[1] + (2.0 * SIDE if walker else side)
-    ex, ey = e.extent[0], e.extent[1]
-    ec, es, bc, bs = cos(e.yaw), sin(e.yaw), cos(b.yaw), sin(b.yaw)
-    lag = max(int(rear / spacing + 0.5), 1)
-    reach = half + wide + ex + ey
-    moving = vx * vx + vy * vy > 0.04 and (walker or e.autopilot == 0)
-    for k in range(count):
-        d = k * spacing
-        c, s = (way[k - lag, 2], way[k - lag, 3]) if k >= lag else (bc, bs)
-        dx, dy = e.xyz[0] - way[k, 0], e.xyz[1] - way[k, 1]
-        along = vx * c + vy * s
-        # Those who cross are also looked for where they will be when b comes here.
-        ahead = 0.0
-        if moving:
-            across = abs(vy * c - vx * s)
-            if walker and across > 0.2:
-                ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 2.5)
-            elif not walker and across > 1.0:
-                ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 1.0)
-        elif abs(dx * c + dy * s) > reach or abs(dy * c - dx * s) > reach:
-            continue
-        for step in range(3 if ahead > 0.05 else 1):
-            x, y = dx + 0.5 * step * ahead * vx, dy + 0.5 * step * ahead * vy
-            overlap = _overlap(x, y, c, s, half, wide, ec, es, ex, ey)
-            if overlap < 0.0:
-                continue
-            if k == 0 and x * c + y * s < 0.0:
-                return inf, 0.0  # it is behind
-            return max(d - overlap, 0.0) - (0.8 if walker else 0.0), (0.0 if walker else along)
-    return inf, 0.0
-
-
-@njit(cache=True)
-def _obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, rear, wanted):  # type: ignore[no-untyped-def]
-    """(acceleration [m/s^2], row) that the most hindering body in driver i's corridor allows; row -1: none."""
-    b, d = bodies[i], drivers[i]
-    worst, blocker = inf, -1
-    side = SIDE * max(1.0 - d.standing / SQUEEZE, 0.0)  # who stands long dares more
-    columns, rows = frame.columns, frame.rows
-    last = -1
-    for k in range(count):
-        column = min(max(int((way[k, 0] - frame.x) / CELL), 0), columns - 1)
-        row = min(max(int((way[k, 1] - frame.y) / CELL), 0), rows - 1)
-        if row * columns + column == last:
-            continue
-        last = row * columns + column
-        for r in range(max(row - 1, 0), min(row + 2, rows)):
-            for c in range(max(column - 1, 0), min(column + 2, columns)):
-                j = cells[r * columns + c].head
-                while j >= 0:
-                    if j != i and chain[j].seen != i and bodies[j].collides:
-                        chain[j].seen = i
-                        gap, leader = _sweep(b, bodies[j], way, count, spacing, rear, side)
-                        if gap < inf:
-                            still = 1.2 if bodies[j].kind == _PEDESTRIAN else d.gap
-                            a = idm(b.speed, wanted, d.accel, d.headway, still, gap, leader)
-                            if a < worst:
-                                worst, blocker = a, j
-                    j = chain[j].in_cell
-    return worst, blocker
 
 
 @njit(cache=True)
@@ -331,19 +229,22 @@ def _drive_one(  # type: ignore[no-untyped-def]
     speed = max(b.speed, 0.0)
     fade = d.fading * dt
     d.offset -= min(max(d.offset, -fade), fade)
+    d.thinks = not d.thinks  # at every second tick; the hands work at each
     horizon = min(speed * speed / (2.0 * SLOWING) + 1.5 * speed + 18.0, 110.0)
-    extend_path(lanes, links, b, d, horizon + 40.0)
     spacing = max(horizon / (SAMPLES - 1), 1.5)
-    count = sample_path(lanes, points, b, d, spacing, way)
+    if d.thinks or d.lanes < 3:
+        extend_path(lanes, links, b, d, horizon + 40.0)
+    count = sample_path(lanes, points, b, d, spacing, way, SAMPLES if d.thinks else STEERED)
     wanted = max(allowed_speed(lanes, points, b, d, SLOWING) * d.eagerness, 1.0)
-    a = idm(speed, wanted, d.accel, d.headway, d.gap, inf, 0.0)
-    seen, blocker = _obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, p.rear, wanted)
-    if blocker >= 0 and d.standing > 4.0 and bodies[blocker].autopilot != 0 and _mutual(i, drivers, blocker):
-        seen = max(seen, 0.6)
-    a = min(a, seen)
-    a = min(a, _obey(i, bodies, drivers, chain, lanes, points, links, meetings, lights, clock, wanted))
-    if d.lanes == 1 and lanes[d.path[0]].junction < 0:
-        a = min(a, _stop_before(b, d, wanted, lanes[d.path[0]].length - b.lane_s))  # the road ends
+    if d.thinks:
+        seen, blocker = obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, p.rear, wanted)
+        if blocker >= 0 and d.standing > 4.0 and bodies[blocker].autopilot != 0 and _mutual(i, drivers, blocker):
+            seen = max(seen, 0.6)
+        d.blocker = blocker if seen <= 0.05 else -1
+        d.limit = min(seen, _obey(i, bodies, drivers, chain, lanes, points, links, meetings, lights, clock, wanted))
+        if d.lanes == 1 and lanes[d.path[0]].junction < 0:  # the road ends
+            d.limit = min(d.limit, _stop_before(b, d, wanted, lanes[d.path[0]].length - b.lane_s))
+    a = min(idm(speed, wanted, d.accel, d.headway, d.gap, inf, 0.0), d.limit)
     consider_change(i, bodies, drivers, chain, lanes, points, links, a, wanted, dt)
     angle = steering(b, p, spacing, way, count)
     b.steer = np.float32(steer_for(p, angle, speed))
@@ -351,7 +252,6 @@ def _drive_one(  # type: ignore[no-untyped-def]
     if speed < CREEP and a <= (START if d.standing > 0.0 else 0.1):  # the model would creep for ever
         throttle, brake = 0.0, 0.6
     b.throttle, b.brake, b.reverse, b.hand_brake = np.float32(throttle), np.float32(brake), False, False
-    d.blocker = blocker if seen <= 0.05 else -1
     if speed < 0.15:
         d.standing += dt
     else:

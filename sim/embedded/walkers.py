@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.collisions import CELL
+from roadcraft.sim.embedded.bins import CELL
 from roadcraft.sim.embedded.driver import draw
 from roadcraft.sim.embedded.footpaths import ALONG, JAYWALK, Footpaths
 from roadcraft.sim.messages import Kind, LightState

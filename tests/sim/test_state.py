@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from math import hypot, pi
 
 import numpy as np
 import pytest
 
 from roadcraft.sim.embedded.catalogue import CATALOGUE, INDEX
-from roadcraft.sim.embedded.scenery import Shape
+from roadcraft.sim.embedded.scenery import Scenery, Shape
 from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.errors import UserError
@@ -28,7 +29,8 @@ def town() -> Town:
 
 @pytest.fixture
 def sim(town: Town) -> Simulation:
-    return Simulation(town)
+    """The town's roads with nothing beside them."""
+    return Simulation(replace(town, scenery=Scenery(town.scenery.static[:0])))
 
 
 def outside(sim: Simulation) -> np.ndarray:
@@ -84,7 +86,7 @@ def test_a_taken_place_is_refused_and_changes_nothing(sim: Simulation, town: Tow
             sim.spawn(blueprint, (x + dx, y), 0.0)
     building = town.scenery.static[town.scenery.static["shape"] == Shape.BUILDING][0]
     with pytest.raises(SpawnError):
-        sim.spawn(EGO, building["xyz"][:2], 0.0)
+        Simulation(town).spawn(EGO, building["xyz"][:2], 0.0)
     with pytest.raises(UserError, match="no blueprint"):
         sim.spawn("vehicle.unknown", (x + 10, y), 0.0)
     with pytest.raises(UserError, match="not finite"):
@@ -129,7 +131,8 @@ def test_nothing_passes_through_anything(sim: Simulation, speed: float, gap: flo
 
 
 @pytest.mark.parametrize("shape", [Shape.BUILDING, Shape.TREE, Shape.LAMP])
-def test_scenery_stops_a_fast_car(sim: Simulation, town: Town, shape: Shape) -> None:
+def test_scenery_stops_a_fast_car(town: Town, shape: Shape) -> None:
+    sim = Simulation(town)
     static = town.scenery.static
     things = static[(static["shape"] == shape) & static["solid"]]
     for thing in things:
@@ -281,7 +284,7 @@ def test_reset_is_a_new_beginning(sim: Simulation, town: Town) -> None:
     sim.set_light(0, LightState.OFF)
     sim.reset()
     assert sim.frame == 0
-    assert drive(sim) == first == drive(Simulation(town))
+    assert drive(sim) == first == drive(Simulation(sim.town))
     sim.reset(5)
     assert drive(sim) != first
 

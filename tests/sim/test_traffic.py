@@ -163,7 +163,7 @@ def test_different_seeds_take_different_ways(town: Town) -> None:
     for seed in range(1, 7):
         sim = Simulation(town)
         number = sim.spawn("vehicle.audi.tt", (x, y), yaw, autopilot=seed)
-        for _ in range(900):
+        for _ in range(2400):
             sim.step()
         ends.append(sim.body(number)["xyz"][:2].copy())
     distances = [np.hypot(*(a - b)) for a in ends for b in ends]

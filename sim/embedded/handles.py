@@ -1,0 +1,192 @@
+"""The bodies of a simulation as rows of arrays, and all that may be done to one of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from roadcraft.sim.embedded import motion, traffic, walkers
+from roadcraft.sim.embedded.bins import CHAIN
+from roadcraft.sim.embedded.bodies import BODY
+from roadcraft.sim.embedded.catalogue import CATALOGUE
+from roadcraft.sim.embedded.physics import PHYSICS, Physics, default_physics, pack
+
+CAPACITY = 64  # rows to begin with
+
+
+class Bodies:
+    """Rows for bodies, by id. Whatever is set between two ticks acts in the next one."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, int] = {}
+        self._settings: dict[int, Physics] = {}  # of rebuilt vehicles
+        self._used = 0
+        self._allocate(CAPACITY)
+
+    @property
+    def bodies(self) -> NDArray[np.void]:
+        """(n,) BODY: a view of all rows in use; id 0 marks a free one. Spawning may move it: do not keep it."""
+        return self._bodies[: self._used]
+
+    def row(self, number: int) -> int:
+        """Index into `bodies` of the body with that id; it stays the same while the body lives. KeyError if none."""
+        return self._rows[number]
+
+    def body(self, number: int) -> np.void:
+        """The BODY record of that id: a view."""
+        record: np.void = self._bodies[self._rows[number]]
+        return record
+
+    # ------------------------------------------------------------------------------------------------------ controls
+    def control_vehicle(
+        self,
+        number: int,
+        throttle: float,
+        steer: float,
+        brake: float,
+        hand_brake: bool = False,
+        reverse: bool = False,
+        gear: int | None = None,
+    ) -> None:
+        """Pedals in [0, 1], steer in [-1, 1], left positive, until the next call. `gear` None: automatic.
+
+        Values are rounded to float32, as they would be on CARLA's wire.
+        """
+        row = self._rows[number]
+        body = self._bodies[row]
+        body["throttle"], body["steer"] = np.float32(throttle), np.float32(steer)
+        body["brake"] = np.float32(brake)
+        body["hand_brake"], body["reverse"] = hand_brake, reverse
+        body["manual_gear"] = gear is not None
+        if gear is not None:
+            body["gear"] = gear
+        self._motion[row]["ackermann"] = False
+
+    def control_ackermann(
+        self,
+        number: int,
+        angle: float,
+        angle_rate: float = 0.0,
+        speed: float = 0.0,
+        acceleration: float = 0.0,
+        jerk: float = 0.0,
+    ) -> None:
+        """Wheel angle [rad], left positive, and speed [m/s] to reach; rates of 0 mean no limit (3 m/s^2)."""
+        m = self._motion[self._rows[number]]
+        m["angle"], m["angle_rate"], m["wanted_speed"] = angle, abs(angle_rate), speed
+        m["wanted_accel"], m["jerk"], m["ackermann"] = abs(acceleration), abs(jerk), True
+        self._bodies[self._rows[number]]["manual_gear"] = False
+
+    def control_walker(self, number: int, direction: ArrayLike, speed: float, jump: bool = False) -> None:
+        """Walks along `direction` (x, y) at `speed` [m/s] until the next call. Rounded to float32, as on the wire."""
+        body = self.body(number)
+        x, y = (float(np.float32(value)) for value in np.asarray(direction, float)[:2])
+        length = float(np.hypot(x, y))
+        if length > 1e-6:
+            body["target_direction"] = x / length, y / length
+        body["target_speed"] = np.float32(speed) if length > 1e-6 else 0.0
+        if jump and body["velocity"][2] == 0.0:
+            body["velocity"][2] = 4.0
+
+    def set_velocity(self, number: int, velocity: ArrayLike) -> None:
+        """Sets the velocity (x, y) or (x, y, z) [m/s], world."""
+        body = self.body(number)
+        v = np.asarray(velocity, float)
+        body["velocity"][: len(v)] = v
+        body["speed"] = v[0] * np.cos(body["yaw"]) + v[1] * np.sin(body["yaw"])
+
+    def set_yaw_rate(self, number: int, rate: float) -> None:
+        """Sets the turning rate [rad/s]."""
+        self.body(number)["yaw_rate"] = rate
+
+    def set_physics(self, number: int, on: bool) -> None:
+        """Without physics a body moves only when it is placed."""
+        body = self.body(number)
+        body["physics"] = on
+        if not on:
+            body["velocity"] = body["accel"] = 0.0
+            body["speed"] = body["yaw_rate"] = 0.0
+
+    def set_collides(self, number: int, on: bool) -> None:
+        self.body(number)["collides"] = on
+
+    def set_gravity(self, number: int, on: bool) -> None:
+        self.body(number)["gravity"] = on
+
+    def set_lights(self, number: int, bits: int) -> None:
+        """CARLA's VehicleLightState bits. Built-in drivers set their own."""
+        self.body(number)["lights"] = bits
+
+    def set_constant_velocity(self, number: int, velocity: ArrayLike | None) -> None:
+        """Holds a velocity (x, y, z) [m/s] in the body's own frame, whatever the controls say; None ends it."""
+        m = self._motion[self._rows[number]]
+        m["constant"] = velocity is not None
+        if velocity is not None:
+            m["constant_velocity"] = np.asarray(velocity, float)
+
+    def add_force(self, number: int, force: ArrayLike, at: ArrayLike | None = None) -> None:
+        """A force (x, y, z) [N], world, during the next tick, at the middle or at a place (x, y) [m]."""
+        m = self._motion[self._rows[number]]
+        f = np.asarray(force, float)
+        m["force"] += f
+        if at is not None:
+            arm = np.asarray(at, float)[:2] - self.body(number)["xyz"][:2]
+            m["torque"] += arm[0] * f[1] - arm[1] * f[0]
+
+    def add_torque(self, number: int, torque: float) -> None:
+        """A torque [N m] about the vertical during the next tick."""
+        self._motion[self._rows[number]]["torque"] += torque
+
+    def add_impulse(self, number: int, impulse: ArrayLike, at: ArrayLike | None = None) -> None:
+        """An impulse (x, y, z) [N s], world, at once."""
+        row = self._rows[number]
+        body, mass = self._bodies[row], float(self._physics[row]["mass"])
+        j = np.asarray(impulse, float)
+        self.set_velocity(number, body["velocity"] + j / mass)
+        if at is not None:
+            arm = np.asarray(at, float)[:2] - body["xyz"][:2]
+            self.add_angular_impulse(number, float(arm[0] * j[1] - arm[1] * j[0]))
+
+    def add_angular_impulse(self, number: int, impulse: float) -> None:
+        """An angular impulse [N m s] about the vertical, at once."""
+        row = self._rows[number]
+        self._bodies[row]["yaw_rate"] += impulse / float(self._physics[row]["inertia"])
+
+    def physics(self, number: int) -> Physics:
+        """How that vehicle is built."""
+        if number in self._settings:
+            return self._settings[number]
+        return default_physics(CATALOGUE[int(self.body(number)["blueprint"])].id)
+
+    def set_vehicle_physics(self, number: int, physics: Physics) -> None:
+        """Rebuilds a vehicle. Raises UserError when a value cannot be."""
+        self._physics[self._rows[number]] = pack(physics)
+        self._settings[number] = physics
+
+    def physics_row(self, number: int) -> np.void:
+        """The PHYSICS record of that body: a view, for `vehicle.pedals_for` and its kin."""
+        record: np.void = self._physics[self._rows[number]]
+        return record
+
+    # ------------------------------------------------------------------------------------------------------- storage
+    def _allocate(self, capacity: int) -> None:
+        self._bodies = np.zeros(capacity, BODY)
+        self._physics = np.zeros(capacity, PHYSICS)
+        self._motion = np.zeros(capacity, motion.MOTION)
+        self._drivers = np.zeros(capacity, traffic.DRIVER)
+        self._strollers = np.zeros(capacity, walkers.STROLLER)
+        self._chain = np.zeros(capacity, CHAIN)
+
+    def _free_row(self) -> int:
+        """The lowest free row; the arrays double when there is none."""
+        free = np.flatnonzero(self._bodies["id"][: self._used] == 0)
+        if len(free):
+            return int(free[0])
+        if self._used == len(self._bodies):
+            old = (self._bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain)
+            size = len(self._bodies)
+            self._bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain = (
+                np.concatenate([array, np.zeros(size, array.dtype)]) for array in old
+            )
+        self._used += 1
+        return self._used - 1
