@@ -233,6 +233,8 @@ def _borders(waypoint: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for side, title in (("left", "Left"), ("right", "Right")):
         mark = getattr(waypoint, f"{side}_lane_marking")
+        if mark is None:  # the file has none here
+            continue
         change = allowed in (title, "Both")
         kind = str(mark.type)
         if "Broken" in kind or kind == "BottsDots":

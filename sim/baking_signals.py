@@ -19,6 +19,7 @@ KINDS = {
     "274": SignalKind.SPEED,
 }
 STOP_LINE_RANGE = 12.0  # [m] from a signal to the stop line that belongs to it
+HEAD_HEIGHT, SIGN_HEIGHT = 4.5, 2.2  # [m] where a file gives none
 LINE_GAP = 1.0  # [m] before a junction: where the stop line is taken to be when none is painted
 Key = tuple[int, int, int]
 
@@ -53,6 +54,8 @@ def read_signals(
     for i, (ident, kind, xyz, value) in enumerate(rows):
         group, phase = groups.get(ident, (-1, -1))
         yaw = _heading(governed[i], lanes, points)
+        if ident not in heads and xyz[2] < 1.5:  # the file says where the post stands
+            xyz = (xyz[0], xyz[1], xyz[2] + (HEAD_HEIGHT if kind == SignalKind.LIGHT else SIGN_HEIGHT))
         signals[i] = (ident, kind, heads.get(ident, xyz), yaw, group, phase, value)
         for lane, s in governed[i]:
             if kind == SignalKind.LIGHT:

@@ -73,7 +73,12 @@ class Scenery:
 
 
 def read_scenery(text: str, network: RoadNetwork) -> Scenery:
-    """The standing things of an OpenDRIVE text; objects of unknown types are left out."""
+    """The standing things of an OpenDRIVE text; objects of unknown types are left out.
+
+    A map without any gets houses, trees and lamps along its roads; signals that nothing carries get posts.
+    """
+    from roadcraft.sim.embedded import scenery_fill
+
     signals = {str(ident): row for row, ident in enumerate(network.signals["id"])}
     rows = []
     for road in ET.fromstring(text.encode()).iter("road"):
@@ -81,7 +86,11 @@ def read_scenery(text: str, network: RoadNetwork) -> Scenery:
         for element in road.findall("objects/object"):
             if element.get("type") in TYPES:
                 rows.append(_row(element, line.place(element), signals))
-    return Scenery(np.array(rows, STATIC))
+    static = np.array(rows, STATIC)
+    more = [scenery_fill.posts(network, set(static["signal"].tolist()))]
+    if np.isin(static["shape"], (Shape.SIGNAL, Shape.SIGN)).all():
+        more.append(scenery_fill.fill(network))
+    return Scenery(np.concatenate([static, *more]))
 
 
 def _row(element: ET.Element, pose: NDArray[np.float64], signals: dict[str, int]) -> tuple:
