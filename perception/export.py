@@ -6,6 +6,7 @@ each state tensor as `<name>_next`. Shapes are fixed. Metadata carries the archi
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import warnings
@@ -32,7 +33,7 @@ class Step(nn.Module):
 
     def forward(self, frame: Tensor, motion: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """Published heads in the order of OUTPUTS, then the next state."""
-        heads, after = self.network.step(state, frame, motion)
+        heads, after = self.network.step(state, frame, motion.to(self.network.place_row.dtype))
         published = publish(heads)
         return (*(published[name] for name in OUTPUTS), *(s.float() for s in after))
 
@@ -67,18 +68,22 @@ def output_names(network: Network) -> list[str]:
     return [*OUTPUTS, *(f"{name}_next" for name in network.state_names)]
 
 
-def to_onnx(network: Network, path: Path, card: dict[str, Any] | None = None, batch: int = 1) -> Path:
-    """Writes the checked graph in float32 for a fixed batch; returns the path."""
+def to_onnx(
+    network: Network, path: Path, card: dict[str, Any] | None = None, batch: int = 1, half: bool = False
+) -> Path:
+    """Writes the checked graph for a fixed batch; returns the path. `half`: float16 inside, float32 outside."""
     import onnx
 
-    network = network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    network = copy.deepcopy(network).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    inputs = example(network, batch)
+    network = network.half() if half else network
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
             Step(network),
-            example(network, batch),
+            inputs,
             str(path),
             input_names=input_names(network),
             output_names=output_names(network),

@@ -221,7 +221,7 @@ class Network(nn.Module):
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Everything before the memory: frames (B, H, W, 3) uint8 to maps at strides 4, 8, 16 (fused), 32."""
-        x = (frames.permute(0, 3, 1, 2).float() - 110.0) / 60.0
+        x = ((frames.to(self.place_row.dtype) - 110.0) * (1 / 60.0)).permute(0, 3, 1, 2)
         c1, c2, c3, c4 = self.encoder(x)
         p3 = self.fuse3(_enlarge(self.lateral4(c4), c3) + self.lateral3(c3))
         return c1, self.lateral2(c2), p3, c4

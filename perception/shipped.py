@@ -51,19 +51,20 @@ def read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def graph_of(weights: Path) -> Path:
-    """The ONNX graph of a weights file: beside it or in the cache, exported if need be (which takes torch)."""
+def graph_of(weights: Path, half: bool = False) -> Path:
+    """The ONNX graph of a weights file, in float32 or float16: beside it or in the cache, exported if need be (which
+    takes torch)."""
     card = read_card(weights)
     beside = weights.with_suffix(".onnx")
-    if beside.is_file() and graph_hash(beside) == card["hash"]:
+    if not half and beside.is_file() and graph_hash(beside) == card["hash"]:
         return beside
-    path = cache_dir() / f"graph-{card['hash']}.onnx"
+    path = cache_dir() / f"graph-{card['hash']}{'-half' if half else ''}.onnx"
     if not path.is_file():
         from roadcraft.perception.export import to_onnx
         from roadcraft.perception.weights_io import load_network
 
         network, card = load_network(weights)
-        to_onnx(network, path, card)
+        to_onnx(network, path, card, half=half)
     return path
 
 

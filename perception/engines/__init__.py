@@ -16,6 +16,7 @@ from roadcraft.sim.errors import UserError
 log = logging.getLogger(__name__)
 # Runtimes, the fastest first, with the package each needs and the precisions it can run, its default first.
 ENGINES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "tensorrt": ("tensorrt", ("fp16", "f32", "int8")),
     "openvino": ("openvino", ("bf16", "f32", "int8")),
     "onnxruntime": ("onnxruntime", ("f32", "int8")),
     "torch": ("torch", ("f32", "bf16")),
@@ -39,8 +40,9 @@ def load_engine(
     if name not in ENGINES:
         raise UserError(f"unknown engine {name!r}: auto, {', '.join(ENGINES)} exist")
     package, precisions = ENGINES[name]
-    if importlib.util.find_spec(package) is None:
-        raise UserError(f"engine {name} needs the package {package}: pip install 'roadcraft[perception]'")
+    if not _installed(name):
+        extra = "tensorrt" if name == "tensorrt" else "perception"
+        raise UserError(f"engine {name} needs the package {package}: pip install 'roadcraft[{extra}]'")
     if precision == "auto":
         precision = precisions[0] if precisions[0] != "bf16" or name == "torch" or has_bf16() else "f32"
     if precision not in precisions:
@@ -50,6 +52,10 @@ def load_engine(
         return _torch_engine(precision, path, threads, why)
     graph = _graph(path, precision)
     model = model_of(graph)
+    if name == "tensorrt":
+        from roadcraft.perception.engines.tensorrt import TensorRtStepper
+
+        return NetworkEngine(name, precision, TensorRtStepper(graph, model), model, why)
     if name == "openvino":
         from roadcraft.perception.engines.openvino import OpenVinoStepper
 
@@ -60,10 +66,23 @@ def load_engine(
 
 
 def _fastest() -> tuple[str, str]:
-    for name, (package, _) in ENGINES.items():
-        if importlib.util.find_spec(package) is not None:
+    for name in ENGINES:
+        if _installed(name) and (name != "tensorrt" or _has_gpu()):
             return name, "the fastest of those installed here"
     raise UserError("no runtime for networks is installed: pip install 'roadcraft[perception]'")
+
+
+def _installed(name: str) -> bool:
+    packages = ("tensorrt", "tensorrt_rtx") if name == "tensorrt" else (ENGINES[name][0],)
+    return any(importlib.util.find_spec(package) is not None for package in packages)
+
+
+def _has_gpu() -> bool:
+    if not Path("/dev/nvidiactl").exists():  # spares the import of torch
+        return False
+    from roadcraft.perception.engines.tensorrt import gpu_name
+
+    return gpu_name() != ""
 
 
 def has_bf16() -> bool:
@@ -76,12 +95,12 @@ def has_bf16() -> bool:
 
 def _graph(path: Path | None, precision: str) -> Path:
     if path is None:
-        return shipped(ending=".int8.onnx") if precision == "int8" else graph_of(shipped())
+        return shipped(ending=".int8.onnx") if precision == "int8" else graph_of(shipped(), precision == "fp16")
     if path.suffix == ".onnx":
         if not path.is_file():
             raise UserError(f"no network at {path}")
         return path
-    return graph_of(path)
+    return graph_of(path, precision == "fp16")
 
 
 def model_of(graph: Path) -> Model:

@@ -1,0 +1,161 @@
+"""The network compiled by TensorRT, for NVIDIA GPUs: `tensorrt` 10.3 and later, 11, or `tensorrt_rtx`, what is there.
+
+The graph is strongly typed: its precision is what the ONNX file says. Engine files are cached under the graph's hash,
+the GPU and the version, and built anew when any of them differs. Building needs no GPU with `tensorrt_rtx`; running
+does. The state lives in two sets of device buffers that change places, because input and output must not alias; each
+of the two has its own CUDA graph of the whole step.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.perception.engines.base import Model
+from roadcraft.perception.heads import OUTPUTS
+from roadcraft.sim.cache import cache_dir, digest
+from roadcraft.sim.errors import UserError
+
+log = logging.getLogger(__name__)
+PACKAGES = ("tensorrt", "tensorrt_rtx")
+
+
+def bindings() -> Any:
+    """The module of TensorRT that is installed. Raises UserError when there is none."""
+    for name in PACKAGES:
+        if importlib.util.find_spec(name) is not None:
+            return importlib.import_module(name)
+    raise UserError("engine tensorrt needs TensorRT: pip install 'roadcraft[tensorrt]'")
+
+
+def gpu_name() -> str:
+    """The GPU that torch sees; "" where there is none."""
+    if importlib.util.find_spec("torch") is None:
+        return ""
+    import torch
+
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else ""
+
+
+def build(graph: Path, progress: Callable[[str], None] = lambda what: None) -> bytes:
+    """A serialised engine of an ONNX graph. Raises UserError naming the operator that TensorRT does not know."""
+    trt = bindings()
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    flags = getattr(trt, "NetworkDefinitionCreationFlag", None)
+    typed = getattr(flags, "STRONGLY_TYPED", None)  # in TensorRT 11 there is nothing else, nor a flag for it
+    network = builder.create_network(0 if typed is None else 1 << int(typed))
+    parser = trt.OnnxParser(network, logger)
+    progress(f"TensorRT {trt.__version__} reads {graph.name}")
+    if not parser.parse(graph.read_bytes()):
+        errors = "; ".join(parser.get_error(i).desc().splitlines()[0] for i in range(parser.num_errors))
+        raise UserError(f"{graph}: TensorRT {trt.__version__} refuses it: {errors}")
+    config = builder.create_builder_config()
+    timings = cache_dir() / f"tensorrt-timings-{digest(trt.__version__, gpu_name())}.bin"
+    cache = None
+    if hasattr(config, "create_timing_cache"):
+        cache = config.create_timing_cache(timings.read_bytes() if timings.is_file() else b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
+    progress(f"TensorRT {trt.__version__} builds {graph.name}")
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise UserError(f"{graph}: TensorRT {trt.__version__} could not build an engine of it")
+    if cache is not None:
+        timings.write_bytes(memoryview(cache.serialize()))
+    return bytes(plan)
+
+
+def engine_file(graph: Path, progress: Callable[[str], None] = lambda what: None) -> Path:
+    """The cached engine of a graph for this GPU and version, built if there is none."""
+    trt = bindings()
+    key = digest(graph.read_bytes(), gpu_name(), trt.__name__, trt.__version__)
+    path = cache_dir() / f"tensorrt-{key}.engine"
+    if not path.is_file():
+        log.info("building an engine of %s for %s", graph.name, gpu_name() or "no GPU")
+        plan = build(graph, progress)
+        path.with_suffix(".tmp").write_bytes(plan)
+        path.with_suffix(".tmp").replace(path)
+    return path
+
+
+class TensorRtStepper:
+    """An execution context with fixed device buffers and, for each turn of the state's buffers, a CUDA graph."""
+
+    def __init__(self, graph: Path, model: Model) -> None:
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError("engine tensorrt needs an NVIDIA GPU that torch can use; there is none here")
+        trt = bindings()
+        self._torch = torch
+        runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        path = engine_file(graph)
+        engine = runtime.deserialize_cuda_engine(path.read_bytes())
+        if engine is None:  # of another driver or a damaged file
+            path.unlink()
+            engine = runtime.deserialize_cuda_engine(engine_file(graph).read_bytes())
+        if engine is None:
+            raise UserError(f"{path} cannot be loaded by TensorRT {trt.__version__}")
+        self._engine = engine  # contexts do not keep it alive
+        self._context = engine.create_execution_context()
+        self._stream = torch.cuda.Stream()
+        kinds = {trt.float32: torch.float32, trt.float16: torch.float16, trt.uint8: torch.uint8}
+        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        self._device: dict[str, Any] = {}
+        for name in names:
+            if name not in model.state and not name.endswith("_next"):
+                shape, kind = tuple(engine.get_tensor_shape(name)), kinds[engine.get_tensor_dtype(name)]
+                self._device[name] = torch.zeros(shape, dtype=kind, device="cuda")
+                self._context.set_tensor_address(name, self._device[name].data_ptr())
+        self._states = [
+            {name: torch.zeros(shape, device="cuda") for name, shape in model.state.items()} for _ in range(2)
+        ]
+        self._host = {
+            name: torch.zeros(tuple(self._device[name].shape), dtype=torch.float32, pin_memory=True) for name in OUTPUTS
+        }
+        self._turn = 0
+        self._graphs = [self._capture(turn) for turn in range(2)]
+        self.reset()
+
+    def _enqueue(self, turn: int) -> None:
+        for name, value in self._states[turn].items():
+            self._context.set_tensor_address(name, value.data_ptr())
+            self._context.set_tensor_address(f"{name}_next", self._states[1 - turn][name].data_ptr())
+        if not self._context.execute_async_v3(self._stream.cuda_stream):
+            raise RuntimeError("TensorRT could not run the step")
+
+    def _capture(self, turn: int) -> Any:
+        torch = self._torch
+        with torch.cuda.stream(self._stream):
+            self._enqueue(turn)  # once outside of a graph: the first call may allocate
+            self._stream.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, stream=self._stream):
+                self._enqueue(turn)
+                for name, host in self._host.items():
+                    host.copy_(self._device[name], non_blocking=True)
+        return graph
+
+    def reset(self) -> None:
+        """Zeros."""
+        for values in self._states:
+            for value in values.values():
+                value.zero_()
+
+    def step(self, frame: NDArray[np.uint8], motion: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """See `base.Stepper`."""
+        torch = self._torch
+        with torch.cuda.stream(self._stream):
+            self._device["frame"].copy_(torch.from_numpy(frame), non_blocking=True)
+            self._device["motion"].copy_(torch.from_numpy(motion), non_blocking=True)
+            self._graphs[self._turn].replay()
+        self._stream.synchronize()
+        self._turn = 1 - self._turn
+        return {name: host[0].numpy() for name, host in self._host.items()}
