@@ -107,7 +107,7 @@ def bake(text: str, name: str, trusted: bool = False) -> Arrays:
         "stop_lines": stop_lines,
         **_polygons("crosswalks", _crosswalks(state.map)),
         **_polygons("floors", baking_signals.read_floors(root)),
-        "spawns": _spawns(lanes, points, succ, _inverse(succ)),
+        "spawns": _spawns(lanes, points, succ),
         "geo": _geo(root),
     }
 
@@ -220,6 +220,11 @@ def _sample(
             where = place.location
             rows.append((where.x, -where.y, where.z, from_carla_yaw(place.rotation.yaw), waypoint.lane_width))
         points = np.array(rows[::-1] if lane > 0 else rows)
+        if not np.isfinite(points).all():
+            raise UserError(
+                f"carla.Map cannot tell where road {road} lies near s = {begin:.1f} m; "
+                "it cannot read spirals whose curvature does not change: write them as arcs"
+            )
         widest = np.hypot(*np.diff(points[:, :2], axis=0).T).max()
         if widest <= spacing * 1.001:
             break
@@ -384,15 +389,14 @@ def _crosswalks(opendrive: Any) -> list[NDArray[np.float64]]:
     return out
 
 
-def _spawns(
-    lanes: NDArray[np.void], points: NDArray[np.float64], succ: list[list[int]], pred: list[list[int]]
-) -> NDArray[np.float64]:
+def _spawns(lanes: NDArray[np.void], points: NDArray[np.float64], succ: list[list[int]]) -> NDArray[np.float64]:
     """(M, 3) poses on streets, the three with most straight road ahead and far from each other first."""
     found = []
     for lane in np.flatnonzero((lanes["kind"] == LaneKind.DRIVING) & (lanes["junction"] < 0)):
-        before = pred[lane]
-        if not before or any(lanes["road"][p] == lanes["road"][lane] for p in before):
-            continue  # in the middle of its street, or a lane that opens beside another
+        row = lanes[lane]
+        sections = lanes["section"][lanes["road"] == row["road"]]
+        if row["section"] != (sections.min() if row["lane_id"] < 0 else sections.max()):
+            continue  # in the middle of its street
         chain = [int(lane)]
         while len(after := [n for n in succ[chain[-1]] if lanes["road"][n] == lanes["road"][lane]]) == 1:
             if after[0] in chain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from roadcraft.sim.embedded.town import STYLES, load_town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Command
 from roadcraft.sim.roads import LaneKind, RoadNetwork, SignalKind
+from roadcraft.sim.route_files import read_routes
 from roadcraft.sim.routes import COMMAND_AHEAD, Route, route_from_points, route_from_seed, route_through
 
 SEEDS = range(6)
@@ -175,3 +177,39 @@ def test_lanes_that_do_not_connect_are_refused(network: RoadNetwork) -> None:
         route_from_points(network, [network.xy.max(0) + 50.0, network.xy[0]])
     with pytest.raises(UserError, match="spawn points"):
         route_from_seed(network, 0, start=10**6)
+
+
+def test_a_leaderboard_file_gives_its_routes(network: RoadNetwork, routes: list[Route], tmp_path: Path) -> None:
+    """Both layouts that the leaderboard has had, in CARLA's coordinates."""
+    route = next(r for r in routes if not np.isin(r.command, (Command.CHANGE_LEFT, Command.CHANGE_RIGHT)).any())
+    points = route.xy[::15]
+    new = "".join(f'<position x="{x}" y="{-y}" z="0.0"/>' for x, y in points)
+    old = "".join(f'<waypoint pitch="0" roll="0" x="{x}" y="{-y}" yaw="90.0" z="0.0"/>' for x, y in points)
+    path = tmp_path / "routes.xml"
+    path.write_text(
+        f'<routes><route id="4" town="Town01"><weathers/><waypoints>{new}</waypoints></route>'
+        f'<route id="5" town="Town02">{old}</route></routes>'
+    )
+    requests = read_routes(path)
+    assert [(r.id, r.town) for r in requests] == [("4", "Town01"), ("5", "Town02")]
+    for request in requests:
+        assert np.allclose(request.xy, points)
+        found = route_from_points(network, request.xy)
+        assert abs(found.length - route.s[::15][-1]) < 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<routes/>", "no <route>"),
+        ("<routes><route id='9'><waypoint x='1' y='2'/></route></routes>", "route 9.*two"),
+        ("<routes><route id='9'><waypoint x='1'/></route></routes>", "route 9.*coordinate"),
+        ("<routes>", "cannot be read"),
+    ],
+)
+def test_a_broken_route_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "routes.xml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_routes(tmp_path / "routes.xml")
+    with pytest.raises(UserError, match="nowhere"):
+        read_routes(tmp_path / "nowhere.xml")
