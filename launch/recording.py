@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import cv2
@@ -27,7 +28,7 @@ class Recording:
     """Subscriber that writes drive.rrd; with `live` it also opens the viewer."""
 
     def __init__(self, path: Path | None, live: bool = False) -> None:
-        self.stream = rr.RecordingStream("roadcraft")
+        self.stream = rr.RecordingStream("roadcraft", batcher_config=batches(live))
         sinks: list[rr.FileSink | rr.GrpcSink] = [] if path is None else [rr.FileSink(str(path))]
         if live:
             rr.spawn(connect=False)
@@ -140,6 +141,16 @@ class Recording:
 def upright(xy_ego: NDArray[np.floating]) -> NDArray[np.floating]:
     """Points of the ego frame as a viewer draws them whose y axis points down: ahead is up, left is left."""
     return -xy_ego[..., ::-1]
+
+
+def batches(live: bool) -> rr.ChunkBatcherConfig:
+    """How rows are put together: for a file in large chunks, whose headers would else outweigh what is in them."""
+    config = rr.ChunkBatcherConfig()
+    if not live:
+        config.flush_tick = timedelta(seconds=10)
+        config.flush_num_bytes = 4 << 20
+        config.flush_num_rows = 1000
+    return config
 
 
 def layout() -> rrb.Blueprint:
