@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.facade import GLASSES, RAMP, SLOTS, put_facade
+from roadcraft.sim.embedded.render.glare import note_glare
 from roadcraft.sim.embedded.render.materials import MATERIALS
+from roadcraft.sim.embedded.render.night import light_at
 from roadcraft.sim.embedded.render.raster import (
     FACADE,
     FACES,
@@ -26,6 +28,8 @@ from roadcraft.sim.embedded.render.raster import (
 from roadcraft.sim.embedded.render.skyline import ball_hidden, box_hidden, raise_skyline
 
 TABLE = MATERIALS  # a constant to the compiler
+LAMP = np.array([1.0, 0.92, 0.76], np.float32)  # colour of lamplight
+NIGHT_SHARE = np.float32(0.8)  # of the lamps' light on the ground that falls on what stands there
 FACADE_RANGE = np.float32(1.2)  # [m a pixel of focal length] beyond which a wall has one colour
 # Kinds of windows: shares of the horizon and of the zenith that they mirror, colour (3), lamp behind at night (3).
 PANE = np.array(
@@ -46,7 +50,8 @@ class Eye(NamedTuple):
     axes: NDArray[np.float32]  # (3, 3) rows right, down, forward
     lens: NDArray[np.float32]  # (6,) focal length, cx, cy [pixels], tangents of the half angles, far limit [m]
     light: NDArray[np.float32]  # (8, 3) sun and up (camera space), direct, ambient, horizon, fog, zenith, sun (world)
-    haze: NDArray[np.float32]  # (3,) density [1/m], start [m], night [0, 1]
+    haze: NDArray[np.float32]  # (4,) density [1/m], start [m], night [0, 1], density that faces are drawn with
+    local: NDArray[np.float32]  # (2,) brightness by lamps at the thing at hand; bits of a palette's states and codes
 
 
 FAR = 400.0  # [m] beyond which objects are left out
@@ -54,7 +59,8 @@ FAR = 400.0  # [m] beyond which objects are left out
 
 def make_eye() -> Eye:
     f4 = np.float32
-    return Eye(np.zeros(3), np.zeros((3, 3), f4), np.zeros(6, f4), np.zeros((8, 3), f4), np.zeros(3, f4))
+    axes, lens, light = np.zeros((3, 3), f4), np.zeros(6, f4), np.zeros((8, 3), f4)
+    return Eye(np.zeros(3), axes, lens, light, np.zeros(4, f4), np.zeros(2, f4))
 
 
 @kernel
@@ -74,6 +80,7 @@ def look(eye, camera, size, lamp, air):
         for row in range(2, 8):
             eye.light[row, k] = lamp[row, k]
         eye.haze[k] = air[k]
+    eye.haze[3], eye.local[0], eye.local[1] = air[3], 0.0, air[4]
     eye.lens[0], eye.lens[1], eye.lens[2] = size[0] / (2 * tangent), size[0] / 2, size[1] / 2
     eye.lens[3], eye.lens[4], eye.lens[5] = tangent, tangent * size[1] / size[0], FAR
 
@@ -159,10 +166,11 @@ def shade_face(eye, row, nx, ny, nz, paint, lights, haze, tag):
     fill_light = np.float32(0.86) + np.float32(0.22) * up
     out0, out1, out2 = np.float32(0), np.float32(0), np.float32(0)
     keep = np.float32(1.0) - haze
+    lamp = eye.local[0] * (np.float32(0.35) + np.float32(0.65) * max(np.float32(0.0), -nz))
     gloss = material["gloss"] * (np.float32(0.55) + np.float32(0.45) * max(np.float32(0.0), up))
     for k in range(3):
         base = material["rgb"][k] + (paint[k] - material["rgb"][k]) * material["paint"]
-        value = base * (light[3, k] * fill_light + light[2, k] * sun)
+        value = base * (light[3, k] * fill_light + light[2, k] * sun + LAMP[k] * lamp)
         value += gloss * (light[4, k] - value)
         value += glow * (material["glow"][k] - value)
         value = value * keep + light[5, k] * haze
@@ -238,6 +246,10 @@ def draw_mesh(
         canvas.face_kind[number] = FLAT
         canvas.face_iz[number, 0], canvas.face_iz[number, 1], canvas.face_iz[number, 2] = a, b, c
         canvas.faces[0] = number + 1
+        shining = lights & TABLE[row]["bright_bits"]
+        if shining or (eye.haze[2] > np.float32(0.5) and lights & TABLE[row]["dim_bits"]):
+            strength = np.float32(1.0) if shining else np.float32(0.45)
+            note_glare(canvas, eye, corners, a, b, c, TABLE[row]["glow"], strength)
         if TABLE[row]["facade"] and transform[11] < f * FACADE_RANGE:
             clad(canvas, eye, number, inverse, transform, nx, ny, mx, my, mz, paint, haze, tag, variant, style)
 
@@ -260,8 +272,9 @@ def clad(canvas, eye, number, inverse, transform, nx, ny, mx, my, mz, paint, haz
     light, keep = eye.light, np.float32(1.0) - haze
     sun = max(np.float32(0.0), mx * light[0, 0] + my * light[0, 1] + mz * light[0, 2])
     ends = canvas.ends
+    lamp = eye.local[0] * (np.float32(0.35) + np.float32(0.65) * max(np.float32(0.0), -mz))
     for k in range(3):  # wall dark and bright, wall behind glass, then the glasses
-        lit = light[3, k] * np.float32(0.95) + light[2, k] * sun
+        lit = light[3, k] * np.float32(0.95) + light[2, k] * sun + LAMP[k] * lamp
         fog = light[5, k] * haze
         ends[0, k] = paint[k] * lit * np.float32(0.55) * keep + fog
         ends[1, k] = paint[k] * lit * np.float32(1.25) * keep + fog
@@ -288,7 +301,7 @@ def blend(table, start, first, last, tag):
 @part
 def haze_at(eye, depth):
     """Share of haze in front of something at a depth [m]."""
-    return np.float32(1.0) - np.float32(np.exp(-eye.haze[0] * max(np.float32(0.0), depth - eye.haze[1])))
+    return np.float32(1.0) - np.float32(np.exp(-eye.haze[3] * max(np.float32(0.0), depth - eye.haze[1])))
 
 
 @part
@@ -337,7 +350,7 @@ def parts_in_view(canvas, eye, cells, parts):
 
 
 @kernel
-def draw_parts(canvas, library, models, eye, parts, signals, first, last, transform, inverse):
+def draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals, first, last, transform, inverse):
     """Draws the standing things in `canvas.seen` from `first` to `last`."""
     for k in range(first, last):
         part, depth = parts[canvas.seen[k]], canvas.distance[k]
@@ -352,9 +365,11 @@ def draw_parts(canvas, library, models, eye, parts, signals, first, last, transf
             if box_hidden(canvas, eye, transform, np.float32(1.05)):
                 continue
             raise_skyline(canvas, eye, transform, part["wall"])
-        lights = np.uint32(1) if part["signal"] == -2 else np.uint32(0)
+        lights = np.uint32(1) if part["signal"] == -2 and eye.haze[2] > np.float32(0.5) else np.uint32(0)
         if 0 <= part["signal"] < signals.shape[0] and signals[part["signal"]] < 3:
             lights = np.uint32(1) << np.uint32(signals[part["signal"]])
+        if eye.haze[2] > np.float32(0.5):
+            eye.local[0] = light_at(eye, lamps, origin, own, x, y) * NIGHT_SHARE
         mesh = pick_level(models, part["model"], eye, depth, part["radius"])
         haze = haze_at(eye, depth)
         draw_mesh(
@@ -478,6 +493,9 @@ def draw_bodies(
     walker,
     tags,
     eye,
+    lamps,
+    origin,
+    own,
     bodies,
     hide,
     blink,
@@ -505,6 +523,8 @@ def draw_bodies(
         for k in range(3):
             paint[k] = np.float32(body["color"][k]) * np.float32(1 / 255)
         haze = haze_at(eye, depth)
+        if eye.haze[2] > np.float32(0.5):
+            eye.local[0] = light_at(eye, lamps, origin, own, x, y) * NIGHT_SHARE
         body_basis(body, basis)
         if body["kind"] == 5:
             if eye.lens[0] * radius > np.float32(9.0) * depth:

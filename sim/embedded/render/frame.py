@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel
 from roadcraft.sim.embedded.render.draw import Eye, Models, draw_bodies, draw_parts, look, parts_in_view
+from roadcraft.sim.embedded.render.glare import draw_glare
 from roadcraft.sim.embedded.render.ground_look import Ground
 from roadcraft.sim.embedded.render.mesh import Library
+from roadcraft.sim.embedded.render.night import light_ground, own_lamps
 from roadcraft.sim.embedded.render.raster import SEEN, Canvas
 from roadcraft.sim.embedded.render.resolve import (
     clear,
@@ -24,6 +26,7 @@ from roadcraft.sim.embedded.render.resolve import (
 )
 from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_parts
 from roadcraft.sim.embedded.render.skyline import clear_skyline
+from roadcraft.sim.embedded.render.wet import FOGS, fog_faces, mirror, rain
 
 
 class Town3D(NamedTuple):
@@ -38,6 +41,8 @@ class Town3D(NamedTuple):
     facades: NDArray[np.uint8]  # codes, see `facade.textures`
     parts: NDArray[np.void]  # (P,) PART
     cells: NDArray[np.float64]  # (C, 6)
+    lamps: NDArray[np.float32]  # map of the street lamps' light, see `night.lamp_map`
+    puddles: NDArray[np.float32]  # see `wet.puddle_map`
     casters: NDArray[np.float32]  # (K, 8) what casts shadows, see `shadow_parts`
 
 
@@ -47,7 +52,10 @@ class Air(NamedTuple):
     palette: NDArray[np.uint32]  # (HAZES * 4 * 256,) colours of the ground by haze, shadow and code
     sky: NDArray[np.uint32]  # (SKY_SIZE, SKY_SIZE)
     lamp: NDArray[np.float64]  # (8, 3) rows of Eye.light, sun and up in the world's axes
-    haze: NDArray[np.float64]  # (3,) as Eye.haze
+    haze: NDArray[np.float64]  # (5,) as Eye.haze, then Eye.local[1]
+    fog: NDArray[np.uint16]  # (FOGS + 1,) share of fog, 0 to 256, by depth; last, whether it is drawn for each pixel
+    fog_pixel: NDArray[np.uint32]  # (2,) colour of fog, of rain
+    water: NDArray[np.float64]  # (3,) wetness, depth of puddles, rain
 
 
 class Buffers(NamedTuple):
@@ -66,27 +74,46 @@ class Buffers(NamedTuple):
 
 
 @kernel
-def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, wanted):
+def finish(canvas, eye, puddles, air, moment):
+    """What happens to the picture after all faces have their colours."""
+    if air.fog[FOGS] > 0:
+        fog_faces(canvas, air.fog_pixel[0], air.fog)
+    draw_glare(canvas)
+    if air.water[0] > 0:
+        mirror(canvas, eye, puddles, np.float32(air.water[0]), np.float32(air.water[1]), np.float32(1.0))
+    if air.water[2] > 0:
+        rain(canvas, np.float32(air.water[2]), moment, air.fog_pixel[1])
+
+
+@kernel
+def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, moment, wanted):
     """Draws and writes the images whose bits are set in `wanted`: 1 RGB, 2 semantic, 4 instance, 8 depth."""
     canvas, s, eye = buffers.canvas, buffers.scratch, buffers.eye
     look(eye, camera, (canvas.word.shape[1], canvas.word.shape[0]), air.lamp, air.haze)
     clear(canvas, eye)
     clear_skyline(canvas)
-    parts, library, models = town.parts, town.library, town.models
+    parts, library, models, lamps, origin = town.parts, town.library, town.models, town.lamps, town.ground.origin
+    night, own = air.haze[2] > 0.5, s[5]
+    if night:
+        own_lamps(eye, bodies, hide, own)
     houses, others = parts_in_view(canvas, eye, town.cells, parts)
-    draw_parts(canvas, library, models, eye, parts, signals, 0, houses, s[0], s[1])
+    draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals, 0, houses, s[0], s[1])
     draw_bodies(
-        canvas, library, models, town.model_of, town.walker, town.tags, eye, bodies, hide, blink,
+        canvas, library, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink,
         s[0], s[1], s[2], s[3], s[4],
     )  # fmt: skip
-    draw_parts(canvas, library, models, eye, parts, signals, SEEN - others, SEEN, s[0], s[1])
+    draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals, SEEN - others, SEEN, s[0], s[1])
     if wanted & np.uint32(1):
-        sunny = eye.light[2, 1] > np.float32(0.02)
-        shadow_parts(canvas, eye, town.casters, buffers.outline, buffers.order, s[0], s[1], sunny)
-        shadow_bodies(canvas, eye, bodies, hide, buffers.outline, buffers.order, s[0], s[1], sunny)
+        if night:
+            light_ground(canvas, eye, lamps, origin, bodies, hide, own)
+        else:
+            sunny = eye.light[2, 1] > np.float32(0.02)
+            shadow_parts(canvas, eye, town.casters, buffers.outline, buffers.order, s[0], s[1], sunny)
+            shadow_bodies(canvas, eye, bodies, hide, buffers.outline, buffers.order, s[0], s[1], sunny)
     if wanted & np.uint32(3):
         color_rows(canvas, eye, town.ground, town.facades, air.palette, air.sky)
     if wanted & np.uint32(1):
+        finish(canvas, eye, town.puddles, air, moment)
         write_rgb(canvas.pixel, buffers.rgb, buffers.words)
     if wanted & np.uint32(2):
         write_semantic(canvas, buffers.semantic)

@@ -137,10 +137,6 @@ def _paint(
         LaneKind.BIKING,
         LaneKind.DRIVING,
     ]
-    for floor in network.floors:  # below all else: the asphalt between a junction's lanes, a fan around its middle
-        outline = np.concatenate([floor, floor[:1]])
-        middle = np.repeat(floor.mean(0)[None], len(outline), 0)
-        paint_strip(tiles, label, lateral, (outline - origin) / TEXEL, (middle - origin) / TEXEL, ROADWAY, False)
     for kind in order:
         for lane in np.flatnonzero(kinds == kind):
             left, right = strip(network, int(lane))

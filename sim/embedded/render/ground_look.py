@@ -19,7 +19,8 @@ TEXEL = 0.05  # [m] at level 0
 PIECE = 16  # pixels over which a row is taken as straight in texels when the camera is rolled
 STRAIGHT = np.float32(0.03)  # relative change of depth over a piece up to which that is done
 UNIT = 1 << 16  # fixed-point steps of a texel
-HAZES = 64  # palettes from clear air to nothing but fog
+HAZES = 64  # palettes from clear air to nothing but fog, for each of STATES_DAY shadows or night.STATES brightnesses
+STATES_DAY = 4
 
 
 class Ground(NamedTuple):
@@ -69,7 +70,7 @@ def ground_run(canvas, eye, ground, palette, row, begin, end):
     scale = np.float32(1.0 / TEXEL) / np.float32(1 << level)
     depth = np.float32(1.0) / (base + np.float32((begin + end) >> 1) * tilt)
     haze = np.float32(1.0) - np.float32(np.exp(-eye.haze[0] * max(np.float32(0.0), depth - eye.haze[1])))
-    tone = np.uint64(np.float32(HAZES - 1) * haze + np.float32(0.5)) << np.uint64(10)
+    tone = np.uint64(np.float32(HAZES - 1) * haze + np.float32(0.5)) << np.uint64(eye.local[1])
     ox = np.float32((eye.place[0] - ground.origin[0]) * scale)
     oy = np.float32((eye.place[1] - ground.origin[1]) * scale)
     gx, gy = (ax[2, 0] + ky * ax[1, 0]) * scale, (ax[2, 1] + ky * ax[1, 1]) * scale

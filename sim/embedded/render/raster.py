@@ -37,9 +37,12 @@ class Canvas(NamedTuple):
     face_owner: NDArray[np.uint32]  # (FACES,) body id
     face_iz: NDArray[np.float32]  # (FACES, 3) 1/z = a x + b y + c
     face_plane: NDArray[np.float32]  # (FACES, 12) of facades, see `facade.put_facade`
+    sprite: NDArray[np.float32]  # (SPRITES, 8) glares: screen x, y, 1/z, radius, RGB
+    coarse: NDArray[np.float32]  # (H, W / 8 + 2) brightness or wetness of the ground, every eighth pixel
+    foot: NDArray[np.int64]  # (W,) row in which the thing above the ground ends
     ends: NDArray[np.float32]  # (8, 3) colours at hand
     face_table: NDArray[np.uint32]  # (256, 128) colours of facades
-    faces: NDArray[np.int64]  # (2,) number of faces and of facades so far
+    faces: NDArray[np.int64]  # (3,) number of faces, of facades and of glares so far
     skyline: NDArray[np.float32]  # (2, W / 4) see `skyline`
     seen: NDArray[np.int64]  # (SEEN,) parts in view
     distance: NDArray[np.float32]  # (SEEN,) their depths
@@ -62,9 +65,12 @@ def make_canvas(width: int, height: int) -> Canvas:
         face_owner=np.zeros(FACES, np.uint32),
         face_iz=np.zeros((FACES, 3), np.float32),
         face_plane=np.zeros((FACES, 12), np.float32),
+        sprite=np.zeros((256, 8), np.float32),
+        coarse=np.zeros((height, width // 8 + 3), np.float32),
+        foot=np.zeros(width, np.int64),
         ends=np.zeros((8, 3), np.float32),
         face_table=np.zeros((256, 128), np.uint32),
-        faces=np.zeros(2, np.int64),
+        faces=np.zeros(3, np.int64),
         skyline=np.zeros((2, width // 4 + 1), np.float32),
         seen=np.zeros(SEEN, np.int64),
         distance=np.zeros(SEEN, np.float32),

@@ -8,21 +8,24 @@ from numpy.typing import DTypeLike, NDArray
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import _TAGS
 from roadcraft.sim.embedded.render import models
-from roadcraft.sim.embedded.render.draw import make_eye
+from roadcraft.sim.embedded.render.draw import LAMP, make_eye
 from roadcraft.sim.embedded.render.facade import textures
 from roadcraft.sim.embedded.render.frame import Air, Buffers, Town3D, render_frame
 from roadcraft.sim.embedded.render.ground import load_ground
-from roadcraft.sim.embedded.render.ground_look import HAZES
+from roadcraft.sim.embedded.render.ground_look import HAZES, STATES_DAY, TEXEL, TILE
 from roadcraft.sim.embedded.render.lighting import Light, light_of
+from roadcraft.sim.embedded.render.night import STATES, lamp_map
 from roadcraft.sim.embedded.render.palette import CLASSES, COLORS, SURFACES
 from roadcraft.sim.embedded.render.parts import build_casters, build_parts
 from roadcraft.sim.embedded.render.raster import make_canvas
 from roadcraft.sim.embedded.render.sky import bake_sky
 from roadcraft.sim.embedded.render.views import Images, Scene, View
+from roadcraft.sim.embedded.render.wet import FOG_STEP, FOGS, puddle_map
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Kind, Weather
 
+THICK = 0.004  # [1/m] fog from which every pixel has its own share of it, not every thing
 BLINK_HZ = 1.5  # indicators
 MAX_PIXELS = 4096
 
@@ -34,16 +37,21 @@ class Renderer:
         library, levels, walker = models.build()
         parts, cells = build_parts(town.scenery, town.network)
         tags = np.array([_TAGS.get(kind, 20) for kind in Kind], np.uint8)
+        ground = load_ground(town.network)
+        rows, columns = ground.tiles.shape
+        extent = (columns * TILE * TEXEL, rows * TILE * TEXEL)
         self._town = Town3D(
             library,
             levels,
             models.MODEL_OF,
             walker,
             tags,
-            load_ground(town.network),
+            ground,
             textures(),
             parts,
             cells,
+            lamp_map(town.scenery, ground.origin, extent),
+            puddle_map(),
             build_casters(town.scenery),
         )
         self._buffers: dict[tuple[int, int], Buffers] = {}
@@ -78,6 +86,7 @@ class Renderer:
             _plain(scene.light_states, np.uint8),
             np.uint32(hide),
             blink,
+            np.uint32(round(scene.time * 20) & 0xFFFFFFF),
             wanted,
         )
         return Images(
@@ -104,8 +113,17 @@ class Renderer:
         light = light_of(weather)
         up = np.array([0.0, 0.0, 1.0])
         lamp = [light.sun, up, light.direct, light.ambient, light.horizon, light.fog, light.zenith, light.sun]
-        haze = np.array([light.fog_density, light.fog_start, light.night])
-        self._air = Air(lit_palette(light), bake_sky(light), np.stack(lamp), haze)
+        bits = 14 if light.night > 0.5 else 10
+        thick = light.fog_density > THICK
+        haze = np.array([light.fog_density, light.fog_start, light.night, 0.0 if thick else light.fog_density, bits])
+        fog = np.zeros(FOGS + 1, np.uint16)
+        depth = np.arange(FOGS) * FOG_STEP
+        fog[:FOGS] = 256 * (1 - np.exp(-light.fog_density * np.maximum(depth - light.fog_start, 0)))
+        fog[FOGS] = thick
+        drops = np.array([0.80, 0.83, 0.87]) * max(1 - light.night, 0.28)
+        water = np.array([light.wet, 0.25 + 0.35 * light.puddles, light.rain]) * (light.wet > 0.02)
+        fogs = np.array([_pixel(light.fog), _pixel(drops)], np.uint32)
+        self._air = Air(lit_palette(light), bake_sky(light), np.stack(lamp), haze, fog, fogs, water)
         self._weather = weather
 
 
@@ -135,16 +153,25 @@ def _make_buffers(width: int, height: int) -> Buffers:
 
 
 def lit_palette(light: Light) -> NDArray[np.uint32]:
-    """(HAZES * 4 * 256,) the ground's colours in the light, from no haze to nothing but haze, each in four shadows:
-    none, the sun's, that below a thing, both."""
+    """(HAZES * states * 256,) the ground's colours from no haze to nothing but haze; by day in four shadows (none, the
+    sun's, that below a thing, both), by night in STATES brightnesses of lamps."""
     up = 0.86 + 0.22
     sun = light.direct * max(float(light.sun[2]), 0.0)
     tag = CLASSES[SURFACES].astype(np.uint32) << 24
-    out = np.empty((HAZES, 4, 256), np.uint32)
+    if light.night > 0.5:
+        shades = [light.ambient * up + LAMP * (k / (STATES - 1)) for k in range(STATES)]
+    else:
+        below = (1.0, 0.62)
+        shades = [light.ambient * up * below[k >> 1] + sun * (1 - (k & 1)) for k in range(STATES_DAY)]
+    out = np.empty((HAZES, len(shades), 256), np.uint32)
     haze = np.linspace(0, 1, HAZES)[:, None, None]
-    for shadow in range(4):
-        shade = light.ambient * up * (0.62 if shadow & 2 else 1.0) + sun * (0.0 if shadow & 1 else 1.0)
+    for k, shade in enumerate(shades):
         rgb = np.clip(COLORS / 255 * shade * (1 - 0.35 * light.wet), 0, 1)
         values = ((rgb + (np.clip(light.fog, 0, 1) - rgb) * haze) * 255 + 0.5).astype(np.uint32)
-        out[:, shadow] = values[..., 0] | values[..., 1] << 8 | values[..., 2] << 16 | tag
+        out[:, k] = values[..., 0] | values[..., 1] << 8 | values[..., 2] << 16 | tag
     return out.ravel()
+
+
+def _pixel(rgb: NDArray[np.float64]) -> int:
+    r, g, b = (int(v * 255) for v in np.clip(rgb, 0, 1))
+    return r | g << 8 | b << 16

@@ -97,6 +97,7 @@ def clear(canvas, eye):
             mask[col] = 0
     canvas.faces[0] = 1
     canvas.faces[1] = 0
+    canvas.faces[2] = 0
 
 
 @kernel

@@ -348,10 +348,10 @@ def truck(cargo: int = M.CARGO) -> list[Mesh]:
             near.disc(x, side * 0.94, 0.135, 0.06, 0.07, 8, M.HUB)
             near.box(
                 (x - 0.09, x + 0.09),
-                sorted((side * 0.6, side * 0.92)),
+                _span(side, 0.6, 0.92),
                 (0.0, 0.26),
                 M.TYRE,
-            )  # type: ignore[arg-type]
+            )
     _rear_face(near, -1.003, (-0.9, 0.9), (0.16, 0.24), M.TRIM)
     _rear_face(near, -1.003, (-0.008, 0.008), (0.3, 0.97), M.TRIM)
     far.box((0.5, 0.98), (-0.9, 0.9), (0.05, 0.74), M.PAINT)
@@ -360,6 +360,11 @@ def truck(cargo: int = M.CARGO) -> list[Mesh]:
     for side in (-1, 1):
         _truck_rear(far, side)
     return [near, far, far]
+
+
+def _span(side: int, inner: float, outer: float) -> tuple[float, float]:
+    """The stretch between two half widths on one side, in rising order."""
+    return (inner, outer) if side > 0 else (-outer, -inner)
 
 
 def _truck_rear(mesh: Mesh, side: int) -> None:
@@ -409,10 +414,10 @@ def bus() -> list[Mesh]:
                 if mesh is near:
                     mesh.box(
                         (x - 0.07, x + 0.07),
-                        sorted((side * 0.6, side * 0.95)),
+                        _span(side, 0.6, 0.95),
                         (0.0, 0.1),
                         M.TYRE,
-                    )  # type: ignore[arg-type]
+                    )
     return [near, far, far]
 
 
