@@ -6,12 +6,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from roadcraft.launch.dashboard import HEIGHT, WIDTH, Dashboard
 from roadcraft.launch.loop import Moment
+from roadcraft.sim.geometry import world_to_ego
 from roadcraft.sim.messages import DT, Episode, Tick
 
 CRF = "25"  # x264's constant quality; lower is better and larger
@@ -46,18 +48,35 @@ class VideoFile:
 
 
 class Video:
-    """Subscriber that writes drive.mp4."""
+    """Subscriber that writes drive.mp4 and, as drive.jpg, the picture with the most to see."""
 
     def __init__(self, path: Path, title: str) -> None:
         self.file = VideoFile(path, WIDTH, HEIGHT, round(1 / DT))
         self.dashboard = Dashboard(title)
+        self.poster = path.with_suffix(".jpg")
+        self.best: tuple[float, NDArray[np.uint8]] | None = None
 
     def begin(self, episode: Episode, tick: Tick) -> None:
         """Nothing to do: the file is open."""
 
     def __call__(self, moment: Moment) -> None:
-        self.file.add(self.dashboard(moment))
+        image = self.dashboard(moment)
+        self.file.add(image)
+        worth = to_see(moment)
+        if self.best is None or worth > self.best[0]:
+            self.best = worth, image.copy()
 
     def close(self) -> None:
-        """Makes the file whole."""
+        """Makes both files whole."""
         self.file.close()
+        if self.best is not None:
+            bgr = cv2.cvtColor(self.best[1], cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(self.poster), bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])
+
+
+def to_see(moment: Moment) -> float:
+    """How much a picture shows: who is near and ahead, a light, a car that moves."""
+    facts = moment.tick.facts
+    place = world_to_ego(facts.actors["xyz"][:, :2], facts.pose)
+    seen = (place[:, 0] > 5) & (place[:, 0] < 40) & (np.abs(place[:, 1]) < 0.6 * place[:, 0])
+    return float(seen.sum()) + 2.0 * (facts.light_distance < 40) + min(facts.velocity_ego[0], 5.0) / 2.5

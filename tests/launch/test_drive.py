@@ -94,7 +94,7 @@ def test_a_drive_leaves_everything_behind(runs: Path, capsys: pytest.CaptureFixt
     folder = only_folder(runs)
     assert Path(result["run"]) == folder.relative_to(runs.parent)
     assert {file.name for file in folder.iterdir()} == {
-        "config.yaml", "drive.mp4", "drive.rrd", "log.jsonl", "results.json",
+        "config.yaml", "drive.jpg", "drive.mp4", "drive.rrd", "log.jsonl", "results.json",
     }  # fmt: skip
     record = json.loads((folder / "results.json").read_text())["_checkpoint"]["records"][0]
     assert record["scores"]["score_route"] == 100
