@@ -46,7 +46,7 @@ from roadcraft.sim.embedded.server.rpc import Connection, ProtocolError, reply
 from roadcraft.sim.embedded.server.sensors import Sensors
 from roadcraft.sim.embedded.server.snapshot import LIGHTS_CHANGED, MAP_CHANGED
 from roadcraft.sim.embedded.server.streams import Session, Streams
-from roadcraft.sim.embedded.server.wire import Pose
+from roadcraft.sim.embedded.server.warm import warm_up
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.roads import network_from_opendrive
@@ -465,16 +465,6 @@ class Server:
             connection.close()
         self.connections.clear()
         self.selector.close()
-
-
-def warm_up(town: Town) -> None:
-    """Loads, or compiles, the kernels that every tick needs, before anybody waits for a tick."""
-    live = LiveWorld(town, "")
-    blueprints = ("vehicle.lincoln.mkz_2020", "walker.pedestrian.0001")
-    for blueprint, (x, y, yaw) in zip(blueprints, town.network.spawns.tolist(), strict=False):
-        live.spawn(blueprint, [], Pose(x, y, 1.0, yaw))
-    live.step(DEFAULT_STEP)
-    live.snapshots.pack(live, DEFAULT_STEP, 0)
 
 
 def _from_file(path: str) -> tuple[str, Town]:

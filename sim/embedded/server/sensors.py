@@ -46,6 +46,11 @@ SENSORS: dict[str, Callable[[Actor], Sensor]] = {
 }
 
 
+def equipment(actor: Actor) -> Camera | Sensor:
+    """What makes the data of a sensor's kind. Raises UserError for attributes that cannot be."""
+    return Camera(actor) if actor.type_id in NUMBERS else SENSORS[actor.type_id](actor)
+
+
 class Sensors:
     """The sensors of the present world."""
 
@@ -59,7 +64,7 @@ class Sensors:
         """Gives a new actor its stream, where it is a sensor that has one."""
         if actor.category is not Category.SENSOR or actor.type_id == "sensor.other.lane_invasion":
             return  # lane invasions are found by the client itself
-        actor.sensor = Camera(actor) if actor.type_id in NUMBERS else SENSORS[actor.type_id](actor)
+        actor.sensor = equipment(actor)
         actor.stream = self.server.streams.new()
         self.equipped[actor.id] = actor
         self.due_at[actor.id] = 0.0
