@@ -28,11 +28,11 @@ class OnnxRuntimeStepper:
 
     def reset(self) -> None:
         """Zeros."""
-        self._state = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
+        self.state = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
 
     def step(self, frame: NDArray[np.uint8], motion: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """See `base.Stepper`."""
-        values = self._session.run(None, {"frame": frame, "motion": motion, **self._state})
+        values = self._session.run(None, {"frame": frame, "motion": motion, **self.state})
         out = dict(zip(self._names, values, strict=True))
-        self._state = {name: out[f"{name}_next"] for name in self._shapes}
+        self.state = {name: out[f"{name}_next"] for name in self._shapes}
         return {name: out[name][0] for name in OUTPUTS}
