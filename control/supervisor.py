@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from roadcraft.control import spacetime
 from roadcraft.control.car import accel_of, brake_for, curvature_of, steer_for, throttle_for
+from roadcraft.control.eyes import EyeLimits, Eyes
 from roadcraft.control.features import Features
 from roadcraft.control.paths import pursue
 from roadcraft.perception.percept import Percept
@@ -27,7 +28,7 @@ JERK_WINDOW = 4.0  # ISO 11270 takes the jerk's mean over 0.5 s: single ticks ma
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(EyeLimits):
     """What the supervisor holds to."""
 
     lateral_accel: float = 3.0  # m/s^2, ISO 11270:2014 5.2.5 (lane keeping)
@@ -39,26 +40,22 @@ class Limits:
     yellow_need: float = 3.5  # m/s^2: a yellow light is passed where stopping would need more (ITE: 3.05 in 1 s)
     certainty: float = 0.6  # belief from which a light or a stop sign stops the car
     stale: float = 0.3  # s that a percept may be old
-    frozen: int = 5  # ticks with the very same picture or percept while moving
-    moving: float = 0.5  # m/s above which pictures must change
-    contrast: float = 3.0  # grey levels (of 255), least standard deviation of a picture that shows anything
     confidence: float = 0.25  # least confidence of a percept
     stop: float = 4.0  # m/s^2 of the stop in lane when it cannot see
 
 
 class Supervisor:
-    """Call it once a tick. Remembers the last steering and when the picture last changed."""
+    """Call it once a tick. Remembers the last steering and what the pictures showed."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
+        self._eyes = Eyes(self.limits)
         self.reset()
 
     def reset(self) -> None:
         """A new episode."""
         self._curvature = float("nan")
-        self._picture = 0
-        self._repeats = 0
-        self._frozen = False
+        self._eyes.reset()
 
     def __call__(
         self, observation: Observation, percept: Percept | None, features: Features, proposed: Control
@@ -151,34 +148,18 @@ class Supervisor:
     def _cannot_see(self, observation: Observation, percept: Percept | None) -> str:
         """Why what perception says cannot be trusted, "" when it can."""
         limits = self.limits
-        self._watch_picture(observation, percept)
+        self._eyes(observation, percept)
         if percept is None:
             return "missing_percept"
         if observation.time - percept.time + percept.latency > limits.stale:
             return "stale_percept"
         if not _finite(percept):
             return "invalid_percept"
-        if observation.rgb is not None and float(observation.rgb[::8, ::8].std()) < limits.contrast:
-            return "dark_image"
-        if self._frozen:
-            return "frozen_image"
+        if self._eyes.reason:
+            return self._eyes.reason
         if percept.confidence < limits.confidence:
             return "unsure_percept"
         return ""
-
-    def _watch_picture(self, observation: Observation, percept: Percept | None) -> None:
-        """Counts how often the same picture came while the car moved; a frozen one stays frozen until it changes."""
-        if observation.rgb is not None:
-            picture = hash(observation.rgb[::8, ::8].tobytes())
-        elif percept is not None and (len(percept.objects) or np.isfinite(percept.lanes_ego).any()):
-            picture = hash((percept.lanes_ego.tobytes(), percept.objects.tobytes(), percept.light_distance))
-        else:
-            return
-        if picture != self._picture:
-            self._picture, self._repeats, self._frozen = picture, 0, False
-        elif observation.ego.speed > self.limits.moving:
-            self._repeats += 1
-            self._frozen = self._frozen or self._repeats >= self.limits.frozen
 
     def _stop_in_lane(self, path: NDArray[np.float64], speed: float) -> Control:
         steer = steer_for(pursue(path, speed), speed)

@@ -162,6 +162,42 @@ def test_a_frozen_picture_stays_frozen_when_the_car_stands() -> None:
     assert why == "frozen_image"
 
 
+def test_a_picture_that_moves_while_the_car_stands_is_not_believed() -> None:
+    assert run(scene(0.0, rgb=noise), Control(0.0, 0.5), ticks=30)[1] == "implausible_image"
+
+    def someone_walks(frame: int) -> np.ndarray:
+        picture = noise(0).copy()
+        picture[40:80, frame : frame + 20] = 0
+        return picture
+
+    assert run(scene(0.0, rgb=someone_walks), Control(0.0, 0.5), ticks=30)[1] == ""
+
+
+def test_a_camera_that_fails_again_and_again_is_given_up() -> None:
+    supervisor, features, whys = Supervisor(), Features(), []
+    for frame in range(120):
+        stuck = (frame // 10) % 2 and frame < 80
+        now, perceived = scene(8.0, rgb=lambda f, stuck=stuck: noise(f // 10 * 10 if stuck else f))(frame)
+        features.update(now, perceived)
+        whys.append(supervisor(now, perceived, features, roll())[1])
+    assert whys[2] == ""
+    assert whys[22] == ""
+    assert whys[-1] == "failed_camera"
+    supervisor.reset()
+    assert supervisor(*scene(8.0, rgb=noise)(0), features, roll())[1] == ""
+
+
+def test_pictures_of_another_drive_give_the_camera_up() -> None:
+    """Whenever the car stands, the pictures go on: three times for seconds."""
+    for lasting, reason in ((2.0, "failed_camera"), (1e9, "")):
+        supervisor, features, why = Supervisor(replace(Limits(), lasting=lasting)), Features(), ""
+        for frame in range(500):
+            now, perceived = scene(8.0 if frame // 80 % 2 or frame > 420 else 0.0, rgb=noise)(frame)
+            features.update(now, perceived)
+            _, why = supervisor(now, perceived, features, roll())
+        assert why == reason
+
+
 MUTATIONS = {
     "lateral_accel": (1e9, scene(14.0), Control(0.5), 12),
     "lateral_jerk": (1e9, scene(12.0), Control(steer_for(0.02, 12.0)), 2),
@@ -173,6 +209,9 @@ MUTATIONS = {
     "frozen": (10**9, scene(8.0, rgb=lambda frame: noise(0)), roll(), 12),
     "moving": (1e9, scene(8.0, rgb=lambda frame: noise(0)), roll(), 12),
     "contrast": (-1.0, scene(8.0, rgb=lambda frame: np.full((90, 160, 3), frame, np.uint8)), roll(), 12),
+    "restless": (2.0, scene(0.0, rgb=noise), Control(0.0, 0.5), 30),
+    "settle": (1e9, scene(0.0, rgb=noise), Control(0.0, 0.5), 30),
+    "doubt": (0.0, scene(0.0, rgb=noise), Control(0.0, 0.5), 30),
     "confidence": (-1.0, scene(8.0, confidence=0.1), roll(), 12),
 }
 
