@@ -1,4 +1,6 @@
-"""roadcraft bench sim     ticks a second of the simulator, without a camera, with one, and through CARLA's protocol
+"""roadcraft bench perception                     from camera frame to percept: engines, precisions, sizes, batches
+roadcraft bench perception --onnx '[mine.onnx]'  your own network in the same run
+roadcraft bench sim     ticks a second of the simulator, without a camera, with one, and through CARLA's protocol
 roadcraft bench env     steps a second of the training environment, with percepts from truth and from the network
 roadcraft bench loop    from camera frame to applied control in the closed loop: percentiles, missed deadlines
 
@@ -8,32 +10,40 @@ line carries the machine. `--gate p99_ms=20` exits 1 when a figure of the last l
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from roadcraft.control.expert import ExpertDriver
 from roadcraft.launch import build
-from roadcraft.launch.config import BenchEnv, BenchLoop, BenchSim, gates
+from roadcraft.launch.config import BenchEnv, BenchLoop, BenchPerception, BenchSim, gates
 from roadcraft.launch.log import percentiles
 from roadcraft.launch.loop import decided, reset_driver
 from roadcraft.launch.machine import machine
 from roadcraft.launch.runs import Run
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
+from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import DT, Camera, Control, Traffic, World
 
 DEADLINES = {"20_hz": 0.05, "50_hz": 0.02, "100_hz": 0.01}  # s
 
 
-def run(asked: BenchSim | BenchEnv | BenchLoop, run: Run) -> int:
+def run(asked: BenchPerception | BenchSim | BenchEnv | BenchLoop, run: Run) -> int:
     """The verb; its status is 1 when a gate is missed."""
-    if isinstance(asked, BenchSim):
+    if isinstance(asked, BenchPerception):
+        run.result.update(bench_perception(asked, run))
+    elif isinstance(asked, BenchSim):
         run.result.update(bench_sim(asked))
     elif isinstance(asked, BenchEnv):
         run.result.update(bench_env(asked))
@@ -41,7 +51,7 @@ def run(asked: BenchSim | BenchEnv | BenchLoop, run: Run) -> int:
         run.result.update(bench_loop(asked))
     run.result["machine"] = machine()
     run.write_json("bench.json", run.result)
-    return missed_gates(asked.gate, run.result) if isinstance(asked, BenchLoop) else 0
+    return missed_gates(asked.gate, run.result) if isinstance(asked, BenchLoop | BenchPerception) else 0
 
 
 def missed_gates(gate: str, result: dict[str, Any]) -> int:
@@ -52,6 +62,68 @@ def missed_gates(gate: str, result: dict[str, Any]) -> int:
     if missed:
         print("gate missed: " + ", ".join(missed), file=sys.stderr)
     return 1 if missed else 0
+
+
+def bench_perception(asked: BenchPerception, run: Run) -> dict[str, Any]:
+    """The table goes to stderr and to bench.md."""
+    from roadcraft.perception.latency import Benchmark, bench, markdown
+
+    before = None if asked.baseline is None else read_baseline(Path(asked.baseline))
+    how = Benchmark(
+        engines=asked.engines,
+        sizes=tuple(pixels(size) for size in asked.sizes),
+        batches=asked.batches,
+        onnx=asked.onnx,
+        weights=asked.weights,
+        threads=asked.threads,
+        rounds=asked.rounds,
+        frames=asked.frames,
+    )
+    with tqdm(desc="bench", bar_format="{desc}: {postfix} [{elapsed}]") as bar:
+        result = bench(how, drive_frames(), lambda what: bar.set_postfix_str(what))
+    table = markdown(result)
+    run.write("bench.md", table)
+    print(table, file=sys.stderr)
+    if before is not None:
+        result["ratio_to_baseline"] = against(result, before)
+    return result
+
+
+def pixels(size: str) -> tuple[int, int]:
+    """ "640x360" as width and height."""
+    width, height = size.split("x")
+    return int(width), int(height)
+
+
+def drive_frames(count: int = 64) -> NDArray[np.uint8]:
+    """Camera frames (count, 360, 640, 3) of a drive, each a second after the last."""
+    with closing(EmbeddedWorld()) as world:
+        driver = ExpertDriver()
+        tick = world.reset(episode_from_seed(2000))
+        frames: list[NDArray[np.uint8]] = []
+        while len(frames) < count:
+            if tick.observation.frame % 20 == 0:
+                assert tick.observation.rgb is not None
+                frames.append(tick.observation.rgb.copy())
+            world.looking = (tick.observation.frame + 1) % 20 == 0
+            tick = world.step(driver(tick).control)
+    return np.stack(frames)
+
+
+def read_baseline(path: Path) -> dict[str, Any]:
+    """An earlier bench.json. Raises UserError when it is none."""
+    try:
+        before: dict[str, Any] = json.loads(path.read_text())
+        before["runs"][0]["name"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"baseline {path}: not a bench.json ({error})") from None
+    return before
+
+
+def against(result: dict[str, Any], before: dict[str, Any]) -> dict[str, float]:
+    """By row: this run's median by the earlier one's."""
+    medians = {row["name"]: row["p50_ms"] for row in before["runs"]}
+    return {row["name"]: row["p50_ms"] / medians[row["name"]] for row in result["runs"] if row["name"] in medians}
 
 
 def in_turn(contenders: dict[str, Callable[[int], float]], rounds: int, count: int) -> dict[str, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from roadcraft.sim.errors import UserError
@@ -406,6 +407,40 @@ class BenchEnv:
 
 
 @dataclass(frozen=True)
+class BenchPerception:
+    """From a uint8 camera frame to a percept: engines, precisions, sizes and batches in turn, and your own graphs."""
+
+    engines: tuple[str, ...] = ("openvino:bf16", "openvino:f32", "onnxruntime:f32", "torch:f32")
+    """Each as engine:precision."""
+    sizes: tuple[str, ...] = ("640x360", "320x192")
+    """Input sizes; the first is the headline's."""
+    batches: tuple[int, ...] = (1, 4)
+    """Batch sizes."""
+    onnx: tuple[str, ...] = ()
+    """Anybody's ONNX files, measured in the same run."""
+    weights: str = ""
+    """A checkpoint (.safetensors); the shipped one when not given."""
+    threads: int = 0
+    """Threads of each engine; 0 leaves it to the engine."""
+    rounds: int = 8
+    """Rounds in which all take turns."""
+    frames: int = 25
+    """Frames of each round."""
+    gate: str = ""
+    """Limits such as mean_ms=25,max_ms=35; exit status 1 when one is missed."""
+    baseline: str | None = None
+    """An earlier bench.json; its ratios to this run are printed."""
+
+    def __post_init__(self) -> None:
+        check_gate(self.gate, ("mean_ms", "p50_ms", "p90_ms", "p99_ms", "max_ms"))
+        for size in self.sizes:
+            check(re.fullmatch(r"\d+x\d+", size) is not None, f"sizes: {size!r} is not like 640x360")
+        for path in self.onnx:
+            check(Path(path).is_file(), f"onnx: there is no file {path}")
+        check(min(self.rounds, self.frames) >= 1, "rounds and frames are at least 1")
+
+
+@dataclass(frozen=True)
 class BenchLoop:
     """From camera frame to applied control in the closed loop."""
 
@@ -439,5 +474,5 @@ VERBS: dict[str, type | dict[str, type]] = {
     "perceive": Perceive,
     "export": Export,
     "evaluate": {"perception": EvaluatePerception, "policy": EvaluatePolicy},
-    "bench": {"sim": BenchSim, "env": BenchEnv, "loop": BenchLoop},
+    "bench": {"perception": BenchPerception, "sim": BenchSim, "env": BenchEnv, "loop": BenchLoop},
 }
