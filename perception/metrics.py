@@ -248,6 +248,11 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(finite)) if finite else float("nan")
 
 
+def _median(values: Sequence[float]) -> float:
+    finite = [v for v in values if np.isfinite(v)]
+    return float(np.median(finite)) if finite else float("nan")
+
+
 def _share(of: list[Any], which: Callable[[Any], bool]) -> float:
     return sum(map(which, of)) / len(of) if of else float("nan")
 
@@ -267,7 +272,7 @@ def _object_figures(r: Records) -> dict[str, float]:
     second = [h for h in r.hidden if 0.85 <= h[0] <= 1.15]
     paths = [(o[5], o[6]) for o in near if np.isfinite(o[5])]
     return {
-        "distance_error": float(np.median([abs(o[2]) for o in near])) if near else float("nan"),
+        "distance_error": _median([abs(o[2]) for o in near]),
         "velocity_mae": _mean([o[4] for o in near]),
         "occlusion_error_1s": _mean([h[2] for h in second]),
         "occlusion_kept_1s": _share(second, lambda h: h[1]),
@@ -285,7 +290,7 @@ def _sign_figures(r: Records) -> dict[str, float]:
         "light_recall_40m": _share(visible, lambda light: light[2]),
         "light_recall_40m_even_hidden": _share(near, lambda light: light[2]),
         "light_accuracy_40m": _share([light for light in visible if light[2]], lambda light: light[3]),
-        "light_distance_error": float(np.nanmedian([abs(x[4]) for x in visible if np.isfinite(x[4])] or [np.nan])),
+        "light_distance_error": _median([abs(x[4]) for x in visible]),
         "light_false": _share(r.free, bool),
         "lights": len(visible),
         "stop_recall_40m": _share(stops, lambda s: s[2]),
@@ -308,7 +313,7 @@ def by_distance(r: Records, edges: Sequence[float] = (10.0, 20.0, 30.0, 40.0, 60
         for g, name in enumerate(GROUPS):
             found = [(score, right) for group, score, right, _ in part.found if group == g]
             row[f"{name}_ap50"] = average_precision(found, sum(group == g for group, _ in part.truths))
-        row["distance_error"] = float(np.median([abs(o[2]) for o in part.objects])) if part.objects else float("nan")
+        row["distance_error"] = _median([abs(o[2]) for o in part.objects])
         row["velocity_mae"] = _mean([o[4] for o in part.objects])
         visible = [x for x in part.lights if x[1]]
         row["light_recall"] = _share(visible, lambda x: x[2])
