@@ -1,0 +1,160 @@
+"""What takes minutes: the client's TrafficManager and crowd for ten simulated minutes, and a soak."""
+
+from __future__ import annotations
+
+import queue
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_server_fuzz import memory
+
+from roadcraft.sim.embedded.server.process import ServerProcess
+
+carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+MINUTE = 60 * 20  # ticks
+
+
+def synchronous(client: Any) -> Any:
+    world = client.get_world()
+    settings = world.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+    world.apply_settings(settings)
+    world.tick()
+    return world
+
+
+def crowd(client: Any, world: Any, count: int) -> list[Any]:
+    """AI walkers, steered by the client."""
+    library, command = world.get_blueprint_library(), carla.command
+    world.set_pedestrians_seed(1)
+    places = [world.get_random_location_from_navigation() for _ in range(3 * count)]
+    walkers = library.filter("walker.pedestrian.*")
+    orders = [
+        command.SpawnActor(walkers[k % len(walkers)], carla.Transform(place + carla.Location(z=1.0)))
+        for k, place in enumerate(places)
+    ]
+    ids = [answer.actor_id for answer in client.apply_batch_sync(orders) if not answer.error]
+    client.apply_batch_sync([command.DestroyActor(each) for each in ids[count:]])
+    brain = library.find("controller.ai.walker")
+    answers = client.apply_batch_sync([command.SpawnActor(brain, carla.Transform(), each) for each in ids[:count]])
+    world.tick()
+    controllers = list(world.get_actors([answer.actor_id for answer in answers]))
+    for each in controllers:
+        each.start()
+        each.go_to_location(world.get_random_location_from_navigation())
+        each.set_max_speed(1.4)
+    return controllers
+
+
+def traffic(client: Any, world: Any, manager: Any, count: int) -> list[Any]:
+    """Cars driven by the client's TrafficManager."""
+    command, places = carla.command, world.get_map().get_spawn_points()
+    random.Random(2).shuffle(places)
+    kinds = [each for each in world.get_blueprint_library().filter("vehicle.*") if _is_car(each)]
+    orders = [
+        command.SpawnActor(kinds[k % len(kinds)], place).then(
+            command.SetAutopilot(command.FutureActor, True, manager.get_port())
+        )
+        for k, place in enumerate(places[: 2 * count])
+    ]
+    ids = [answer.actor_id for answer in client.apply_batch_sync(orders) if not answer.error]
+    client.apply_batch_sync([command.DestroyActor(each) for each in ids[count:]])
+    world.tick()
+    return list(world.get_actors(ids[:count]))
+
+
+def _is_car(blueprint: Any) -> bool:
+    return blueprint.get_attribute("base_type").as_str() == "car"
+
+
+def rush_hour(port: int, minutes: int) -> None:
+    """Thirty cars and thirty walkers; asserts that nobody leaves the road, crashes or runs a red light."""
+    client = carla.Client("127.0.0.1", port, 8)
+    client.set_timeout(60.0)
+    world = synchronous(client)
+    manager = client.get_trafficmanager(8123)
+    manager.set_synchronous_mode(True)
+    manager.set_random_device_seed(1)
+    manager.set_global_distance_to_leading_vehicle(2.5)
+    manager.global_percentage_speed_difference(30.0)
+    cars, controllers = traffic(client, world, manager, 30), crowd(client, world, 30)
+    assert len(cars) == len(controllers) == 30
+    sensor, found = world.get_blueprint_library().find("sensor.other.collision"), queue.Queue()
+    sensors = [world.spawn_actor(sensor, carla.Transform(), attach_to=car) for car in cars]
+    for each in sensors:
+        each.listen(found.put)
+    roads, waited, red, off, way = world.get_map(), {}, 0, 0, dict.fromkeys((car.id for car in cars), 0.0)
+    for k in range(minutes * MINUTE):
+        world.tick()
+        if k % MINUTE == 0:
+            for each in controllers:
+                each.go_to_location(world.get_random_location_from_navigation())
+        if k % 5:
+            continue
+        for car in cars:
+            here, speed = car.get_location(), car.get_velocity().length()
+            way[car.id] += 0.25 * speed
+            lane = roads.get_waypoint(here)
+            off += here.distance_2d(lane.transform.location) > lane.lane_width / 2 + 0.5
+            red += bool(waited.get(car.id)) and lane.is_junction and speed > 1.0
+            stop = car.is_at_traffic_light() and car.get_traffic_light_state() == carla.TrafficLightState.Red
+            waited[car.id] = stop and not lane.is_junction
+    events = [found.get() for _ in range(found.qsize())]
+    summary = {
+        "off lane": off, "red": red, "crashes": len({(e.actor.id, e.other_actor.id) for e in events}),
+        "least metres": round(min(way.values())), "mean metres": round(sum(way.values()) / len(way)),
+    }  # fmt: skip
+    print(summary, flush=True)
+    assert summary["off lane"] == summary["red"] == summary["crashes"] == 0
+    assert summary["mean metres"] > 60.0 * minutes
+    for each in controllers:
+        each.stop()
+    for each in sensors:
+        each.destroy()
+    manager.shut_down()
+
+
+def test_ten_minutes_of_traffic() -> None:
+    """In a network namespace, because the TrafficManager listens on all addresses."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rn", "true"], check=False).returncode:
+        pytest.skip("this machine has no network namespaces for users")
+    command = f"ip link set lo up && exec {sys.executable} {Path(__file__)} 10"
+    done = subprocess.run(["unshare", "-rn", "bash", "-c", command], capture_output=True, text=True, timeout=2500)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_soak() -> None:
+    """50,000 ticks with coming and going: memory and speed stay as they are after warming up."""
+    with ServerProcess(town="grid", vehicles=10, walkers=10) as server:
+        client = carla.Client("127.0.0.1", server.port, 2)
+        client.set_timeout(60.0)
+        world = synchronous(client)
+        library, places = world.get_blueprint_library(), world.get_map().get_spawn_points()
+        kinds, sensor = list(library.filter("vehicle.*")), library.find("sensor.other.imu")
+        rng, living, sizes = random.Random(3), [], []
+        for k in range(50_000):
+            if k % 20 == 0:
+                car = world.try_spawn_actor(rng.choice(kinds), rng.choice(places))
+                if car is not None:
+                    probe = world.spawn_actor(sensor, carla.Transform(), attach_to=car)
+                    probe.listen(lambda data: None)
+                    living.append((probe, car))
+                if len(living) > 15:
+                    for each in living.pop(rng.randrange(len(living))):
+                        each.destroy()
+            world.tick()
+            if k % 5000 == 4999:
+                sizes.append(memory(server))
+        assert max(sizes[4:]) < 1.05 * sizes[2], [size >> 20 for size in sizes]
+        server.check()
+
+
+if __name__ == "__main__":
+    with ServerProcess(town="grid", seed=1) as process:
+        rush_hour(process.port, int(sys.argv[1]))
