@@ -7,7 +7,7 @@ from math import ceil, cos, hypot, sin
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from roadcraft.sim.embedded.layout_junction import widths_at
+from roadcraft.sim.embedded.layout_arms import widths_at
 from roadcraft.sim.embedded.opendrive import Road
 from roadcraft.sim.geometry import arc_length, ego_to_world, resample, wrap
 

@@ -7,7 +7,8 @@ from math import pi
 import numpy as np
 
 from roadcraft.sim.embedded.layout import Build, Edge, Layout, lane_offset, sections
-from roadcraft.sim.embedded.layout_junction import TURN_ANGLE, build_junction, make_arm, setbacks
+from roadcraft.sim.embedded.layout_arms import make_arm, setbacks
+from roadcraft.sim.embedded.layout_junction import TURN_ANGLE, build_junction
 from roadcraft.sim.embedded.layout_scenery import furnish
 from roadcraft.sim.embedded.opendrive import Road, RoadMap
 from roadcraft.sim.geometry import wrap

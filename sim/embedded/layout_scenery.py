@@ -10,8 +10,8 @@ from math import hypot, pi
 import numpy as np
 
 from roadcraft.sim.embedded.layout import PARKING_TAPER, ZONE, Approach, Build
+from roadcraft.sim.embedded.layout_arms import width_at
 from roadcraft.sim.embedded.layout_ground import FREE, ROAD, TAKEN, Ground, rectangle
-from roadcraft.sim.embedded.layout_junction import width_at
 from roadcraft.sim.embedded.opendrive import LIGHT, SPEED, Object, Road, Signal
 from roadcraft.sim.geometry import wrap
 from roadcraft.sim.planview import Pose, offset

@@ -18,6 +18,7 @@ from roadcraft.sim.baking import cached_network
 from roadcraft.sim.cache import cached, source_digest
 from roadcraft.sim.embedded import (
     layout,
+    layout_arms,
     layout_arterial,
     layout_grid,
     layout_ground,
@@ -27,8 +28,10 @@ from roadcraft.sim.embedded import (
     layout_roads,
     layout_roundabout,
     layout_scenery,
+    layout_signs,
     layout_suburb,
     opendrive,
+    opendrive_writer,
 )
 from roadcraft.sim.embedded.layout import Layout
 from roadcraft.sim.embedded.layout_arterial import arterial_layout
@@ -37,7 +40,7 @@ from roadcraft.sim.embedded.layout_highway import highway_layout
 from roadcraft.sim.embedded.layout_roads import build_map
 from roadcraft.sim.embedded.layout_roundabout import roundabout_layout
 from roadcraft.sim.embedded.layout_suburb import suburb_layout
-from roadcraft.sim.embedded.opendrive import to_text
+from roadcraft.sim.embedded.opendrive_writer import to_text
 from roadcraft.sim.embedded.scenery import Scenery, read_scenery
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.roads import RoadNetwork
@@ -52,6 +55,7 @@ LAYOUTS: dict[str, Callable[[str, np.random.Generator], Layout]] = {
 STYLES = tuple(LAYOUTS)
 MAKERS = (
     layout,
+    layout_arms,
     layout_arterial,
     layout_grid,
     layout_ground,
@@ -61,8 +65,10 @@ MAKERS = (
     layout_roads,
     layout_roundabout,
     layout_scenery,
+    layout_signs,
     layout_suburb,
     opendrive,
+    opendrive_writer,
     planview,
 )
 
