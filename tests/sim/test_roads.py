@@ -267,6 +267,27 @@ def test_lanes_of_one_phase_do_not_cross(network: RoadNetwork) -> None:
                 assert int(network.lanes["signal"][lane]) not in before
 
 
+def test_lanes_that_cross_conflict_and_opposite_ones_do_not() -> None:
+    network = load_town("grid").network
+    straight = np.flatnonzero(network.lanes["turn"] == Command.STRAIGHT)
+    left = np.flatnonzero(network.lanes["turn"] == Command.LEFT)
+    seen = {"crossing": 0, "opposite": 0, "left": 0}
+    for lane in straight:
+        assert all(lane in network.conflicts(int(other)) for other in network.conflicts(int(lane)))
+        yaw = network.yaw[network.points(int(lane))][0]
+        same = network.lanes["junction"] == network.lanes["junction"][lane]
+        for other in straight[same[straight] & (straight != lane)]:
+            bend = angle(yaw, network.yaw[network.points(int(other))][0])
+            meets = other in network.conflicts(int(lane))
+            seen["opposite" if bend > 3.0 else "crossing"] += 1
+            assert meets == (bend < 3.0)
+        for other in left[same[left]]:
+            if angle(yaw, network.yaw[network.points(int(other))][0]) > 3.0:
+                seen["left"] += 1
+                assert other in network.conflicts(int(lane))  # it turns across the lane
+    assert min(seen.values()) > 5
+
+
 def test_stop_signs_stand_at_their_lanes(network: RoadNetwork) -> None:
     for lane in np.flatnonzero(network.lanes["stop"] >= 0):
         row = network.lanes[lane]
