@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.carla_stage import CarlaStage
+from roadcraft.sim.carla_stage import CarlaStage, TrafficManager
 from roadcraft.sim.errors import UserError, WorldLost
 from roadcraft.sim.facts import EgoState, TickBuilder, nearby
 from roadcraft.sim.geometry import from_carla_yaw
@@ -84,6 +84,7 @@ class CarlaWorld:
         try:
             self._client = self._carla.Client(self.host, self.port)
             self._client.set_timeout(CONNECT_TIMEOUT)
+            self._manager = TrafficManager(self._client)
             ours, theirs = self._client.get_client_version(), self._client.get_server_version()
         except RuntimeError as error:
             self._client = None
@@ -111,6 +112,9 @@ class CarlaWorld:
         try:
             if self._alive():
                 self._clear(client, mine=True)
+                if self._manager.running:
+                    self._world.tick(TICK_TIMEOUT)  # it sees that its vehicles are gone, or its thread fails
+                    self._manager.close()
                 if self._world is not None and self._settings is not None:
                     self._world.apply_settings(self._settings)
         except RuntimeError:
@@ -177,7 +181,7 @@ class CarlaWorld:
         route = episode.route
         if route is None:
             route = route_from_seed(network, episode.seed, episode.route_length)
-        stage = self._stage = CarlaStage(carla, self._client, world, network, episode.seed)
+        stage = self._stage = CarlaStage(carla, self._manager, world, network, episode.seed)
         ego = stage.spawn(EGO_BLUEPRINT, (*route.xy[0], route.yaw[0]), role=EGO_ROLE, color=EGO_COLOR)
         self._ego = stage.actors[ego]
         populate(stage, network, route, episode.traffic, episode.seed)
@@ -234,6 +238,8 @@ class CarlaWorld:
     def _clear(self, client: Any, mine: bool) -> None:
         """Removes our actors, or all that move: sensors stop first, then they go, then controllers, then the rest."""
         destroy = self._carla.command.DestroyActor
+        if self._stage is not None:
+            self._stage.disengage()
         if self._rig is not None:
             self._rig.stop()
             client.apply_batch_sync([destroy(sensor.actor) for sensor in self._rig.sensors])

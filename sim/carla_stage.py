@@ -25,20 +25,49 @@ from roadcraft.sim.stage import (
     light_bits,
 )
 
+WALKING_SPEED = 1.4  # m/s
 SERVER_AUTOPILOT = "server_autopilot"  # blueprint attribute: seed of the server's own driver, 0 for none
+
+
+class TrafficManager:
+    """The client's TrafficManager, started when first asked for and kept: a new one an episode crashes the client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._manager: Any = None
+
+    def get(self) -> Any:
+        """The manager, in synchronous mode, on a port of its own."""
+        if self._manager is None:
+            self._manager = self._client.get_trafficmanager(free_port())
+            self._manager.set_synchronous_mode(True)
+        return self._manager
+
+    @property
+    def running(self) -> bool:
+        """Whether it was asked for."""
+        return self._manager is not None
+
+    def close(self) -> None:
+        """Ends it. May be called twice."""
+        manager, self._manager = self._manager, None
+        if manager is not None:
+            manager.set_synchronous_mode(False)
+            manager.shut_down()
 
 
 class CarlaStage:
     """The actors of one episode."""
 
-    def __init__(self, carla: Any, client: Any, world: Any, network: RoadNetwork, seed: int) -> None:
-        self._carla, self._client, self._world, self._network, self._seed = carla, client, world, network, seed
+    def __init__(self, carla: Any, manager: TrafficManager, world: Any, network: RoadNetwork, seed: int) -> None:
+        self._carla, self._manager, self._world, self._network, self._seed = carla, manager, world, network, seed
         self._library = world.get_blueprint_library()
         self.actors: dict[int, Any] = {}  # those that we spawned
         self.controllers: list[Any] = []
         self.sirens: set[int] = set()
         self._foreign: dict[int, Any] = {}  # actors of others that were looked up
-        self._manager: Any = None  # the client's TrafficManager, where it is needed
+        self._managed: list[Any] = []  # vehicles that the client's TrafficManager drives
+        self._engaged = False
         self._waiting: list[Any] = []  # background actors that the client must drive
         self._lights: dict[int, Any] = {}
 
@@ -76,10 +105,9 @@ class CarlaStage:
             raise
         self.actors[actor.id] = actor
         if autopilot and not served:
-            if self._manager is None:
-                self._waiting.append(actor)
-            else:
-                actor.set_autopilot(True, self._manager.get_port())
+            self._waiting.append(actor)
+            if self._engaged:
+                self._drive()
         if role == SCENARIO and not walker:
             actor.set_simulate_physics(False)
         return int(actor.id)
@@ -116,23 +144,42 @@ class CarlaStage:
 
     def engage(self) -> None:
         """Gives those background actors to the client's own drivers whose server has none."""
+        self._engaged = True
         if not self._waiting:
             return
-        manager = self._manager = self._client.get_trafficmanager(free_port())
-        manager.set_synchronous_mode(True)
-        manager.set_random_device_seed(self._seed)
         self._world.set_pedestrians_seed(self._seed)
+        self._manager.get().set_random_device_seed(self._seed)
+        walkers = [actor for actor in self._waiting if actor.type_id.startswith("walker.")]
         controller = self._library.find("controller.ai.walker")
-        for actor in self._waiting:
-            if actor.type_id.startswith("vehicle."):
-                actor.set_autopilot(True, manager.get_port())
-            else:
-                self.controllers.append(self._world.spawn_actor(controller, self._carla.Transform(), attach_to=actor))
+        self._drive()
+        self.controllers = [
+            self._world.spawn_actor(controller, self._carla.Transform(), attach_to=walker) for walker in walkers
+        ]
         self._world.tick()
         for each in self.controllers:
             each.start()
             each.go_to_location(self._world.get_random_location_from_navigation())
+            each.set_max_speed(WALKING_SPEED)
+
+    def _drive(self) -> None:
+        """The TrafficManager takes the vehicles that wait."""
+        manager = self._manager.get()
+        for actor in self._waiting:
+            if actor.type_id.startswith("vehicle."):
+                actor.set_autopilot(True, manager.get_port())
+                self._managed.append(actor)
         self._waiting = []
+
+    def disengage(self) -> None:
+        """Takes the client's drivers off, a tick before what they drive is destroyed: else its threads fail."""
+        if not self._managed and not self.controllers:
+            return
+        for controller in self.controllers:
+            controller.stop()
+        for actor in self._managed:
+            actor.set_autopilot(False, self._manager.get().get_port())
+        self._managed = []
+        self._world.tick()
 
     def _transform(self, pose: ArrayLike, lift: float) -> Any:
         x, y, yaw = np.asarray(pose, float).tolist()

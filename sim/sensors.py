@@ -114,7 +114,10 @@ class Rig:
         )
 
     def contacts(self, frame: int, xy: NDArray[np.float64]) -> NDArray[np.void]:
-        """The collisions (C,) CONTACT that came up to that frame; `xy` is where the ego is."""
+        """The collisions (C,) CONTACT that have come up to that frame; `xy` is where the ego is.
+
+        Events have no tick to wait for: one that is still on its way is told in the next tick.
+        """
         events = self.collisions.since(frame)
         contacts = np.zeros(len(events), CONTACT)
         for row, event in zip(contacts, events, strict=True):

@@ -16,18 +16,6 @@ from roadcraft.sim.referee import Referee, Verdict
 from roadcraft.sim.scenario import Scenario
 from roadcraft.sim.scenarios import SCENARIOS, Director, scenarios_of
 
-# For each a seed whose route has a place for it.
-SEEDS = {
-    "lead_brakes": 2002,
-    "cut_in": 2002,
-    "pedestrian_crossing": 2007,
-    "obstacle": 2004,
-    "red_light_runner": 2004,
-    "slow_bicycle": 2002,
-    "left_turn": 2001,
-    "emergency_vehicle": 2009,
-}
-
 
 @pytest.fixture(scope="module")
 def world() -> EmbeddedWorld:
@@ -70,19 +58,24 @@ def _free_way(facts: Facts) -> float:
     return room
 
 
-def run(world: EmbeddedWorld, name: str, traffic: Traffic = Traffic(0, 0)) -> tuple[Scenario, Verdict, list[Facts]]:  # noqa: B008
-    """Drives until the scenario is done and cleaned away, or for two minutes."""
-    episode = episode_from_seed(SEEDS[name], camera=None, weather="clear", traffic=traffic, scenarios=(name,))
-    tick = world.reset(episode)
-    (scenario,) = world.director.all
-    referee, facts = Referee(), []
-    for _ in range(2600):
-        tick = world.step(careful(tick))
-        verdict = referee(tick.facts)
-        facts.append(tick.facts)
-        if scenario.done or verdict.done:
-            break
-    return scenario, verdict, facts
+def run(world: EmbeddedWorld, name: str) -> tuple[Scenario, Verdict, list[Facts]]:
+    """Drives until the scenario is done and cleaned away, in the first of the seeds from 2000 in which it happens."""
+    for seed in range(2000, 2020):
+        tick = world.reset(
+            episode_from_seed(seed, camera=None, weather="clear", traffic=Traffic(0, 0), scenarios=(name,))
+        )
+        if not world.director.all or world.director.all[0].at > 350:
+            continue
+        scenario, referee, facts = world.director.all[0], Referee(), []
+        for _ in range(2600):
+            tick = world.step(careful(tick))
+            verdict = referee(tick.facts)
+            facts.append(tick.facts)
+            if scenario.done or verdict.done:
+                break
+        if scenario.happened:
+            return scenario, verdict, facts
+    raise AssertionError(f"{name} never happens")
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -150,7 +143,7 @@ class Waiting:
 
 
 def test_who_waits_for_ever_gets_a_scenario_timeout_once(world: EmbeddedWorld) -> None:
-    episode = episode_from_seed(SEEDS["obstacle"], camera=None, traffic=Traffic(0, 0), scenarios=("obstacle",))
+    episode = episode_from_seed(2004, camera=None, traffic=Traffic(0, 0), scenarios=("obstacle",))
     tick = world.reset(episode)
     director = Director(Waiting(), world.network, world.route, episode)  # type: ignore[arg-type]
     (scenario,) = director.all
