@@ -38,6 +38,12 @@ NUMBERS = {
     "sensor.camera.optical_flow": wire.OPTICAL_FLOW,
     "sensor.camera.dvs": wire.DVS,
 }
+NEEDS = {
+    wire.RGB: frozenset({"rgb"}),
+    wire.DEPTH: frozenset({"depth"}),
+    wire.SEMANTIC: frozenset({"semantic"}),
+    wire.INSTANCE: frozenset({"semantic", "instance"}),
+}
 
 
 @numba.njit(cache=True)
@@ -77,6 +83,8 @@ def _instances(semantic, instance, out):  # type: ignore[no-untyped-def]
 class Camera:
     """One camera's format and buffer."""
 
+    needs: frozenset[str] = frozenset()  # what it asks of the renderer; the class's, or the instance's
+
     def __init__(self, actor: Actor) -> None:
         self.number = NUMBERS[actor.type_id]
         self.width, self.height = int(actor.number("image_size_x")), int(actor.number("image_size_y"))
@@ -86,6 +94,7 @@ class Camera:
         if not FIELDS_OF_VIEW[0] <= self.fov <= FIELDS_OF_VIEW[1]:
             raise UserError(f"{actor.type_id}: fov = {self.fov:g} is outside {FIELDS_OF_VIEW} degrees")
         self.head = struct.pack("<IIf", self.width, self.height, self.fov)
+        self.needs = self.needs or NEEDS[self.number]
         self.pixels: NDArray[np.uint8] = np.zeros((0, 0, 4), np.uint8)
 
     def view(self, actor: Actor) -> View:
@@ -95,20 +104,28 @@ class Camera:
         pose = actor.pose
         return View(pose.xyz, pose.yaw, pose.pitch, pose.roll, self.width, self.height, radians(self.fov))
 
-    def encode(self, images: Images) -> memoryview:
-        """The pixels on the wire; the buffer is used again by the next call."""
+    def canvas(self) -> NDArray[np.uint8]:
+        """(H, W, 4) BGRA, opaque; the same at every call."""
         if not self.pixels.size:
             self.pixels = np.zeros((self.height, self.width, 4), np.uint8)
             self.pixels[..., 3] = 255
+        return self.pixels
+
+    def rest(self) -> None:
+        """Nobody listened to a tick: the next picture is a first one."""
+
+    def encode(self, images: Images, view: View, live: LiveWorld, actor: Actor) -> memoryview | bytes:
+        """The pixels on the wire; the buffer is used again by the next call."""
+        pixels = self.canvas()
         if self.number == wire.RGB:
-            _bgra(images.rgb, self.pixels)
+            _bgra(images.rgb, pixels)
         elif self.number == wire.DEPTH:
-            _depth(images.depth, self.pixels)
+            _depth(images.depth, pixels)
         elif self.number == wire.SEMANTIC:
-            _tags(images.semantic, self.pixels)
+            _tags(images.semantic, pixels)
         elif self.number == wire.INSTANCE:
-            _instances(images.semantic, images.instance, self.pixels)
-        return self.pixels.data.cast("B")
+            _instances(images.semantic, images.instance, pixels)
+        return pixels.data.cast("B")
 
 
 @dataclass(slots=True)
@@ -143,7 +160,7 @@ class Cameras:
             found.setdefault((view, hide), Shot(view, hide, [])).cameras.append(actor)
         return list(found.values())
 
-    def images(self, live: LiveWorld, cameras: list[Actor]) -> Iterator[tuple[Actor, tuple[bytes, memoryview]]]:
+    def images(self, live: LiveWorld, cameras: list[Actor]) -> Iterator[tuple[Actor, tuple[bytes, memoryview | bytes]]]:
         """Each camera with its payload, which is valid until the next one."""
         if not cameras:
             return
@@ -153,15 +170,15 @@ class Cameras:
         simulation = live.simulation
         scene = Scene(simulation.bodies, simulation.lights.state, simulation.weather, simulation.time)
         for shot in self.shots(live, cameras):
-            numbers = {actor.sensor.number for actor in shot.cameras}
+            needs = frozenset().union(*(actor.sensor.needs for actor in shot.cameras))
             images = renderer.render(
                 scene,
                 shot.view,
-                rgb=wire.RGB in numbers,
-                semantic=wire.SEMANTIC in numbers or wire.INSTANCE in numbers,
-                instance=wire.INSTANCE in numbers,
-                depth=wire.DEPTH in numbers,
+                rgb="rgb" in needs,
+                semantic="semantic" in needs,
+                instance="instance" in needs,
+                depth="depth" in needs,
                 hide=shot.hide,
             )
             for actor in shot.cameras:
-                yield actor, (actor.sensor.head, actor.sensor.encode(images))
+                yield actor, (actor.sensor.head, actor.sensor.encode(images, shot.view, live, actor))

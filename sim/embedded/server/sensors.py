@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.cameras import NUMBERS, Camera, Cameras
+from roadcraft.sim.embedded.server.derived import EventCamera, FlowCamera, NormalsCamera
 from roadcraft.sim.embedded.server.events import CollisionSensor, ObstacleSensor
 from roadcraft.sim.embedded.server.inertial import Gnss, Imu
 from roadcraft.sim.embedded.server.scans import Lidar, Radar, SemanticLidar
@@ -44,11 +45,37 @@ SENSORS: dict[str, Callable[[Actor], Sensor]] = {
     "sensor.other.imu": Imu,
     "sensor.other.gnss": Gnss,
 }
+DERIVED: dict[str, type[Camera]] = {
+    "sensor.camera.normals": NormalsCamera,
+    "sensor.camera.optical_flow": FlowCamera,
+    "sensor.camera.dvs": EventCamera,
+}
+SENSOR_NOTES = {  # for the compatibility page
+    "sensor.camera.rgb": "the scene, weather, time of day",
+    "sensor.camera.depth": "metres along the optical axis, 24 bits over 1000 m",
+    "sensor.camera.semantic_segmentation": "CARLA's tags",
+    "sensor.camera.instance_segmentation": "tags; ids of actors, 0 for what is no actor",
+    "sensor.camera.normals": "from depth: unit normals along the world's x, y, z, (n + 1) / 2; the sky is grey",
+    "sensor.camera.optical_flow": "from depth and motion since this camera's last picture (none in the first): x to "
+    "the right in half widths, y up in half heights, as CARLA sends it; bodies are rigid: no swing of limbs",
+    "sensor.camera.dvs": "from two pictures, crossings of the thresholds in between at interpolated times; all "
+    "attributes of events work, thresholds from 0.01; at most 2 million events a message",
+    "sensor.lidar.ray_cast": "drop-off, attenuation, noise; rays against what the cameras draw",
+    "sensor.lidar.ray_cast_semantic": "angle of incidence, actor and tag of each point",
+    "sensor.other.radar": "radial velocity, angles, distance",
+    "sensor.other.imu": "with gravity; noise and bias",
+    "sensor.other.gnss": "agrees with the client's `transform_to_geolocation`; noise and bias",
+    "sensor.other.obstacle": "the nearest thing in a tube ahead; `debug_linetrace` draws nothing",
+    "sensor.other.collision": "each contact of a tick with its impulse",
+    "sensor.other.lane_invasion": "found by the client itself",
+}
 
 
 def equipment(actor: Actor) -> Camera | Sensor:
     """What makes the data of a sensor's kind. Raises UserError for attributes that cannot be."""
-    return Camera(actor) if actor.type_id in NUMBERS else SENSORS[actor.type_id](actor)
+    if actor.type_id in NUMBERS:
+        return DERIVED.get(actor.type_id, Camera)(actor)
+    return SENSORS[actor.type_id](actor)
 
 
 class Sensors:
@@ -83,6 +110,9 @@ class Sensors:
         """Sends what is due and heard."""
         live, time = self.server.live, self.server.live.simulation.time
         heard = [actor for actor in self.equipped.values() if self.server.streams.heard(actor.stream)]
+        for actor in self.equipped.values() if len(heard) < len(self.equipped) else ():
+            if actor.type_id in DERIVED and not self.server.streams.heard(actor.stream):
+                actor.sensor.rest()
         due = [actor for actor in heard if time + 1e-6 >= self.due_at[actor.id]]
         for actor in due:
             period = float(actor.attributes.get("sensor_tick", 0.0))

@@ -24,7 +24,7 @@ from roadcraft.sim.errors import UserError
 log = logging.getLogger(__name__)
 PACKAGE = Path(__file__).parents[2]  # the folder `sim`
 BLUEPRINTS = ("vehicle.lincoln.mkz_2020", "walker.pedestrian.0001")
-CAMERAS = ("rgb", "depth", "semantic_segmentation", "instance_segmentation")
+CAMERAS = ("rgb", "depth", "semantic_segmentation", "instance_segmentation", "normals", "optical_flow", "dvs")
 
 
 def warm_up(town: Town) -> None:
@@ -47,8 +47,10 @@ def _compile(live: LiveWorld) -> dict[str, np.ndarray]:
     try:
         for eye in eyes:
             eye.sensor = equipment(eye)
-        for _ in Cameras().images(live, eyes):
-            pass
+        cameras = Cameras()
+        for _ in range(2):  # some pictures compare themselves with the one before
+            for _ in cameras.images(live, eyes):
+                pass
         live.rays.cast((0.0, 0.0, 2.0), np.array([[1.0, 0.0, 0.0]]), 50.0, live.simulation.bodies)
     except UserError as error:  # a map that cannot be drawn can still be driven on
         log.warning("cameras do not work on this map: %s", error)
