@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from raw_client import RawClient
 
+from roadcraft.sim.embedded.server.compatibility import EXAMPLE, INTRO
 from roadcraft.sim.embedded.server.faults import CRASHED, Faults
 from roadcraft.sim.embedded.server.maps import Maps
 from roadcraft.sim.embedded.server.process import ServerProcess, free_port
@@ -89,6 +90,7 @@ def test_a_reload_takes_actors_away_and_keeps_settings_when_asked(served: Any) -
     world.wait_for_tick()
 
 
+@pytest.mark.slow
 def test_a_generated_world_and_a_broken_one(served: Any) -> None:
     process, client = served
     text = load_town("grid-3").xodr
@@ -134,6 +136,7 @@ def _tick_for_long(client: RawClient) -> None:
         client.call("tick_cue")
 
 
+@pytest.mark.slow
 def test_a_server_dies_on_demand_and_says_so() -> None:
     with ServerProcess(town="grid", fault="server.exit@30") as process:
         with RawClient(process.port) as client:
@@ -146,6 +149,7 @@ def test_a_server_dies_on_demand_and_says_so() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ its process
+@pytest.mark.slow
 def test_a_server_ends_with_whoever_started_it() -> None:
     """Even when its parent is killed without any chance to tidy up."""
     code = textwrap.dedent(
@@ -178,19 +182,16 @@ def test_a_port_in_use_is_an_error_of_one_line() -> None:
 
 
 def test_the_fixture_gives_others_a_server(tmp_path: Path) -> None:
-    """Three lines are a test of somebody's stack, also with several workers."""
+    """The documentation's examples, as they stand there."""
     (tmp_path / "conftest.py").write_text(
         "import pytest\n"
         "@pytest.fixture(scope='session')\n"
         "def roadcraft_carla_options():\n"
         "    return {'town': 'grid', 'seed': 4}\n"
     )
-    (tmp_path / "test_mine.py").write_text(
-        "import carla\n"
-        "def test_world(roadcraft_carla_server):\n"
-        "    client = carla.Client('127.0.0.1', roadcraft_carla_server)\n"
-        "    assert client.get_world().get_map().name == 'Carla/Maps/grid'\n"
-    )
+    short = INTRO.split("```python\n")[1].split("```")[0]
+    (tmp_path / "test_short.py").write_text(f"import carla\n\n\n{short}")
+    (tmp_path / "test_complete.py").write_text(EXAMPLE)
     command = [
         sys.executable,
         "-m",
@@ -206,9 +207,10 @@ def test_the_fixture_gives_others_a_server(tmp_path: Path) -> None:
     if "roadcraft_carla_server" not in listed.stdout:
         command += ["-p", "roadcraft.sim.embedded.pytest_plugin"]  # installed before the entry point was there
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_server_says_when_it_is_ready() -> None:
     port = free_port()
     command = [sys.executable, "-m", "roadcraft.sim.embedded.server", f"--port={port}"]

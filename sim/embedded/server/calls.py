@@ -78,8 +78,14 @@ def refuse(name: str, result: Result, why: str) -> None:
 
 
 def accept(name: str, result: Result, value: Any, note: str, *arguments: Decoder) -> None:
-    """Declares a procedure that is answered and changes nothing."""
-    CALLS[name] = Call(name, result, arguments, lambda server, *_: value, Status.ACCEPTED, note)
+    """Declares a procedure that is answered and changes nothing; the server's log says so once."""
+
+    def handler(server: Server, *_: Any) -> Any:
+        if result is Result.VOID:
+            server.note(f"a client called {name}, which has no effect here: {note}")
+        return value
+
+    CALLS[name] = Call(name, result, arguments, handler, Status.ACCEPTED, note)
 
 
 def run(server: Server, name: str, arguments: list[Any]) -> Any:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor, Category
-from roadcraft.sim.embedded.server.calls import Result, Status, accept, call
-from roadcraft.sim.embedded.server.wire import Pose, Vector, box_wire, flag, pose, text, transform_wire, u8, u32, vector
+from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
+from roadcraft.sim.embedded.server.wire import Pose, Vector, box_wire, flag, pose, text, u8, u32, vector
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
@@ -83,7 +83,7 @@ def set_velocity(server: Server, number: int, velocity: Vector) -> None:
     server.live.simulation.set_velocity(server.live.actors.get(number, *BODIES).id, velocity)
 
 
-@call("set_actor_target_angular_velocity", VOID, u32, wire.axial)
+@call("set_actor_target_angular_velocity", VOID, u32, wire.axial, status=Status.PARTLY, note="about the vertical axis")
 def set_angular_velocity(server: Server, number: int, degrees_s: Vector) -> None:
     server.live.simulation.set_yaw_rate(server.live.actors.get(number, *BODIES).id, radians(degrees_s[2]))
 
@@ -168,12 +168,5 @@ accept("set_actor_autopilot", VOID, None, "autopilots run in the clients' traffi
 
 
 # ------------------------------------------------------------------------------------------ parts of an actor
-@call("get_actor_component_world_transform", VALUE, u32, text)
-def component_world(server: Server, number: int, name: str) -> list[Any]:
-    return transform_wire(server.live.pose_of(server.live.actors.get(number)))
-
-
-@call("get_actor_component_relative_transform", VALUE, u32, text)
-def component_relative(server: Server, number: int, name: str) -> list[Any]:
-    server.live.actors.get(number)
-    return transform_wire(Pose())
+for _frame in ("world", "relative"):
+    refuse(f"get_actor_component_{_frame}_transform", VALUE, "actors of this server have no named components")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import recording, wire
-from roadcraft.sim.embedded.server.calls import Result, call
+from roadcraft.sim.embedded.server.calls import Result, Status, call
 from roadcraft.sim.embedded.server.recording import Recorder, inside
 from roadcraft.sim.embedded.server.replay import Replay
 from roadcraft.sim.embedded.server.wire import Pose, flag, number, pose, text, u32
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 VALUE, VOID = Result.VALUE, Result.VOID
 
 
-@call("start_recorder", VALUE, text, flag)
+@call(
+    "start_recorder", VALUE, text, flag, status=Status.PARTLY,
+    note="in a format of its own, which CARLA cannot read; additional data is not recorded",
+)  # fmt: skip
 def start_recorder(server: Server, name: str, additional: bool) -> str:
     """The path of the file; a recording that was running ends."""
     server.stop_recorder()

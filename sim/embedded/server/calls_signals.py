@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Category
-from roadcraft.sim.embedded.server.calls import Result, accept, call
+from roadcraft.sim.embedded.server.calls import Result, Status, accept, call
 from roadcraft.sim.embedded.server.wire import Pose, box_wire, flag, number, text, u8, u32
 from roadcraft.sim.messages import LightState
 
@@ -86,10 +86,13 @@ _color = wire.fields(u8, u8, u8)
 _lamp = wire.fields(u32, wire.vector, wire.any_number, u8, _color, flag)
 
 
-@call("update_lights_state", VOID, text, wire.listed(_lamp, 8192), flag)
+@call(
+    "update_lights_state", VOID, text, wire.listed(_lamp, 8192), flag, status=Status.PARTLY,
+    note="remembered and told to all clients; pictures show every lamp lit by night, whatever its state",
+)  # fmt: skip
 def update_lights(server: Server, client: str, lamps: list[Any], discard: bool) -> None:
     server.live.street_lights.update(lamps)
     server.lights_changed()
 
 
-accept("update_day_night_cycle", VOID, None, "lamps follow the sun's altitude in any case", text, flag)
+accept("update_day_night_cycle", VOID, None, "in pictures lamps follow the sun's altitude in any case", text, flag)

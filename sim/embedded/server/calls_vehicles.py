@@ -57,7 +57,7 @@ def ackermann_settings(server: Server, actor: int) -> list[float]:
 
 @call(
     "apply_ackermann_controller_settings", VOID, u32, fields(*[number] * 6), status=Status.PARTLY,
-    note="remembered; the server's own controller follows the target",
+    note="remembered and told; the controller here has gains of its own",
 )  # fmt: skip
 def set_ackermann_settings(server: Server, actor: int, gains: tuple[float, ...]) -> None:
     server.live.gains[_vehicle(server, actor).id] = gains
@@ -81,12 +81,22 @@ def get_physics(server: Server, actor: int) -> list[Any]:
     return encode_physics(server.live, _vehicle(server, actor))
 
 
-@call("apply_physics_control", VOID, u32, physics_control)
+@call(
+    "apply_physics_control", VOID, u32, physics_control, status=Status.PARTLY,
+    note="all is remembered and told; the vehicle is one track: wheels share friction, radius and brakes, and damping "
+    "of wheels and sweep_wheel_collision have no effect",
+)  # fmt: skip
 def set_physics(server: Server, actor: int, control: tuple[Any, ...]) -> None:
     decode_physics(server.live, _vehicle(server, actor), control)
 
 
-@call("get_telemetry_data", VALUE, u32)
+@call(
+    "get_telemetry_data",
+    VALUE,
+    u32,
+    status=Status.PARTLY,
+    note="forces on wheels are shares of the whole vehicle's",
+)
 def get_telemetry(server: Server, actor: int) -> list[Any]:
     return telemetry(server.live, _vehicle(server, actor))
 
@@ -101,7 +111,10 @@ def light_flags(value: Any) -> int:
     return int(u32(value[0] if isinstance(value, (list, tuple)) and value else value))
 
 
-@call("set_vehicle_light_state", VOID, u32, light_flags)
+@call(
+    "set_vehicle_light_state", VOID, u32, light_flags, status=Status.PARTLY,
+    note="all are remembered and told; pictures show brake lights, indicators, low and high beams",
+)  # fmt: skip
 def set_lights(server: Server, actor: int, flags: int) -> None:
     server.live.simulation.set_lights(_vehicle(server, actor).id, flags)
 
@@ -113,14 +126,8 @@ def all_lights(server: Server) -> list[list[int]]:
     return [[actor.id, int(live.body(actor)["lights"])] for actor in vehicles]
 
 
-@call("open_vehicle_door", VOID, u32, u8, status=Status.PARTLY, note="remembered, not drawn")
-def open_door(server: Server, actor: int, door: int) -> None:
-    _vehicle(server, actor)
-
-
-@call("close_vehicle_door", VOID, u32, u8, status=Status.PARTLY, note="remembered, not drawn")
-def close_door(server: Server, actor: int, door: int) -> None:
-    _vehicle(server, actor)
+accept("open_vehicle_door", VOID, None, "vehicles here have no doors that open", u32, u8)
+accept("close_vehicle_door", VOID, None, "vehicles here have no doors that open", u32, u8)
 
 
 # --------------------------------------------------------------------------------------------------------- walkers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.blueprints import definitions
-from roadcraft.sim.embedded.server.calls import Result, accept, call, refuse
+from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
 from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP
 from roadcraft.sim.embedded.server.wire import Pose, flag, long_text, number, text, transform_wire, u16, u32
 from roadcraft.sim.errors import UserError
@@ -63,7 +63,7 @@ def map_data(server: Server) -> str:
     return server.live.town.xodr
 
 
-@call("load_new_episode", VOID, text, flag, u16)
+@call("load_new_episode", VOID, text, flag, u16, note="layers have no effect: towns have one")
 def load_new_episode(server: Server, name: str, reset_settings: bool, layers: int) -> None:
     """An empty name or the present map reloads it."""
     short = name.rstrip("/").split("/")[-1]
@@ -78,7 +78,10 @@ def load_new_episode(server: Server, name: str, reset_settings: bool, layers: in
         server.replace_world(town, loaded, reset_settings)
 
 
-@call("copy_opendrive_to_file", VOID, long_text, wire.anything)
+@call(
+    "copy_opendrive_to_file", VOID, long_text, wire.anything, status=Status.PARTLY,
+    note="the roads are the text's; the parameters of the mesh (walls, extra width, smoothing) have no effect",
+)  # fmt: skip
 def copy_opendrive(server: Server, xodr: str, parameters: Any) -> None:
     server.custom_map = xodr
     server.custom_town()  # a broken text is refused here, where the client sees the reason
@@ -102,7 +105,11 @@ _settings = wire.fields(
 )  # fmt: skip
 
 
-@call("set_episode_settings", VALUE, _settings)
+@call(
+    "set_episode_settings", VALUE, _settings, status=Status.PARTLY,
+    note="synchronous mode, fixed step and no_rendering; ticks longer than 0.05 s are made of several steps; the "
+    "settings of substeps, culling, ragdolls and streaming are remembered and told, without effect",
+)  # fmt: skip
 def set_episode_settings(server: Server, wanted: tuple[Any, ...]) -> int:
     delta = wanted[2]
     if delta is not None and not 0.0 <= delta <= LONGEST_TICK:
@@ -123,7 +130,10 @@ def get_weather(server: Server) -> list[float]:
     return list(astuple(server.live.simulation.weather))
 
 
-@call("set_weather_parameters", VOID, wire.listed(wire.any_number, 64))
+@call(
+    "set_weather_parameters", VOID, wire.listed(wire.any_number, 64), status=Status.PARTLY,
+    note="all is remembered and told; pictures make nothing of wind, fog falloff and the three kinds of scattering",
+)  # fmt: skip
 def set_weather(server: Server, values: list[float]) -> None:
     now = astuple(server.live.simulation.weather)
     server.live.simulation.weather = Weather(*values[: len(now)], *now[len(values) :])
@@ -181,7 +191,7 @@ def destroy_traffic_manager(server: Server, port: int) -> None:
 
 # ------------------------------------------------------------------------------------------------ things on the screen
 accept("draw_debug_shape", VOID, None, "the server has no screen", wire.anything)
-accept("console_command", VALUE, True, "there is no Unreal console", text)
+refuse("console_command", VALUE, "there is no Unreal console")
 for _name in ("apply_color_texture_to_objects", "apply_float_color_texture_to_objects"):
     refuse(_name, VOID, "objects of this server have plain colours, no textures")
 refuse("enable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")

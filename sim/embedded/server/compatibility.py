@@ -1,0 +1,151 @@
+"""The compatibility page of the documentation: `python -m roadcraft.sim.embedded.server.compatibility > docs/carla.md`.
+
+What each call and sensor does is told by the tables that the server itself works by; the words around them are here.
+"""
+
+from __future__ import annotations
+
+from roadcraft.sim.embedded.server.blueprints import definitions
+from roadcraft.sim.embedded.server.calls import CALLS, Status
+from roadcraft.sim.embedded.server.sensors import SENSOR_NOTES
+
+# The complete test file of the page; the test-suite runs it as it stands.
+EXAMPLE = """\
+import carla
+
+
+def test_full_throttle_moves_a_car(roadcraft_carla_server):
+    client = carla.Client("127.0.0.1", roadcraft_carla_server)
+    client.set_timeout(60.0)
+    world = client.get_world()
+    settings = world.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+    world.apply_settings(settings)
+    blueprint = world.get_blueprint_library().find("vehicle.lincoln.mkz_2020")
+    car = world.spawn_actor(blueprint, world.get_map().get_spawn_points()[0])
+    world.tick()
+    start = car.get_location()
+    car.apply_control(carla.VehicleControl(throttle=1.0))
+    for _ in range(40):
+        world.tick()
+    assert car.get_location().distance(start) > 3.0
+    car.destroy()
+"""
+
+INTRO = f"""\
+# The embedded CARLA server
+
+`roadcraft serve` answers the unmodified `carla` 0.9.16 client on port 2000 (streams on 2001), without GPU and display.
+This page tells what it does with each call; it is made from the server's own tables by
+`python -m roadcraft.sim.embedded.server.compatibility > docs/carla.md`, and a test fails when the two differ.
+
+## In your own tests
+
+Where Roadcraft is installed, pytest has the fixture `roadcraft_carla_server`: the port of a server that runs for the
+test session, one for each worker of pytest-xdist. Three lines are a test:
+
+```python
+def test_my_stack(roadcraft_carla_server):
+    client = carla.Client("127.0.0.1", roadcraft_carla_server)
+    assert client.get_world().get_map().name == "Carla/Maps/grid"
+```
+
+A complete one:
+
+```python
+{EXAMPLE}```
+
+Town, seed and the rest are chosen in a `conftest.py`:
+
+```python
+import pytest
+
+
+@pytest.fixture(scope="session")
+def roadcraft_carla_options():
+    return {{"town": "suburb", "seed": 4, "vehicles": 20, "walkers": 10}}
+```
+
+Without pytest, `roadcraft.sim.embedded.testing.carla_server` is the same as a context manager. The server may live in
+another environment than the client: `carla_server(python="/path/to/its/python")`; it needs neither torch nor OpenVINO.
+A client's own TrafficManager listens on all addresses of the machine: `unshare -rn sh -c 'ip link set lo up && pytest'`
+keeps it inside.
+
+The first start on a machine prepares the simulator's kernels, which takes about a minute, more on a busy one. They and
+the towns are kept under `ROADCRAFT_CACHE`, and hold for the files as they were installed: CI keeps both, on GitHub by
+
+```yaml
+jobs:
+  test:
+    runs-on: ubuntu-latest
+    env: {{ROADCRAFT_CACHE: "${{{{ github.workspace }}}}/.cache/roadcraft"}}
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with: {{python-version: "3.11"}}
+      - uses: actions/cache@v4
+        id: kept
+        with:
+          path: |
+            .venv
+            .cache
+          key: roadcraft-${{{{ hashFiles('requirements.txt') }}}}
+      - if: steps.kept.outputs.cache-hit != 'true'
+        run: python -m venv .venv && .venv/bin/pip install -r requirements.txt
+      - run: .venv/bin/pytest
+```
+
+`requirements.txt` names `carla==0.9.16`, `pytest` and Roadcraft.
+"""
+
+SENSORS_INTRO = """\
+## Sensors
+
+Attributes that describe a photographic lens or its exposure (`lens_*`, `bloom_intensity`, `iso`, ...) are taken and
+have no effect: pictures are those of a pinhole camera. Blueprints that are not listed do not exist here (V2X, RSS,
+GBuffer, wide-angle lenses); the client's library says so when they are looked up.
+
+| blueprint | what it sends |
+|---|---|
+"""
+
+CALLS_INTRO = """\
+## Calls
+
+Everything that the client asks of a server, by the names on the wire. What lives in the client itself (maps, waypoints,
+TrafficManager, walkers' crowd, lane invasions) needs no call of its own and works as in CARLA. A refused call raises
+`RuntimeError` with the reason where the client waits for an answer; where it does not, the server's log has the reason.
+
+| call | status | note |
+|---|---|---|
+"""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def calls_table() -> str:
+    """One row for each call, by name."""
+    # The modules that fill the table are imported by the server.
+    import roadcraft.sim.embedded.server.app  # noqa: F401
+
+    rows = (f"| `{name}` | {call.status.value} | {_cell(call.note)} |\n" for name, call in sorted(CALLS.items()))
+    return "".join(rows)
+
+
+def sensors_table() -> str:
+    """One row for each sensor of the blueprint library."""
+    names = [definition[1] for definition in definitions() if definition[1].startswith("sensor.")]
+    return "".join(f"| `{name}` | {_cell(SENSOR_NOTES[name])} |\n" for name in names)
+
+
+def page() -> str:
+    """The page as Markdown."""
+    table = calls_table()
+    counts = ", ".join(f"{sum(call.status is status for call in CALLS.values())} {status.value}" for status in Status)
+    return f"{INTRO}\n{SENSORS_INTRO}{sensors_table()}\n{CALLS_INTRO}{table}\n{len(CALLS)} calls: {counts}.\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
