@@ -1,10 +1,13 @@
 """What is wrong with the heads, task by task, and how the tasks are weighed against each other.
 
 Weights follow Kendall et al. 2018 (arXiv:1705.07115): each task has a learned log variance s and counts
-exp(-s) * loss + s / 2, so that no task drowns the others; that sum is weighted by `PRIORITY`, what driving needs most.
+exp(-s) * loss + s / 2, so that no task drowns the others; tasks that predict the scale of their own error (Laplace)
+are likelihoods already and count as they are. Each is weighted by `PRIORITY`, what driving needs most.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -17,12 +20,13 @@ from roadcraft.perception.targets import Targets
 
 Batch = dict[str, Tensor]
 TASKS = (
-    "drivable", "lane_mask", "heat", "box", "place", "velocity", "kind", "path",
+    "drivable", "lane_mask", "heat", "box", "depth", "column", "shape", "velocity", "kind", "path",
     "signs", "lanes", "lane_exists", "light", "stop", "events", "valid",
 )  # fmt: skip
+SELF_SCALED = ("depth", "velocity", "path")
 PRIORITY = {
-    "heat": 6.0, "box": 2.0, "place": 3.0, "lanes": 2.0, "light": 4.0, "signs": 3.0, "lane_mask": 0.5, "path": 0.5,
-    "velocity": 0.7, "drivable": 0.7,
+    "heat": 6.0, "box": 3.0, "depth": 1.0, "column": 3.0, "velocity": 1.0, "path": 0.2, "lanes": 3.0, "light": 4.0,
+    "signs": 3.0, "lane_mask": 0.5, "drivable": 0.7,
 }  # fmt: skip
 EVENT_WEIGHT = 4.0  # events are rare
 MIN_SIGMA_LOG = -4.0  # Laplace scales are not believed to be smaller than exp of this
@@ -88,9 +92,9 @@ def focal(logits: Tensor, heat: Tensor, weight: Tensor) -> Tensor:
 
 
 def laplace(error: Tensor, log_sigma: Tensor) -> Tensor:
-    """Negative log likelihood of an error whose Laplace scale is predicted too, shifted to be positive."""
+    """Negative log likelihood, up to a constant, of an error whose Laplace scale is predicted too."""
     log_sigma = log_sigma.clamp(MIN_SIGMA_LOG, 4.0)
-    return error.abs() * torch.exp(-log_sigma) + log_sigma - MIN_SIGMA_LOG
+    return error.abs() * torch.exp(-log_sigma) + log_sigma
 
 
 def decode_box(offset: Tensor, log_box: Tensor) -> Tensor:
@@ -130,7 +134,9 @@ def _object_losses(objects: Tensor, batch: Batch) -> Batch:
     path = laplace(off, said["log_bend_sigma"])
     return {
         "box": mean(box, weight),
-        "place": mean(depth + 0.5 * column + 0.5 * size + heading, placed),
+        "depth": mean(depth, placed),
+        "column": mean(column, placed),
+        "shape": mean(size + heading, placed),
         "velocity": mean(velocity, placed),
         "kind": mean(kind, weight),
         "path": (path * known).sum() / known.sum().clamp(min=1.0) / len(PATH_TIMES),
@@ -192,11 +198,20 @@ class Balance(nn.Module):
         super().__init__()
         self.tasks = tasks
         self.log_variance = nn.Parameter(torch.zeros(len(tasks)))
-        self.register_buffer("priority", torch.tensor([PRIORITY.get(task, 1.0) for task in tasks]), persistent=False)
 
     def forward(self, losses: Batch) -> Tensor:
         """One number to minimise."""
-        s = self.log_variance.clamp(-2.0, 2.0)
-        values = torch.stack([losses[task] for task in self.tasks])
-        priority: Tensor = self.priority  # type: ignore[assignment]
-        return (priority * (torch.exp(-s) * values + s / 2)).sum()
+        s = self.log_variance.clamp(-2.5, 2.0)
+        total = torch.zeros(())
+        for i, task in enumerate(self.tasks):
+            own = losses[task] if task in SELF_SCALED else torch.exp(-s[i]) * losses[task] + s[i] / 2
+            total = total + PRIORITY.get(task, 1.0) * own
+        return total
+
+
+def score(losses: dict[str, float]) -> float:
+    """What the balance comes to when its variances have settled, up to a constant: lower is better."""
+    return sum(
+        PRIORITY.get(task, 1.0) * (loss if task in SELF_SCALED else math.log(max(loss, 1e-4)))
+        for task, loss in losses.items()
+    )

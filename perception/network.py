@@ -31,6 +31,7 @@ class Architecture:
     hidden: int = 48  # channels of the memory
     motion_map: int = 16  # channels kept from one frame to the next to see things move
     scene: int = 128  # size of the scene's memory
+    describe: int = 0  # channels of a layer of its own for what objects are like; 0: none
     memory: str = "gru"  # "gru", "attention" or "none"
 
     def __post_init__(self) -> None:
@@ -43,9 +44,11 @@ class Architecture:
     def named(name: str) -> Architecture:
         """One of the shipped sizes: small, base, tiny (for tests)."""
         sizes = {
-            "small": Architecture(),
-            "base": Architecture(widths=(40, 80, 160, 256), depths=(2, 3, 5, 3), neck=80, hidden=64),
-            "tiny": Architecture(widths=(8, 8, 16, 16), depths=(1, 1, 1, 1), neck=16, hidden=8, motion_map=4, scene=16),
+            "small": Architecture(describe=96),
+            "base": Architecture(widths=(40, 80, 160, 256), depths=(2, 3, 5, 3), neck=80, hidden=64, describe=128),
+            "tiny": Architecture(
+                360, 640, (8, 8, 16, 16), (1, 1, 1, 1), neck=16, hidden=8, motion_map=4, scene=16, describe=8
+            ),
         }
         if name not in sizes:
             raise UserError(f"no network size {name!r}: {', '.join(sizes)} exist")
@@ -198,7 +201,8 @@ class Network(nn.Module):
         self.mask_fine = nn.Conv2d(w1, 2, 3, padding=1)
         self.detect = ConvBlock(a.neck + 32, a.neck)
         self.heat = nn.Conv2d(a.neck, GROUPS, 1)
-        self.objects = nn.Conv2d(a.neck, sum(FIELDS.values()), 1)
+        self.describe = ConvBlock(a.neck, a.describe) if a.describe else nn.Identity()
+        self.objects = nn.Conv2d(a.describe or a.neck, sum(FIELDS.values()), 1)
         self.signs = nn.Sequential(ConvBlock(a.neck, 32), nn.Conv2d(32, SIGNS, 1))
         self.scene = SceneHead(a.neck, w4, embed, a.scene)
         self.lane = LaneHead(a.neck, a.scene)
@@ -253,7 +257,7 @@ class Network(nn.Module):
         return {
             "masks": mask,
             "heat": self.heat(detect),
-            "objects": self.objects(detect),
+            "objects": self.objects(self.describe(detect)),
             "signs": signs,
             "lane_column": column.reshape(-1, LANE_LINES, len(LANE_X), LANE_COLUMNS),
             "lane_point": point.reshape(-1, LANE_LINES, len(LANE_X)),

@@ -48,7 +48,7 @@ def to_int8(graph: Path, out: Path, folder: Path, frames: int = 120) -> Path:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._inputs = calibration_inputs(graph, folder, frames)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
 import os
 import threading
@@ -28,11 +29,13 @@ from tqdm import tqdm
 from roadcraft.perception.augment import Augmentation
 from roadcraft.perception.data import Clip, Shards, draw_clip
 from roadcraft.perception.draw import drawn
-from roadcraft.perception.losses import PRIORITY, TASKS, Balance, Batch, collate, task_losses
+from roadcraft.perception.losses import TASKS, Balance, Batch, collate, score, task_losses
 from roadcraft.perception.network import Architecture, Network, publish
 from roadcraft.perception.weights_io import fill, save_weights
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Training:
     save_every: int = 100
     validate_every: int = 400
     validation: Path | None = None  # folder of shards
-    init: Path | None = None  # weights to start from
+    init: Path | None = None  # weights to start from; what does not fit begins anew
     tasks: tuple[str, ...] = TASKS
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -94,8 +97,8 @@ class Run:
         torch.manual_seed(how.seed)
         architecture = replace(Architecture.named(how.size), memory=how.memory)
         self.network = Network(architecture).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if how.init is not None:
-            fill(self.network, how.init)
+        if how.init is not None and (misfits := fill(self.network, how.init, partly=True)):
+            log.warning("not in %s, or of another shape: %s", how.init, ", ".join(misfits))
         self.balance = Balance(how.tasks)
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
@@ -205,12 +208,12 @@ class Run:
                     totals[name] += float(loss) / rounds
         for name, value in totals.items():
             self.log.add_scalar(f"validation/{name}", value, self.step)
-        score = sum(PRIORITY.get(name, 1.0) * math.log(max(value, 1e-4)) for name, value in totals.items())
-        self.log.add_scalar("validation/score", score, self.step)
+        total = score(totals)
+        self.log.add_scalar("validation/score", total, self.step)
         self._picture(clips[0])
         with (self.how.out / "validation.jsonl").open("a") as file:
-            print(json.dumps({"step": self.step, "score": score, **totals}), file=file)
-        self._keep_best(score)
+            print(json.dumps({"step": self.step, "score": total, **totals}), file=file)
+        self._keep_best(total)
 
     def _picture(self, clip: Clip) -> None:
         """What the averaged weights see in the last frame of a clip, for TensorBoard."""
@@ -221,9 +224,9 @@ class Run:
         seen = drawn(clip.frames[-1], {k: v[0].numpy() for k, v in published.items()}, Camera())
         self.log.add_image("validation/seen", seen, self.step, dataformats="HWC")
 
-    def _keep_best(self, score: float) -> None:
-        if score < self.best_score:
-            self.best_score = score
+    def _keep_best(self, total: float) -> None:
+        if total < self.best_score:
+            self.best_score = total
             save_weights(self.best, self.averaged, self.card())
 
     def card(self) -> dict[str, Any]:

@@ -35,18 +35,22 @@ def load_network(path: Path | None = None) -> tuple[Network, dict[str, Any]]:
     return network.eval(), card
 
 
-def fill(network: Network, path: Path) -> None:
-    """Loads weights into a network. Raises UserError for the first tensor that does not fit."""
+def fill(network: Network, path: Path, partly: bool = False) -> list[str]:
+    """Loads weights into a network. Raises UserError for the first tensor that does not fit; `partly` leaves such as
+    they are and returns their names."""
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} is not a safetensors file: {error}") from None
     own = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
-    for name in sorted(own.keys() | tensors.keys()):
+    misfits = [name for name in own if name not in tensors or own[name].shape != tensors[name].shape]
+    for name in () if partly else sorted(own.keys() | tensors.keys()):
         if name not in tensors or name not in own:
             raise UserError(f"{path}: tensor {name} is {'missing' if name in own else 'unknown'} in this architecture")
         if own[name].shape != tensors[name].shape:
             raise UserError(f"{path}: {name} has shape {tuple(tensors[name].shape)}, wanted {tuple(own[name].shape)}")
     with torch.no_grad():
         for name, value in own.items():
-            value.copy_(tensors[name])
+            if name not in misfits:
+                value.copy_(tensors[name])
+    return misfits
