@@ -126,6 +126,7 @@ def attack(server: ServerProcess, messages: int, seed: int) -> None:
     server.check()
 
 
+@pytest.mark.slow
 def test_fuzz() -> None:
     with ServerProcess(town="grid") as server:
         attack(server, 3000, seed=1)

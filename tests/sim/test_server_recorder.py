@@ -32,6 +32,7 @@ def recorder(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield process, client, world, folder
 
 
+@pytest.mark.slow
 def test_a_replay_goes_where_the_recording_went(recorder: Any) -> None:
     _, client, world, folder = recorder
     place = world.get_map().get_spawn_points()[0]
@@ -73,6 +74,7 @@ def test_a_replay_goes_where_the_recording_went(recorder: Any) -> None:
     assert not world.get_actors().filter("vehicle.*")
 
 
+@pytest.mark.slow
 def test_a_time_factor_makes_the_replay_faster(recorder: Any) -> None:
     _, client, world, _ = recorder
     client.set_replayer_time_factor(2.0)
@@ -93,6 +95,7 @@ def _ids(world: Any) -> list[int]:
     return [actor.id for actor in world.get_actors()]
 
 
+@pytest.mark.slow
 def test_names_stay_in_the_folder_and_files_may_be_broken(recorder: Any, tmp_path: Path) -> None:
     process, _, _, folder = recorder
     for name in ("", "..", "a/..", "x\0y", "a" * 500, "*"):
@@ -113,6 +116,7 @@ def test_names_stay_in_the_folder_and_files_may_be_broken(recorder: Any, tmp_pat
         read(cut)
 
 
+@pytest.mark.slow
 def test_a_server_told_to_end_closes_its_recording(recorder: Any) -> None:
     """The last test of this file: it ends the server."""
     process, client, world, folder = recorder
