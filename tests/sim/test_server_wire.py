@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import socket
 import struct
@@ -11,6 +12,7 @@ import msgpack
 import pytest
 from raw_client import RawClient, Stream
 
+from roadcraft.sim.embedded.server.__main__ import Sparing
 from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.server.rpc import Inbox, ProtocolError
 from roadcraft.sim.embedded.server.wire import Pose, compose, pose, relative, transform_wire
@@ -225,3 +227,18 @@ def test_a_client_that_vanishes_leaves_a_running_world(server: ServerProcess) ->
             first, second = (struct.unpack_from("<Q", snapshots.message(), 8)[0] for _ in range(2))
         assert second > first
         assert client.call("get_episode_settings")[0] is False
+
+
+def test_the_log_stays_small() -> None:
+    """However much is said: a burst is written, then a line now and then, which tells what is missing."""
+    sparing = Sparing(most=3, pause=10.0)
+
+    def say(at: float) -> str | None:
+        record = logging.LogRecord("", logging.INFO, "", 0, "hello %d", (7,), None)
+        record.created = at
+        return record.getMessage() if sparing.filter(record) else None
+
+    assert [say(1.0 + k / 100) for k in range(5)] == ["hello 7"] * 3 + [None] * 2
+    assert say(12.0) == "hello 7 (2 lines before were left out)"
+    assert say(12.5) is None
+    assert [say(1000.0) for _ in range(5)].count(None) == 2

@@ -128,7 +128,9 @@ def _rotations(bodies: NDArray[np.void]) -> NDArray[np.float64]:
     return np.moveaxis(np.array(rows), 2, 0)
 
 
-def motions(now: NDArray[np.void], before: NDArray[np.void]) -> tuple[NDArray[np.int64], ...]:
+def motions(
+    now: NDArray[np.void], before: NDArray[np.void]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """slot (by id), turns (S, 3, 3) and shifts (S, 3) of `flow` for bodies that were there before; others stand."""
     now, before = now[now["id"] > 0], before[before["id"] > 0]
     _, here, there = np.intersect1d(now["id"], before["id"], return_indices=True)
