@@ -17,6 +17,8 @@ from roadcraft.sim.geometry import wrap
 from roadcraft.sim.messages import DT, Control, Facts, Kind, LightState, Tick
 
 CRUISE = 1.0  # of the speed limit
+LATERAL = 2.9  # m/s^2 in bends
+BRISK = 8.0  # exponent of the model that follows: full acceleration until close to the limit
 YELLOW_BRAKE = 4.0  # m/s^2: a yellow light is passed only if stopping would need more
 LINE_MARGIN = 0.8  # m between the bumper and a stop line when stopped
 STOPPED = 0.08  # m/s, safely below the 0.1 that counts as a full stop
@@ -49,11 +51,11 @@ class ExpertDriver:
         """Curvature [1/m] and acceleration [m/s^2] that the expert wants now."""
         path = facts.path_ego
         speed = max(0.0, float(facts.velocity_ego[0]))
-        top = curve_speed(path, CRUISE * facts.speed_limit)
+        top = curve_speed(path, CRUISE * facts.speed_limit, LATERAL)
         others = self.others(facts)
         lead = np.empty(3)
         taken = spacetime.spacetime(path, others, lead)
-        accel = spacetime.follow(speed, top, lead[0], lead[1])
+        accel = spacetime.follow(speed, top, lead[0], lead[1], BRISK)
         accel = min(accel, self._signal(facts, speed), self._goal(facts, speed))
         accel = min(accel, spacetime.keep_clear(speed, facts.light_distance, lead[0], lead[1]))
         accel = spacetime.safe_acceleration(taken, speed, top, accel)

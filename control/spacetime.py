@@ -173,11 +173,14 @@ def safe_acceleration(taken: NDArray[np.float64], speed: float, top: float, wish
 
 
 @njit(cache=True)
-def follow(speed: float, wish_speed: float, gap: float, lead_speed: float) -> float:
-    """Acceleration [m/s^2] of the Intelligent Driver Model (Treiber, Hennecke, Helbing 2000), limited to [-8, 2.5]."""
+def follow(speed: float, wish_speed: float, gap: float, lead_speed: float, exponent: float = 4.0) -> float:
+    """Acceleration [m/s^2] of the Intelligent Driver Model (Treiber, Hennecke, Helbing 2000), limited to [-8, 2.5].
+
+    The larger the `exponent`, the longer it accelerates fully.
+    """
     accel, comfort, headway, jam = 2.5, 2.5, 1.0, 2.5
     wish = max(wish_speed, 0.1)
-    free = accel * (1.0 - (speed / wish) ** 4) if speed <= wish else max(-3.0, -1.5 * (speed - wish))
+    free = accel * (1.0 - (speed / wish) ** exponent) if speed <= wish else max(-3.0, -1.5 * (speed - wish))
     if gap >= FREE:
         return free
     if speed < 0.3 and lead_speed < 0.6 and gap < jam + 1.0:

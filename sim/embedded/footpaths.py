@@ -8,11 +8,12 @@ from math import ceil, hypot
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.roads import LaneKind, RoadNetwork
+from roadcraft.sim.roads import DRIVING, LaneKind, RoadNetwork
 
 SPACING = 6.0  # [m] between places along a sidewalk
 ALONG, CROSSING, JAYWALK = 0, 1, 2  # kinds of edges
 LONGEST_JAYWALK = 22.0  # [m]
+KERB = 0.75  # [m] from the edge of the lane that walkers wait
 FROM_JUNCTION = 15.0  # [m] that jaywalkers keep from the ends of a road
 
 NODE = np.dtype([("x", np.float64), ("y", np.float64), ("first", np.int32), ("last", np.int32)])
@@ -93,10 +94,21 @@ def _crosswalk(network: RoadNetwork, builder: _Builder, polygon: NDArray[np.floa
         near, distance = builder.nearest(middle, on_foot)
         if distance > SPACING + 2.0:
             return
-        kerb = builder.place(*middle)
+        kerb = builder.place(*_off_the_road(network, middle, middle - polygon.mean(0)))
         builder.join(near, kerb)
         ends.append(kerb)
     builder.join(ends[0], ends[1], CROSSING, _lights_over(network, polygon))
+
+
+def _off_the_road(network: RoadNetwork, xy: NDArray[np.float64], outwards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The end of a crosswalk, moved `outwards` to where who waits there is in nobody's way."""
+    step = 0.25 * outwards / np.hypot(*outwards)
+    for k in range(int(SPACING / 0.25)):
+        place = xy + k * step
+        lane, s, lateral = network.nearest(place, kinds=DRIVING)
+        if lane < 0 or abs(lateral) > network.point(lane, s)[3] / 2 + KERB:
+            return place
+    return xy
 
 
 def _inside(polygon: NDArray[np.float64], xy: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roadcraft.sim.embedded.catalogue import CATALOGUE
+from roadcraft.sim.embedded.catalogue import CATALOGUE, find
 from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.messages import Kind, LightState
+from roadcraft.sim.population import VEHICLES
 from roadcraft.sim.roads import LaneKind
 
 STYLES = ("grid", "suburb", "arterial", "roundabout", "highway")
@@ -108,6 +109,11 @@ def test_a_minute_and_a_half_of_traffic(town: Town) -> None:
     bodies = sim.bodies[(sim.bodies["kind"] <= Kind.BICYCLE) & (sim.bodies["autopilot"] != 0)]
     for b in bodies:
         assert abs(sim.network.nearest(b["xyz"][:2], float(b["yaw"]))[2]) < 1.0
+
+
+def test_background_traffic_fits_its_lanes(town: Town) -> None:
+    lanes = town.network.lanes["kind"][town.network.lane_of] == LaneKind.DRIVING
+    assert max(2 * find(name).extent[1] for name in VEHICLES) < town.network.width[lanes].min() - 0.5
 
 
 def test_drivers_stop_behind_a_car_that_stands_and_go_on_when_it_goes(town: Town) -> None:

@@ -48,6 +48,16 @@ def test_a_walker_goes_where_it_is_told_and_faces_that_way(town: Town) -> None:
     assert (sim.body(number)["velocity"] == 0).all()
 
 
+@pytest.mark.parametrize("style", ["grid", "arterial", "roundabout"])
+def test_walkers_wait_beside_the_road(style: str) -> None:
+    town = load_town(style)
+    paths = make_footpaths(town.network, town.scenery.solids)
+    for edge in paths.edges[paths.edges["kind"] == CROSSING]:
+        end = paths.nodes[edge["to"]]
+        lane, s, lateral = town.network.nearest((end["x"], end["y"]))
+        assert abs(lateral) > town.network.point(lane, s)[3] / 2 + 0.5
+
+
 def test_footpaths_lead_everywhere_and_back(town: Town) -> None:
     paths = make_footpaths(town.network, town.scenery.solids)
     reached, queue = {0}, [0]
