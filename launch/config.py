@@ -250,6 +250,8 @@ class TrainPolicy:
     """Steps of each between two updates."""
     block: int = 10
     """Updates between two checkpoints."""
+    batch: int = 512
+    """Steps of a minibatch."""
     rate: float = 5e-5
     """Learning rate."""
     pull: float = 1.0
@@ -260,6 +262,8 @@ class TrainPolicy:
     """Episodes that choose the best weights, as A-B."""
     evaluate_every: int = 4
     """Blocks from evaluation to evaluation."""
+    route_length: float = 500.0
+    """Routes to train on are at least this long [m]."""
     seed: int = 0
     """Draws weights and episodes."""
     exact: bool = False
@@ -268,8 +272,9 @@ class TrainPolicy:
     def __post_init__(self) -> None:
         seed_range(self.seeds)
         seed_range(self.evaluate_seeds)
-        for name in ("steps", "envs", "rollout", "block", "evaluate_every"):
+        for name in ("steps", "envs", "rollout", "block", "batch", "evaluate_every"):
             check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
+        check(10 <= self.route_length < 1e5, f"route_length {self.route_length} is not 10 m to 100 km")
 
 
 @dataclass(frozen=True)
@@ -398,7 +403,7 @@ class BenchEnv:
     """Steps a second of the training environment."""
 
     seed: int = 0
-    """Draws the episodes."""
+    """Of the first episode; draws those after it."""
     engine: Engine = field(default_factory=Engine)
     steps: int = 200
     """Steps of each round."""

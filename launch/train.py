@@ -6,10 +6,12 @@ roadcraft train policy                                   clones the expert, then
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from roadcraft.launch.config import TrainPerception, TrainPolicy, seed_range
 from roadcraft.launch.runs import Run
@@ -39,6 +41,7 @@ def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
         envs=asked.envs,
         rollout=asked.rollout,
         block=asked.block,
+        batch=asked.batch,
         rate=asked.rate,
         pull=asked.pull,
         seeds=half_open(asked.seeds),
@@ -47,9 +50,18 @@ def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
         seed=asked.seed,
         error_model=None if asked.exact else "default",
         init=None if asked.init is None else Path(asked.init),
+        env={"episode": {"route_length": asked.route_length}},
     )
     best = train(how, command=command(), say=lambda words: print(words, file=sys.stderr, flush=True))
-    run.result.update(weights=best, steps=asked.steps, out=out)
+    scores = card(best).get("evaluation", {})
+    found = {name: scores.get(name) for name in ("driving_score", "route_completion")}
+    run.result.update(weights=best, steps=asked.steps, **found, out=out)
+
+
+def card(weights: Path) -> dict[str, Any]:
+    """What a training wrote about its weights."""
+    found: dict[str, Any] = json.loads(weights.with_suffix(".json").read_text())
+    return found
 
 
 def half_open(seeds: str) -> tuple[int, int]:
@@ -89,7 +101,7 @@ def train_perception(asked: TrainPerception, run: Run, out: Path) -> None:
         augmentation=Augmentation() if asked.augment else Augmentation.none(),
     )
     best = train(how, command=command())
-    run.result.update(weights=best, steps=asked.steps, out=out)
+    run.result.update(weights=best, steps=asked.steps, validation_score=card(best)["validation_score"], out=out)
 
 
 def shards(asked: TrainPerception, run: Run, out: Path) -> tuple[Path, Path]:
