@@ -125,6 +125,12 @@ def test_it_yields_to_whoever_will_cross() -> None:
     assert accel(ExpertDriver(), actors=walker) < -1.0
 
 
+def test_it_passes_a_calm_walker_beside_its_way() -> None:
+    assert accel(ExpertDriver(), speed=0.0, actors=actor(6.0, 1.7, (-1.2, 0.0), Kind.PEDESTRIAN)) > 0.5
+    assert accel(ExpertDriver(), speed=5.0, actors=actor(6.0, 1.7, (0.0, -1.2), Kind.PEDESTRIAN)) < -1.0
+    assert accel(ExpertDriver(), speed=0.0, actors=actor(4.5, 0.6, (0.0, 0.0), Kind.PEDESTRIAN)) < 0.1
+
+
 def test_conflict_time_is_when_the_bumper_arrives() -> None:
     taken = np.full((1, spacetime.MOMENTS + 1, 2), [30.0, 32.0])
     room = 30.0 - spacetime.HALF_LENGTH - spacetime.GAP_AHEAD
