@@ -104,12 +104,16 @@ def decode_box(offset: Tensor, log_box: Tensor) -> Tensor:
 
 
 def box_loss(a: Tensor, b: Tensor) -> Tensor:
-    """1 - generalised IoU (Rezatofighi et al. 2019) of boxes (P, 4)."""
+    """1 - generalised IoU (Rezatofighi et al. 2019) of boxes (P, 4), and half the error of middle and size relative to
+    the size of `b`: a pedestrian 5 pixels wide asks for more care than a bus."""
     low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
     shared = (high - low).clamp(min=0).prod(1)
     union = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - shared
     hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).prod(1)
-    return 1 - shared / union.clamp(min=1e-6) + (hull - union) / hull.clamp(min=1e-6)
+    giou = shared / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
+    size_a, size_b = (a[:, 2:] - a[:, :2]).clamp(min=0.05), (b[:, 2:] - b[:, :2]).clamp(min=0.05)
+    off = (a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]).abs() / 2 / size_b + (size_a / size_b).log().abs()
+    return 1 - giou + 0.5 * off.clamp(max=3.0).sum(1)
 
 
 def _object_losses(objects: Tensor, batch: Batch) -> Batch:

@@ -164,7 +164,7 @@ def _positive(
     return (
         row,
         col,
-        1.0 if centre else 0.35,
+        1.0 if centre else 0.1,
         (left - u, top - v, right - u, bottom - v),
         float(depth > NEAREST),
         np.log(max(depth, NEAREST) * REFERENCE_FOCAL / focal),

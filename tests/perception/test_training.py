@@ -85,7 +85,7 @@ def test_training_learns_the_one_picture_it_sees(shards: Path, tmp_path: Path) -
     for _ in range(20):
         last = run.train_step(clips)
     run.log.close()
-    for task in ("drivable", "heat", "lanes", "light", "box"):
+    for task in ("drivable", "heat", "lanes", "light", "shape"):
         assert last[task] < 0.8 * first[task], task
 
 
