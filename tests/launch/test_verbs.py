@@ -1,0 +1,116 @@
+"""Every verb on its tiny preset: it ends with 0 and its last line says what it did. `drive`, `serve`: test_drive.py."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from roadcraft.launch.__main__ import main
+from roadcraft.perception.data import Shards
+from roadcraft.sim.scores import KINDS
+
+
+def ran(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """The last line of a verb that must end with 0."""
+    status = main(words)
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    result: dict[str, Any] = json.loads(out.splitlines()[-1])
+    assert (Path(result["run"]) / "config.yaml").is_file()
+    return result
+
+
+def above_zero(*figures: float) -> bool:
+    """Whether all are numbers above zero."""
+    return all(math.isfinite(figure) and figure > 0 for figure in figures)
+
+
+def test_collect_then_train_perception_then_export(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Shards of one verb are the next one's data, its weights the last one's."""
+    recorded = ran(capsys, "collect", "collect-tiny", "--out", "shards")
+    assert (recorded["frames"], recorded["drives"], recorded["failed"]) == (6, 1, [])
+    assert Shards(Path("shards")).refresh() == 6
+    trained = ran(capsys, "train", "perception", "train-perception-tiny", "--data", "shards", "--validation", "shards")
+    assert math.isfinite(trained["validation_score"])
+    exported = ran(capsys, "export", "--weights", trained["weights"])
+    assert Path(exported["graph"]).stat().st_size == exported["bytes"] > 0
+    assert exported["weights"] == json.loads(Path(trained["weights"]).with_suffix(".json").read_text())["hash"]
+
+
+@pytest.mark.slow
+def test_train_perception_records_what_it_needs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained = ran(capsys, "train", "perception", "train-perception-tiny")
+    again = ran(capsys, "train", "perception", "train-perception-tiny", "--steps", "6", "--resume", trained["out"])
+    assert again["out"] == trained["out"]
+    assert again["steps"] == 6
+
+
+@pytest.mark.slow
+def test_train_policy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained = ran(capsys, "train", "policy", "train-policy-tiny")
+    assert 0 <= trained["driving_score"] <= 100
+    assert {"best.safetensors", "policy.onnx", "evaluations.jsonl"} <= {f.name for f in Path(trained["out"]).iterdir()}
+
+
+def test_evaluate_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = ran(capsys, "evaluate", "perception", "evaluate-perception-tiny")
+    assert found["frames"] == 6
+    assert set(found["by_weather"]) == {"clear"}
+    assert 0 <= found["drivable_miou"] <= 1
+    assert (Path(found["run"]) / "figures.json").is_file()
+
+
+def test_evaluate_policy_beside_the_others(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = ran(capsys, "evaluate", "policy", "evaluate-policy-tiny", "--compare")
+    assert set(found["compare"]) == {"network", "truth", "expert", "follower"}
+    assert all(row["finished"] == row["routes"] == 1 for row in found["compare"].values())
+    assert set(found["infractions"]) == set(KINDS)
+    names = {file.name for file in Path(found["run"]).iterdir()}
+    assert {"results.json", "results-truth.json", "results-expert.json", "results-follower.json"} <= names
+    records = json.loads((Path(found["run"]) / "results.json").read_text())["_checkpoint"]["records"]
+    assert len(records) == 1
+
+
+def test_bench_sim(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rates = ran(capsys, "bench", "sim", "bench-sim-tiny")["ticks_per_s"]
+    assert above_zero(*rates.values())
+    assert rates["no_camera"] > rates["labels_640x360"]
+
+
+def test_bench_env(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rates = ran(capsys, "bench", "env", "bench-env-tiny")["steps_per_s"]
+    assert above_zero(rates["truth"], rates["network"])
+
+
+def test_bench_loop_and_its_gate(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = ran(capsys, "bench", "loop", "bench-loop-tiny")
+    assert found["ticks"] == 10
+    assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
+    assert main(["bench", "loop", "bench-loop-tiny", "--gate", "p50_ms=0.0001"]) == 1
+    assert "gate missed: p50_ms" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_bench_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = ran(capsys, "bench", "perception", "bench-perception-tiny")
+    assert above_zero(found["p50_ms"], found["p99_ms"])
+    assert found["runs"][0]["frames"] == 4
+    assert (Path(found["run"]) / "bench.md").is_file()
+
+
+def test_perceive(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    Path("pictures").mkdir()
+    for name in ("a.png", "b.jpg"):
+        cv2.imwrite(f"pictures/{name}", rng.integers(0, 256, (300, 400, 3), np.uint8))
+    found = ran(capsys, "perceive", "pictures")
+    assert found["frames"] == 2
+    lines = (Path(found["run"]) / "percepts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == [0, 1]
+    assert (Path(found["run"]) / "overlay.mp4").stat().st_size > 0
