@@ -51,7 +51,8 @@ class Eye(NamedTuple):
     lens: NDArray[np.float32]  # (6,) focal length, cx, cy [pixels], tangents of the half angles, far limit [m]
     light: NDArray[np.float32]  # (8, 3) sun and up (camera space), direct, ambient, horizon, fog, zenith, sun (world)
     haze: NDArray[np.float32]  # (4,) density [1/m], start [m], night [0, 1], density that faces are drawn with
-    local: NDArray[np.float32]  # (2,) brightness by lamps at the thing at hand; bits of a palette's states and codes
+    local: NDArray[np.float32]  # (3,) brightness by lamps at the thing at hand; bits of a palette's states and codes;
+    # whether classes are wanted
 
 
 FAR = 400.0  # [m] beyond which objects are left out
@@ -60,7 +61,7 @@ FAR = 400.0  # [m] beyond which objects are left out
 def make_eye() -> Eye:
     f4 = np.float32
     axes, lens, light = np.zeros((3, 3), f4), np.zeros(6, f4), np.zeros((8, 3), f4)
-    return Eye(np.zeros(3), axes, lens, light, np.zeros(4, f4), np.zeros(2, f4))
+    return Eye(np.zeros(3), axes, lens, light, np.zeros(4, f4), np.zeros(3, f4))
 
 
 @kernel
@@ -334,7 +335,7 @@ def parts_in_view(canvas, eye, cells, parts):
             y = np.float32(part["xyz"][1] - eye.place[1]) + center[1]
             z = np.float32(part["xyz"][2] - eye.place[2]) + center[2]
             depth = in_view(eye, x, y, z, part["radius"])
-            if depth < -1e8 or part["thin"] * eye.lens[0] < np.float32(0.33) * depth or houses + others >= SEEN - 1:
+            if depth < -1e8 or part["thin"] * eye.lens[0] < np.float32(0.2) * depth or houses + others >= SEEN - 1:
                 continue
             if part["wall"] > 0:
                 k = houses

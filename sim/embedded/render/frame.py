@@ -92,6 +92,7 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     look(eye, camera, (canvas.word.shape[1], canvas.word.shape[0]), air.lamp, air.haze)
     clear(canvas, eye)
     clear_skyline(canvas)
+    eye.local[2] = wanted & np.uint32(2)
     parts, library, models, lamps, origin = town.parts, town.library, town.models, town.lamps, town.ground.origin
     night, own = air.haze[2] > 0.5, s[5]
     if night:

@@ -17,10 +17,13 @@ LEVELS = 8
 DENSE = 3  # from this level on the texels lie in one plain array a level, before in tiles
 TEXEL = 0.05  # [m] at level 0
 PIECE = 16  # pixels over which a row is taken as straight in texels when the camera is rolled
+CHUNK = 16  # pixels that share a level when the camera is rolled
 STRAIGHT = np.float32(0.03)  # relative change of depth over a piece up to which that is done
+FINEST = np.float32(1.0)  # [texels] width of a pixel up to which a level is fine enough
 UNIT = 1 << 16  # fixed-point steps of a texel
 HAZES = 64  # palettes from clear air to nothing but fog, for each of STATES_DAY shadows or night.STATES brightnesses
 STATES_DAY = 4
+ALL, TAG = np.uint32(0xFFFFFFFF), np.uint32(0xFF000000)  # bits of a pixel
 
 
 class Ground(NamedTuple):
@@ -49,7 +52,7 @@ def level_for(across):
     """Level of the pyramid for pixels that are `across` [m] wide on the ground."""
     level = 0
     size = across / np.float32(TEXEL)
-    while size > np.float32(1.5) and level < LEVELS - 1:
+    while size > FINEST and level < LEVELS - 1:
         size *= np.float32(0.5)
         level += 1
     return level
@@ -58,6 +61,16 @@ def level_for(across):
 @part
 def ground_run(canvas, eye, ground, palette, row, begin, end):
     """Colours ground pixels [begin, end) of a row."""
+    if eye.axes[0, 2] == 0:
+        ground_chunk(canvas, eye, ground, palette, row, begin, end)
+    else:
+        for first in range(begin, end, CHUNK):
+            ground_chunk(canvas, eye, ground, palette, row, first, min(first + CHUNK, end))
+
+
+@part
+def ground_chunk(canvas, eye, ground, palette, row, begin, end):
+    """The same for pixels that may share a level and a haze."""
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
     ax = eye.axes
     half = np.float32(0.5)
@@ -93,13 +106,18 @@ def ground_run(canvas, eye, ground, palette, row, begin, end):
             inverse = np.float32(1.0) / np.float32(stop - col)
             dx = (ox + d1 * (gx + k1 * sx) - x0) * inverse
             dy = (oy + d1 * (gy + k1 * sy) - y0) * inverse
-        straight_piece(canvas, ground, palette, tone, level, row, col, stop, x0, y0, dx, dy)
+        straight_piece(canvas, ground, palette, tone, level, row, col, stop, x0, y0, dx, dy, ALL)
+        if level > 0 and eye.local[2] > 0:  # classes from a level finer: lines are thin
+            two = np.float32(2.0)
+            straight_piece(
+                canvas, ground, palette, tone, level - 1, row, col, stop, two * x0, two * y0, two * dx, two * dy, TAG
+            )
         col = stop
 
 
 @part
-def straight_piece(canvas, ground, palette, tone, level, row, begin, end, x, y, dx, dy):
-    """Colours pixels [begin, end) of a row that lie at texels (x, y), (x + dx, y + dy) and so on."""
+def straight_piece(canvas, ground, palette, tone, level, row, begin, end, x, y, dx, dy, take):
+    """Gives pixels [begin, end) of a row what lies at texels (x, y), (x + dx, y + dy) and so on: the bits `take`."""
     bits = TILE_BITS - level
     rows, columns = ground.tiles.shape
     wide, high = np.float32(columns << bits), np.float32(rows << bits)
@@ -118,7 +136,8 @@ def straight_piece(canvas, ground, palette, tone, level, row, begin, end, x, y, 
                 np.int64(np.floor(y + at * dy)),
             )
             at = tone | (np.uint64(mask[line, np.uint64(col)]) << np.uint64(8)) | np.uint64(code)
-            pixel[line, np.uint64(col)] = palette[at]
+            old = pixel[line, np.uint64(col)]
+            pixel[line, np.uint64(col)] = (old & ~take) | (palette[at] & take)
         return
     data = ground.data
     if level >= DENSE:
@@ -127,7 +146,8 @@ def straight_piece(canvas, ground, palette, tone, level, row, begin, end, x, y, 
         start, stride = ground.offset[level], np.int64(columns << bits)
         for col in range(np.uint64(begin), np.uint64(end)):
             code = data[np.uint64(start + (fy >> 16) * stride + (fx >> 16))]
-            pixel[line, col] = palette[tone | (np.uint64(mask[line, col]) << np.uint64(8)) | np.uint64(code)]
+            at = tone | (np.uint64(mask[line, col]) << np.uint64(8)) | np.uint64(code)
+            pixel[line, col] = (pixel[line, col] & ~take) | (palette[at] & take)
             fx += ix
             fy += iy
         return
@@ -147,21 +167,22 @@ def straight_piece(canvas, ground, palette, tone, level, row, begin, end, x, y, 
             reach = min(reach, ly / -dy)
         count = min(np.int64(reach) + 1, end - col)
         start = np.uint64(ground.offset[level] + (np.int64(ground.tiles[ty, tx]) << (2 * bits)))
-        in_tile(pixel, mask, palette, tone, data, start, bits, line, col, col + count, lx, ly, dx, dy)
+        in_tile(pixel, mask, palette, tone, data, start, bits, line, col, col + count, lx, ly, dx, dy, take)
         x += np.float32(count) * dx
         y += np.float32(count) * dy
         col += count
 
 
 @part
-def in_tile(pixel, mask, palette, tone, data, start, bits, line, begin, end, x, y, dx, dy):
+def in_tile(pixel, mask, palette, tone, data, start, bits, line, begin, end, x, y, dx, dy, take):
     """The same inside of one tile, in fixed-point steps."""
     fx, fy = np.int32(x * UNIT), np.int32(y * UNIT)
     ix, iy = np.int32(dx * UNIT), np.int32(dy * UNIT)
     inside = np.int32((1 << bits) - 1)
     for col in range(np.uint64(begin), np.uint64(end)):
-        at = (((fy >> np.int32(16)) & inside) << np.int32(bits)) | ((fx >> np.int32(16)) & inside)
-        code = np.uint64(data[start + np.uint64(at)])
-        pixel[line, col] = palette[tone | (np.uint64(mask[line, col]) << np.uint64(8)) | code]
+        spot = (((fy >> np.int32(16)) & inside) << np.int32(bits)) | ((fx >> np.int32(16)) & inside)
+        code = np.uint64(data[start + np.uint64(spot)])
+        at = tone | (np.uint64(mask[line, col]) << np.uint64(8)) | code
+        pixel[line, col] = (pixel[line, col] & ~take) | (palette[at] & take)
         fx += ix
         fy += iy

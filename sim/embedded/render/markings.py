@@ -14,6 +14,7 @@ from roadcraft.sim.roads import LaneKind, RoadNetwork
 LINE_WIDTH = 0.15  # [m] where the file says nothing
 DASH, GAP = 3.0, 6.0  # [m] of broken lines
 DOT, DOT_GAP = 0.2, 1.2  # [m] of Botts' dots
+EDGE_GAP = 0.03  # [m] between a line at the roadway's edge and the kerb
 APART = 0.11  # [m] from the middle of a double line to the middle of each of its lines
 BAR, BAR_GAP = 0.5, 0.5  # [m] of zebra crossings
 ARROW_LENGTH, ARROW_SPACING, ARROW_BACK = (
@@ -95,13 +96,15 @@ def _along(
     normal = np.stack([-np.sin(yaw), np.cos(yaw)], -1)
     border = network.xy[at] + normal * (side * network.width[at, None] / 2)
     length = float(s[-1])
+    outer = int(network.lanes["right"][lane])
+    outermost = outer < 0 or network.lanes["kind"][outer] == LaneKind.SIDEWALK  # its line lies wholly on the lane
     for i, mark in enumerate(marks):
         begin, end = mark.begin, marks[i + 1].begin if i + 1 < len(marks) else length
         if end - begin < 0.05:
             continue
-        # Inner line first: towards the road's middle line, which lies on the left of all lanes.
+        inward = mark.width / 2 + EDGE_GAP if outermost and side < 0 else 0.0
         for offset, dash in _lines(mark.kind):
-            path = border + normal * offset
+            path = border + normal * (offset + inward)
             for a, b in _pieces(begin, min(end, length), dash):
                 low, high = (length - b, length - a) if reversed_lane else (a, b)
                 stripes.append(Stripe(_cut(path, s, low, high), mark.width, mark.yellow))

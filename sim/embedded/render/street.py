@@ -57,32 +57,17 @@ def building(style: int) -> list[Mesh]:
     return [near, far]
 
 
-def _blob(center: Point, radius: Point, seed: int, rings: int, corners: int, dark_below: float) -> Mesh:
-    """A lumpy closed ball; triangles keep its faces flat."""
-    rng = np.random.default_rng(seed)
+Rings = list[list[Point]]
+
+
+def _ball(layers: Rings, bottom: Point, top: Point, dark_below: float) -> Mesh:
+    """A closed lumpy ball from rings of equal length, every other turned by half a step; triangles keep it flat."""
     mesh = Mesh()
-    layers = []
-    for k in range(1, rings):
-        polar = pi * k / rings
-        turn = pi / corners * (k % 2)
-        r = 1 + rng.uniform(-0.16, 0.16, corners)
-        layers.append(
-            [
-                (
-                    center[0] + radius[0] * r[i] * sin(polar) * cos(2 * pi * i / corners + turn),
-                    center[1] + radius[1] * r[i] * sin(polar) * sin(2 * pi * i / corners + turn),
-                    center[2] - radius[2] * cos(polar) * (0.9 + 0.1 * r[i]),
-                )
-                for i in range(corners)
-            ]
-        )
-    bottom = (center[0], center[1], center[2] - radius[2])
-    top = (center[0], center[1], center[2] + radius[2])
 
     def add(*p: Point) -> None:
-        low = sum(q[2] for q in p) / 3 < center[2] + radius[2] * dark_below
-        mesh.face(p, M.LEAVES_LOW if low else M.LEAVES)
+        mesh.face(p, M.LEAVES_LOW if sum(q[2] for q in p) / 3 < dark_below else M.LEAVES)
 
+    corners = len(layers[0])
     for i in range(corners):
         j = (i + 1) % corners
         add(bottom, layers[0][j], layers[0][i])
@@ -99,22 +84,42 @@ def _blob(center: Point, radius: Point, seed: int, rings: int, corners: int, dar
     return mesh
 
 
+def _directions(rings: int, corners: int) -> list[list[Point]]:
+    """Unit vectors in rings from below to above, without the poles."""
+    out = []
+    for k in range(1, rings):
+        polar, turn = pi * k / rings, pi / corners * (k % 2)
+        angles = [2 * pi * i / corners + turn for i in range(corners)]
+        out.append([(sin(polar) * cos(a), sin(polar) * sin(a), -cos(polar)) for a in angles])
+    return out
+
+
+def _crown(center: Point, radius: Point, seed: int, rings: int, corners: int) -> Mesh:
+    """A ball with a few lobes. However fine it is cut, the same seed gives the same shape."""
+    rng = np.random.default_rng(seed)
+    lobes = rng.normal(size=(6, 3)) * (1, 1, 0.7)
+    lobes /= np.linalg.norm(lobes, axis=1, keepdims=True)
+    heights = rng.uniform(0.1, 0.26, len(lobes))
+    swell = ((pi / corners) / sin(pi / corners)) ** 1.5  # a polygon's area is less than its circle's
+
+    def place(direction: Point) -> Point:
+        near = np.clip(lobes @ np.array(direction), 0, 1)
+        r = swell * (0.80 + float((heights * near**4).max()) + 0.3 * float((heights * near**4).mean()))
+        x, y, z = (center[k] + radius[k] * r * direction[k] for k in range(3))
+        return x, y, max(z, 0.01)
+
+    layers = [[place(d) for d in ring] for ring in _directions(rings, corners)]
+    return _ball(layers, place((0.0, 0.0, -1.0)), place((0.0, 0.0, 1.0)), center[2] - 0.25 * radius[2])
+
+
 def tree(variant: int) -> list[Mesh]:
-    """Crown of one tree near, middling and far; the trunk is a post of its own."""
-    rng = np.random.default_rng(100 + variant)
-    near = _blob((0.0, 0.0, 0.62), (0.78, 0.78, 0.30), 7 * variant + 1, 5, 7, -0.25)
-    for i in range(3):
-        a = 2 * pi * i / 3 + rng.uniform(0, 1)
-        center = (0.45 * cos(a), 0.45 * sin(a), 0.56 + rng.uniform(-0.06, 0.16))
-        near.join(_blob(center, (0.5, 0.5, 0.22), 7 * variant + 2 + i, 4, 6, -0.2))
-    middle = _blob((0.0, 0.0, 0.62), (0.9, 0.9, 0.34), 7 * variant + 5, 4, 6, -0.2)
-    far = Mesh().prism([0.55, 0.95, 0.6], [0.3, 0.6, 0.96], 5, M.LEAVES, M.LEAVES)
-    return [near, middle, far]
+    """Crown of one tree near, middling and far; the trunk is a mesh of its own."""
+    center, radius = (0.0, 0.0, 0.63), (1.0, 1.0, 0.38 - 0.02 * (variant % 3))
+    return [_crown(center, radius, 40 + variant, *cut) for cut in ((8, 11), (6, 8), (5, 6))]
 
 
 def bush() -> list[Mesh]:
-    near = _blob((0.0, 0.0, 0.45), (0.98, 0.98, 0.5), 77, 4, 7, -0.3)
-    return [near, Mesh().prism([0.9, 0.7], [0.0, 0.95], 5, M.LEAVES, M.LEAVES)]
+    return [_crown((0.0, 0.0, 0.45), (1.05, 1.05, 0.55), 77, *cut) for cut in ((5, 8), (4, 6))]
 
 
 def trunk() -> Mesh:

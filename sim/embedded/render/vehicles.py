@@ -506,7 +506,7 @@ def motorcycle() -> list[Mesh]:
     near.box((-0.05, 0.46), (-0.28, 0.28), (0.42, 0.56), M.PAINT)
     near.box((-0.86, -0.02), (-0.24, 0.24), (0.42, 0.5), M.PAINT_LOW)
     near.box((0.42, 0.66), (-0.3, 0.3), (0.44, 0.64), M.PAINT, floor=True)
-    near.box((0.5, 0.56), (-0.82, 0.82), (0.6, 0.64), M.TRIM, floor=True)
+    near.box((0.5, 0.56), (-0.95, 0.95), (0.6, 0.64), M.TRIM, floor=True)
     _front_face(near, 0.67, (-0.22, 0.22), (0.48, 0.6), M.HEAD_LAMP)
     _rear_face(near, -0.87, (-0.2, 0.2), (0.42, 0.5), M.TAIL_LAMP)
     _rear_face(near, -0.865, (-0.24, 0.24), (0.26, 0.38), M.PLATE)
@@ -516,6 +516,7 @@ def motorcycle() -> list[Mesh]:
     _front_face(far, 0.61, (-0.25, 0.25), (0.4, 0.54), M.HEAD_LAMP)
     _rear_face(far, -0.81, (-0.25, 0.25), (0.4, 0.52), M.TAIL_LAMP)
     far.box((-0.3, 0.2), (-0.6, 0.6), (0.3, 0.84), M.RIDER_CLOTHES)
+    far.box((0.48, 0.56), (-0.95, 0.95), (0.58, 0.64), M.TRIM, floor=True)
     far.box((-0.1, 0.16), (-0.24, 0.24), (0.84, 1.0), M.HELMET)
     return [near, far, far]
 
@@ -527,12 +528,13 @@ def bicycle() -> list[Mesh]:
     near.box((-0.3, 0.46), (-0.07, 0.07), (0.40, 0.45), M.PAINT, floor=True)
     near.box((-0.1, 0.1), (-0.08, 0.08), (0.18, 0.42), M.PAINT)
     near.box((0.42, 0.5), (-0.07, 0.07), (0.3, 0.6), M.PAINT)
-    near.box((0.36, 0.42), (-0.8, 0.8), (0.58, 0.61), M.TRIM, floor=True)
+    near.box((0.36, 0.42), (-0.95, 0.95), (0.58, 0.61), M.TRIM, floor=True)
     near.box((-0.34, -0.04), (-0.2, 0.2), (0.5, 0.54), M.TRIM, floor=True)
     _rear_face(near, -0.62, (-0.14, 0.14), (0.42, 0.47), M.TAIL_LAMP)
     _rider(near, 0.53, 0.2, (0.38, 0.6))
     far.box((-0.96, 0.96), (-0.08, 0.08), (0.0, 0.4), M.TYRE)
     far.box((-0.3, 0.3), (-0.3, 0.3), (0.2, 0.56), M.RIDER_LEGS)
     far.box((-0.26, 0.22), (-0.54, 0.54), (0.53, 0.84), M.RIDER_CLOTHES)
+    far.box((0.34, 0.42), (-0.95, 0.95), (0.57, 0.61), M.TRIM, floor=True)
     far.box((-0.02, 0.26), (-0.24, 0.24), (0.84, 1.0), M.HELMET)
     return [near, far, far]

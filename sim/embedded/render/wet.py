@@ -23,7 +23,7 @@ TAG = np.uint32(0xFF000000)
 def puddle_map() -> NDArray[np.float32]:
     """(PUDDLES, PUDDLES) height of the water [0, 1], repeating."""
     octaves = ((7, 0.6), (19, 0.3), (64, 0.1))
-    return sum(share * noise_map(PUDDLES, cells, 64 + cells) for cells, share in octaves)  # type: ignore[return-value]
+    return sum(share * noise_map(PUDDLES, cells, 64 + cells) for cells, share in octaves)
 
 
 @part
