@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.perception.metrics import GROUPS, NEAR, Records
-from roadcraft.perception.tracker import NEW
 from roadcraft.perception.truth import DISTANCES, ErrorModel
 from roadcraft.sim.messages import LANE_X
 
@@ -34,21 +33,21 @@ def _binned(
     return tuple(round(v, 4) for v in out)
 
 
-def error_model(r: Records, seconds_per_frame: float = 0.1) -> ErrorModel:
+def error_model(r: Records) -> ErrorModel:
     """The model that fits some records."""
     base = ErrorModel()
     detect: dict[str, Any] = {}
     for g, name in enumerate(GROUPS):
-        truths = np.array([d for group, d in r.truths if group == g])
-        hits = np.array([d for group, score, right, d in r.found if group == g and right and score >= NEW])
+        truths = np.array([d for group, d, _ in r.sensed if group == g])
+        hits = np.array([d for group, d, there in r.sensed if group == g and there])
         known = getattr(base, f"detect_{name}")
         n_true, _ = np.histogram(truths, (0.0, *DISTANCES))
         n_hit, _ = np.histogram(hits, (0.0, *DISTANCES))
         detect[f"detect_{name}"] = tuple(
-            round(min(h / t, 0.999), 4) if t >= FEWEST else k for h, t, k in zip(n_hit, n_true, known, strict=True)
+            round(min(float(h / t), 0.999), 4) if t >= FEWEST else k
+            for h, t, k in zip(n_hit, n_true, known, strict=True)
         )
     o = np.array([row[:5] for row in r.objects], float).reshape(-1, 5)
-    wrong = sum(not right and score >= NEW for _, score, right, _ in r.found)
     frames = max(len(r.events), 1)
     lanes = np.array(r.line_errors, float).reshape(-1, 2)
     sigma = [
@@ -60,7 +59,7 @@ def error_model(r: Records, seconds_per_frame: float = 0.1) -> ErrorModel:
         base,
         **detect,
         **_signs(r, base),
-        false_alarms=round(wrong / (frames * seconds_per_frame) * base.false_alarm_life, 4),
+        false_alarms=round(sum(d < NEAR for _, d in r.ghosts) / frames / base.false_alarm_life, 4),
         range_sigma=_binned(o[:, 1], np.abs(o[:, 2]), lambda v: GAUSS * np.median(v), base.range_sigma),
         bearing_sigma=round(float(GAUSS * np.median(np.abs(o[:, 3]))), 5) if len(o) >= FEWEST else base.bearing_sigma,
         velocity_sigma=_binned(o[:, 1], o[:, 4], lambda v: RAYLEIGH * np.median(v), base.velocity_sigma),

@@ -18,10 +18,12 @@ from roadcraft.perception.decode import iou
 from roadcraft.perception.labels import DRIVABLE_TAGS, NO_LIGHT, UNLABELLED, FrameLabels
 from roadcraft.perception.percept import EVENTS, Percept
 from roadcraft.perception.targets import GROUP, asked_for
+from roadcraft.perception.tracker import NEW
 from roadcraft.sim.messages import LANE_X
 
 MIN_BOX = 10.0  # [pixels] height from which boxes count
 NEAR = 40.0  # [m]
+SAME, SAME_SHARE = 2.5, 0.2  # [m], share of the distance, within which two places are one object's
 HIDDEN = 0.10  # visible share below which an object is hidden
 GROUPS = ("vehicle", "cyclist", "pedestrian")
 AT_10, AT_30 = int(np.argmin(abs(LANE_X - 10.0))), int(np.argmin(abs(LANE_X - 30.0)))
@@ -39,6 +41,9 @@ class Records:
     found: list[tuple[int, float, bool, float]] = field(default_factory=list)  # group, score, right, distance
     objects: list[tuple[int, float, float, float, float, float, float]] = field(default_factory=list)
     #  group, distance, relative error, bearing error [rad], velocity error [m/s], path error, constant velocity's [m]
+    sensed: list[tuple[int, float, bool]] = field(default_factory=list)
+    #  group, distance, whether the percept has something there, of each object to be found
+    ghosts: list[tuple[int, float]] = field(default_factory=list)  # group, distance of what is nowhere in truth
     hidden: list[tuple[float, bool, float]] = field(default_factory=list)  # seconds hidden, still known, error [m]
     lights: list[tuple[float, bool, bool, bool, float]] = field(default_factory=list)
     #  distance, visible, seen, right, relative error of the distance
@@ -67,6 +72,7 @@ class Scorer:
         self._lanes(percept, labels)
         self._boxes(detections, labels, semantic)
         self._objects(percept, labels)
+        self._presence(percept, labels, semantic)
         self._signs(percept, labels)
         said = percept.events > 0.5
         self.records.events.append((labels.frame["events"].copy(), said))
@@ -150,6 +156,21 @@ class Scorer:
                 )
             )
         self._hidden(percept, labels, now)
+
+    def _presence(self, percept: Percept, labels: FrameLabels, semantic: NDArray[np.uint8]) -> None:
+        """Who is where somebody is: within SAME metres or a share of the distance, whatever the boxes."""
+        said = percept.objects[(percept.objects["score"] >= NEW) & (percept.objects["box"][:, 2] > 0)]
+        truth, wanted = labels.objects, asked_for(labels)
+        place = truth["xyz_ego"][:, :2].astype(float)
+        distance = np.hypot(*place.T)
+        away = np.hypot(*(said["xy_ego"].astype(float)[:, None] - place[None]).transpose(2, 0, 1))
+        near = (away < np.maximum(SAME, SAME_SHARE * distance)) & (GROUP[said["kind"]][:, None] == GROUP[truth["kind"]])
+        groups = GROUP[truth["kind"]]
+        for j in np.flatnonzero(wanted):
+            self.records.sensed.append((int(groups[j]), float(distance[j]), bool(near[:, j].any())))
+        for i in np.flatnonzero(~near.any(1)):
+            if not _on_unknown(said["box"][i], semantic):
+                self.records.ghosts.append((int(GROUP[said["kind"][i]]), float(np.hypot(*said["xy_ego"][i]))))
 
     def _hidden(self, percept: Percept, labels: FrameLabels, now: float) -> None:
         half_fov = labels.camera.fov / 2

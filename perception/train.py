@@ -61,6 +61,7 @@ class Training:
     validate_every: int = 400
     validation: Path | None = None  # folder of shards
     init: Path | None = None  # weights to start from; what does not fit begins anew
+    frozen: bool = False  # the encoder stays as it is: long clips for the memory cost a third
     tasks: tuple[str, ...] = TASKS
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -99,6 +100,9 @@ class Run:
         self.network = Network(architecture).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if how.init is not None and (misfits := fill(self.network, how.init, partly=True)):
             log.warning("not in %s, or of another shape: %s", how.init, ", ".join(misfits))
+        self.frozen = (self.network.encoder, self.network.lateral3, self.network.lateral4, self.network.fuse3)
+        for module in self.frozen if how.frozen else ():
+            module.requires_grad_(False)
         self.balance = Balance(how.tasks)
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
@@ -146,6 +150,8 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
         self.network.train()
+        for module in self.frozen if self.how.frozen else ():
+            module.eval()
         losses = self._losses(self.network, clips)
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         if bad := [name for name, value in values.items() if not math.isfinite(value)]:
@@ -283,8 +289,9 @@ class Run:
 
 def _groups(network: Network, balance: Balance, decay: float) -> list[dict[str, Any]]:
     """Weights decay; biases, norms and task weights do not."""
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    learning = [p for p in network.parameters() if p.requires_grad]
+    matrices = [p for p in learning if p.ndim > 1]
+    others = [p for p in learning if p.ndim <= 1]
     return [
         {"params": matrices, "weight_decay": decay},
         {"params": others, "weight_decay": 0.0},

@@ -242,7 +242,7 @@ class TruthPerception:
         c, s = np.cos(yaw), np.sin(yaw)
         self._ghosts = [ghost for ghost in self._ghosts if ghost[2] > facts.time]
         if rng.random() < m.false_alarms * 0.05:
-            distance, bearing = rng.uniform(8.0, 60.0), rng.uniform(-0.6, 0.6)
+            distance, bearing = rng.uniform(8.0, 40.0), rng.uniform(-0.6, 0.6)
             gx, gy = distance * np.cos(bearing), distance * np.sin(bearing)
             end = facts.time + rng.exponential(m.false_alarm_life)
             self._ghosts.append((x + c * gx - s * gy, y + s * gx + c * gy, end, int(self._next_track[0])))

@@ -18,9 +18,7 @@ def records(frames: int = 4000) -> Records:
     rng, r = np.random.default_rng(0), Records()
     for _ in range(frames):
         d = float(rng.uniform(0, 40))
-        r.truths.append((0, d))
-        if rng.random() < 0.8:
-            r.found.append((0, 0.9, True, d))
+        r.sensed.append((0, d, rng.random() < 0.8))
         error = 0.05 * rng.standard_normal()
         r.objects.append((0, d, error, 0.01 * rng.standard_normal(), float(np.hypot(*rng.normal(0, 0.5, 2))), 0.0, 0.0))
         for x in LANE_X:

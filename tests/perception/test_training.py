@@ -89,6 +89,17 @@ def test_training_learns_the_one_picture_it_sees(shards: Path, tmp_path: Path) -
         assert last[task] < 0.8 * first[task], task
 
 
+def test_a_frozen_encoder_stays_and_the_rest_learns(shards: Path, tmp_path: Path) -> None:
+    run = Run(tiny(shards, tmp_path, frozen=True))
+    before = {k: v.clone() for k, v in run.network.state_dict().items()}
+    run.train_step(next(run.batches()))
+    run.log.close()
+    for name, value in run.network.state_dict().items():
+        if name.startswith(("encoder.", "fuse3.")):
+            assert torch.equal(value, before[name]), name
+    assert not torch.equal(run.network.state_dict()["memory.enter.weight"], before["memory.enter.weight"])
+
+
 def test_nan_stops_and_keeps_the_checkpoint(shards: Path, tmp_path: Path) -> None:
     run = Run(tiny(shards, tmp_path))
     clips = next(run.batches())
