@@ -26,6 +26,7 @@ from roadcraft.sim.embedded.render.resolve import (
 )
 from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_parts
 from roadcraft.sim.embedded.render.skyline import clear_skyline
+from roadcraft.sim.embedded.render.smooth import near_row, smooth
 from roadcraft.sim.embedded.render.wet import FOGS, fog_faces, mirror, rain
 
 
@@ -43,7 +44,8 @@ class Town3D(NamedTuple):
     cells: NDArray[np.float64]  # (C, 6)
     lamps: NDArray[np.float32]  # map of the street lamps' light, see `night.lamp_map`
     puddles: NDArray[np.float32]  # see `wet.puddle_map`
-    casters: NDArray[np.float32]  # (K, 8) what casts shadows, see `shadow_parts`
+    casters: NDArray[np.float32]  # (K, 8) what casts shadows, see `parts.build_casters`
+    caster_cells: NDArray[np.float32]  # (C, 6)
 
 
 class Air(NamedTuple):
@@ -78,6 +80,7 @@ def finish(canvas, eye, puddles, air, moment):
     """What happens to the picture after all faces have their colours."""
     if air.fog[FOGS] > 0:
         fog_faces(canvas, air.fog_pixel[0], air.fog)
+    smooth(canvas.word, canvas.pixel, canvas.soft, near_row(eye, canvas.word.shape[0]))
     draw_glare(canvas)
     if air.water[0] > 0:
         mirror(canvas, eye, puddles, np.float32(air.water[0]), np.float32(air.water[1]), np.float32(1.0))
@@ -109,13 +112,14 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
             light_ground(canvas, eye, lamps, origin, bodies, hide, own)
         else:
             sunny = eye.light[2, 1] > np.float32(0.02)
-            shadow_parts(canvas, eye, town.casters, buffers.outline, buffers.order, s[0], s[1], sunny)
-            shadow_bodies(canvas, eye, bodies, hide, buffers.outline, buffers.order, s[0], s[1], sunny)
+            shape, order = buffers.outline, buffers.order
+            shadow_parts(canvas, eye, town.casters, town.caster_cells, shape, order, s[0], s[1], sunny)
+            shadow_bodies(canvas, eye, bodies, hide, shape, order, s[0], s[1], sunny)
     if wanted & np.uint32(3):
         color_rows(canvas, eye, town.ground, town.facades, air.palette, air.sky)
     if wanted & np.uint32(1):
         finish(canvas, eye, town.puddles, air, moment)
-        write_rgb(canvas.pixel, buffers.rgb, buffers.words)
+        write_rgb(canvas.soft, buffers.rgb, buffers.words)
     if wanted & np.uint32(2):
         write_semantic(canvas, buffers.semantic)
     if wanted & np.uint32(4):

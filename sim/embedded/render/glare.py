@@ -36,8 +36,8 @@ def note_glare(canvas, eye, corners, a, b, c, glow, strength):
 @kernel
 def draw_glare(canvas):
     """Adds all glares whose lamp can be seen."""
-    height, width = canvas.pixel.shape
-    pixel = canvas.pixel
+    pixel = canvas.soft
+    height, width = pixel.shape
     for k in range(canvas.faces[2]):
         sprite = canvas.sprite[k]
         x, y, radius = sprite[0], sprite[1], sprite[3]

@@ -47,7 +47,7 @@ class Model(IntEnum):
 
 TREES = 4
 # Radius on the screen [pixels] above which a model's first and second level of detail show.
-_VEHICLE, _STREET, _TREE = (30.0, 9.0), (40.0, 20.0), (60.0, 16.0)
+_VEHICLE, _STREET, _TREE = (30.0, 9.0), (40.0, 20.0), (60.0, 22.0)
 _SHAPES = {
     "audi.a2": Model.HATCH,
     "audi.etron": Model.SUV,
@@ -120,8 +120,8 @@ def build() -> tuple[Library, Models, NDArray[np.int32]]:
     put(Model.BICYCLE, vehicles.bicycle(), (9.0, 4.0))
     put(Model.CONE, [street.cone()])
     put(Model.POST, [street.post(8), street.post(5), street.post(4)], (60.0, 25.0))
-    put(Model.HOUSE_FLAT, street.building(0), (25.0, 25.0))
-    put(Model.HOUSE_PITCHED, street.building(1), (25.0, 25.0))
+    put(Model.HOUSE_FLAT, street.building(0), (60.0, 60.0))
+    put(Model.HOUSE_PITCHED, street.building(1), (60.0, 60.0))
     put(Model.TRUNK, [street.trunk()])
     put(Model.BUSH, street.bush(), (16.0, 16.0))
     put(Model.SIGNAL_HEAD, street.signal_head(), (7.0, 7.0))

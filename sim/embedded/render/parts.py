@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from math import hypot
 
 import numpy as np
@@ -152,8 +153,9 @@ def _sorted(parts: NDArray[np.void]) -> tuple[NDArray[np.void], NDArray[np.float
     return parts, np.array(cells)
 
 
-def build_casters(scenery: Scenery) -> NDArray[np.float32]:
-    """(K, 8) what throws a shadow: x, y, yaw, half length, half width, height, 1 for crowns, height of their middle."""
+def build_casters(scenery: Scenery) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(K, 8) what throws a shadow: x, y, yaw, half length, half width, height, 1 for crowns, height of their middle;
+    and (C, 6) cells: centre x, y, radius [m], greatest height [m], first and last row."""
     rows = []
     for row in scenery.static:
         x, y, z = (float(v) for v in row["extent"])
@@ -167,7 +169,18 @@ def build_casters(scenery: Scenery) -> NDArray[np.float32]:
             rows.append((*place, x, 0.6 * y, 1.9 * z, 0.0, 0.0))
         else:
             rows.append((*place, x, y, 2 * z, 0.0, 0.0))
-    return np.array(rows, np.float32).reshape(-1, 8)
+    casters = np.array(rows, np.float32).reshape(-1, 8)
+    key = np.floor(casters[:, :2] / CELL).astype(np.int64)
+    order = np.lexsort((key[:, 0], key[:, 1]))
+    casters, key = casters[order], key[order]
+    starts = np.flatnonzero(np.r_[True, (np.diff(key, axis=0) != 0).any(1)]) if len(casters) else []
+    cells = []
+    for first, last in itertools.pairwise([*starts, len(casters)]):
+        some = casters[first:last]
+        middle = (some[:, :2].min(0) + some[:, :2].max(0)) / 2
+        reach = np.linalg.norm(some[:, :2] - middle, axis=1) + np.hypot(some[:, 3], some[:, 4])
+        cells.append((*middle, reach.max(), some[:, 5].max(), first, last))
+    return casters, np.array(cells, np.float32).reshape(-1, 6)
 
 
 def _paint(row: NDArray[np.void]) -> Paint:

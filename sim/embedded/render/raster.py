@@ -19,7 +19,6 @@ from roadcraft.sim.embedded.render.mesh import MAX_CORNERS, MAX_VERTICES
 NEAR = np.float32(0.15)  # [m] nothing closer is drawn
 FACES = 1 << 15  # faces of one frame; further ones are left out
 SEEN = 1 << 13  # standing things of one frame; further ones are left out
-FACE_MASK = np.uint32(0x00FFFFFF)  # of `Canvas.word`: the face; the other bits hold the edge hint
 
 # Rows of Canvas.face_kind
 FLAT, FACADE = 0, 1
@@ -29,8 +28,10 @@ class Canvas(NamedTuple):
     """Buffers of one image size, filled anew in each frame. Face 0 is the background."""
 
     iz: NDArray[np.float32]  # (H, W) [1/m] 1/z of the nearest face so far
-    word: NDArray[np.uint32]  # (H, W) the face (24 bits) and the edge hint (8 bits)
+    word: NDArray[np.uint32]  # (H, W) the face
+    pair: NDArray[np.uint64]  # (H, W / 2) the same, two a word; no columns where W is odd
     pixel: NDArray[np.uint32]  # (H, W) red, green, blue, tag from the lowest byte
+    soft: NDArray[np.uint32]  # (H, W) the same with softened edges: the picture, while `pixel` keeps the classes
     mask: NDArray[np.uint8]  # (H, W) what falls on the ground: see `shadows`
     face_pixel: NDArray[np.uint32]  # (FACES,) colour and tag of each face
     face_kind: NDArray[np.uint8]  # (FACES,)
@@ -55,10 +56,13 @@ class Canvas(NamedTuple):
 def make_canvas(width: int, height: int) -> Canvas:
     """Empty buffers for images of this size."""
     shape = (height, width)
+    word = np.zeros(shape, np.uint32)
     return Canvas(
         iz=np.zeros(shape, np.float32),
-        word=np.zeros(shape, np.uint32),
+        word=word,
+        pair=word.view(np.uint64) if width % 2 == 0 else np.zeros((height, 0), np.uint64),
         pixel=np.zeros(shape, np.uint32),
+        soft=np.zeros(shape, np.uint32),
         mask=np.zeros(shape, np.uint8),
         face_pixel=np.zeros(FACES, np.uint32),
         face_kind=np.zeros(FACES, np.uint8),

@@ -26,6 +26,7 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Kind, Weather
 
 THICK = 0.004  # [1/m] fog from which every pixel has its own share of it, not every thing
+AIRS = 8  # weathers whose tables are kept
 BLINK_HZ = 1.5  # indicators
 MAX_PIXELS = 4096
 
@@ -52,10 +53,10 @@ class Renderer:
             cells,
             lamp_map(town.scenery, ground.origin, extent),
             puddle_map(),
-            build_casters(town.scenery),
+            *build_casters(town.scenery),
         )
         self._buffers: dict[tuple[int, int], Buffers] = {}
-        self._weather: Weather | None = None
+        self._airs: dict[Weather, Air] = {}
 
     def render(
         self,
@@ -81,7 +82,7 @@ class Renderer:
             self._town,
             buffers,
             camera,
-            self._air,
+            self._air(scene.weather),
             _plain(scene.bodies, BODY),
             _plain(scene.light_states, np.uint8),
             np.uint32(hide),
@@ -104,27 +105,32 @@ class Renderer:
             self._buffers[size] = _make_buffers(*size)
         if not 0.01 < view.fov < 3.1:
             raise UserError(f"camera with a field of view of {view.fov} rad: it must lie between 0.01 and 3.1")
-        if scene.weather != self._weather:
-            self._light_up(scene.weather)
         return self._buffers[size]
 
-    def _light_up(self, weather: Weather) -> None:
-        """Everything that depends on the weather alone."""
-        light = light_of(weather)
-        up = np.array([0.0, 0.0, 1.0])
-        lamp = [light.sun, up, light.direct, light.ambient, light.horizon, light.fog, light.zenith, light.sun]
-        bits = 14 if light.night > 0.5 else 10
-        thick = light.fog_density > THICK
-        haze = np.array([light.fog_density, light.fog_start, light.night, 0.0 if thick else light.fog_density, bits])
-        fog = np.zeros(FOGS + 1, np.uint16)
-        depth = np.arange(FOGS) * FOG_STEP
-        fog[:FOGS] = 256 * (1 - np.exp(-light.fog_density * np.maximum(depth - light.fog_start, 0)))
-        fog[FOGS] = thick
-        drops = np.array([0.80, 0.83, 0.87]) * max(1 - light.night, 0.28)
-        water = np.array([light.wet, 0.25 + 0.35 * light.puddles, light.rain]) * (light.wet > 0.02)
-        fogs = np.array([_pixel(light.fog), _pixel(drops)], np.uint32)
-        self._air = Air(lit_palette(light), bake_sky(light), np.stack(lamp), haze, fog, fogs, water)
-        self._weather = weather
+    def _air(self, weather: Weather) -> Air:
+        """Everything that depends on the weather alone; the last AIRS are kept."""
+        if weather not in self._airs:
+            if len(self._airs) >= AIRS:
+                del self._airs[next(iter(self._airs))]
+            self._airs[weather] = _make_air(weather)
+        return self._airs[weather]
+
+
+def _make_air(weather: Weather) -> Air:
+    light = light_of(weather)
+    up = np.array([0.0, 0.0, 1.0])
+    lamp = [light.sun, up, light.direct, light.ambient, light.horizon, light.fog, light.zenith, light.sun]
+    bits = 14 if light.night > 0.5 else 10
+    thick = light.fog_density > THICK
+    haze = np.array([light.fog_density, light.fog_start, light.night, 0.0 if thick else light.fog_density, bits])
+    fog = np.zeros(FOGS + 1, np.uint16)
+    depth = np.arange(FOGS) * FOG_STEP
+    fog[:FOGS] = 256 * (1 - np.exp(-light.fog_density * np.maximum(depth - light.fog_start, 0)))
+    fog[FOGS] = thick
+    drops = np.array([0.80, 0.83, 0.87]) * max(1 - light.night, 0.28)
+    water = np.array([light.wet, 0.25 + 0.35 * light.puddles, light.rain]) * (light.wet > 0.02)
+    fogs = np.array([_pixel(light.fog), _pixel(drops)], np.uint32)
+    return Air(lit_palette(light), bake_sky(light), np.stack(lamp), haze, fog, fogs, water)
 
 
 def _plain(array: NDArray, dtype: DTypeLike) -> NDArray:

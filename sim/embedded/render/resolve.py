@@ -11,7 +11,7 @@ import numpy as np
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.facade import facade_run
 from roadcraft.sim.embedded.render.ground_look import ground_run
-from roadcraft.sim.embedded.render.raster import FACADE, FACE_MASK
+from roadcraft.sim.embedded.render.raster import FACADE
 
 FAR_IZ = np.float32(1 / 1000.0)  # [1/m] of the sky, CARLA's far plane
 SKY_SIZE = 512
@@ -20,6 +20,7 @@ SKY_BITS = np.int32(16)  # of the fixed-point fraction on the map
 SKY_UNIT = np.float32(1 << 16)
 SKY_SCALE = 0.94  # the sky's map reaches a little below the horizon
 
+PAIR = np.uint64(0x1_0000_0001)
 LOW8, LOW16, LOW24 = np.uint32(0xFF), np.uint32(0xFFFF), np.uint32(0xFFFFFF)
 
 
@@ -103,16 +104,23 @@ def clear(canvas, eye):
 @kernel
 def color_rows(canvas, eye, ground, facades, palette, sky):
     """Fills `canvas.pixel`, run after run of the same face."""
-    words, pixel = canvas.word, canvas.pixel
+    words, pixel, pairs = canvas.word, canvas.pixel, canvas.pair
+    paired = pairs.shape[1] > 0
     height, width = np.uint64(words.shape[0]), np.uint64(words.shape[1])
     one = np.uint64(1)
     for row in range(height):
         col = np.uint64(0)
         while col < width:
-            face = words[row, col] & FACE_MASK
+            face = words[row, col]
             begin = col
             col += one
-            while col < width and (words[row, col] & FACE_MASK) == face:
+            both = np.uint64(face) * PAIR
+            if col & one and col < width and words[row, col] == face:
+                col += one
+            if paired and not col & one:
+                while col + one < width and pairs[row, col >> one] == both:
+                    col += np.uint64(2)
+            while col < width and words[row, col] == face:
                 col += one
             if face == 0:
                 background(
@@ -171,7 +179,7 @@ def write_instance(canvas, instance):
     for row in range(height):
         word, out = canvas.word[row], instance[row]
         for col in range(width):
-            out[col] = canvas.face_owner[word[col] & FACE_MASK]
+            out[col] = canvas.face_owner[word[col]]
 
 
 @kernel

@@ -150,31 +150,38 @@ def shadow_bodies(canvas, eye, bodies, hide, shape, order, low, high, sunny):
             cast(canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
 
 
-@kernel
-def shadow_parts(canvas, eye, casters, shape, order, low, high, sunny):
-    """Shadows of standing things. `casters` (K, 8) float32-able: x, y, yaw, half length, half width, height, kind
-    (0 box, 1 crown), height of the lower side."""
-    ray_x, ray_y = -eye.light[7, 0] / eye.light[7, 2], -eye.light[7, 1] / eye.light[7, 2]
+@part
+def falls_into_view(eye, x, y, reach):
+    """Whether anything within `reach` [m] of a place around the camera can lie in the image and near enough."""
     ax = eye.axes
-    for i in range(casters.shape[0]):
-        x, y = np.float32(casters[i, 0] - eye.place[0]), np.float32(casters[i, 1] - eye.place[1])
-        ex, ey, tall = np.float32(casters[i, 3]), np.float32(casters[i, 4]), np.float32(casters[i, 5])
-        reach = ex + ey
-        if sunny:
-            reach += tall * (abs(ray_x) + abs(ray_y))
-        depth = ax[2, 0] * x + ax[2, 1] * y
-        if depth < -reach or depth - reach > REACH:
+    depth = ax[2, 0] * x + ax[2, 1] * y
+    if depth < -reach or depth - reach > REACH:
+        return False
+    side = abs(ax[0, 0] * x + ax[0, 1] * y)
+    return side - reach <= max(depth + reach, np.float32(0.0)) * eye.lens[3]
+
+
+@kernel
+def shadow_parts(canvas, eye, casters, cells, shape, order, low, high, sunny):
+    """Shadows of standing things, see `parts.build_casters`."""
+    ray_x, ray_y = -eye.light[7, 0] / eye.light[7, 2], -eye.light[7, 1] / eye.light[7, 2]
+    stretch = abs(ray_x) + abs(ray_y) if sunny else np.float32(0.0)
+    for cell in range(cells.shape[0]):
+        x, y = np.float32(cells[cell, 0] - eye.place[0]), np.float32(cells[cell, 1] - eye.place[1])
+        if not falls_into_view(eye, x, y, cells[cell, 2] + cells[cell, 3] * stretch):
             continue
-        side = abs(ax[0, 0] * x + ax[0, 1] * y)
-        if side - reach > max(depth + reach, np.float32(0.0)) * eye.lens[3]:
-            continue
-        if casters[i, 6] == 0:
-            c, s = np.float32(np.cos(casters[i, 2])), np.float32(np.sin(casters[i, 2]))
-            if sunny:
-                low[0], low[1], high[0], high[1] = ex, ey, ex, ey
-                cast(canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
-        elif sunny:
-            lift = np.float32(casters[i, 7])
-            cast_disc(canvas, eye, shape, order, x + ray_x * lift, y + ray_y * lift, ex, SUN)
-        else:
-            cast_disc(canvas, eye, shape, order, x, y, ex * np.float32(0.9), BELOW)
+        for i in range(np.int64(cells[cell, 4]), np.int64(cells[cell, 5])):
+            x, y = np.float32(casters[i, 0] - eye.place[0]), np.float32(casters[i, 1] - eye.place[1])
+            ex, ey, tall = casters[i, 3], casters[i, 4], casters[i, 5]
+            if not falls_into_view(eye, x, y, ex + ey + tall * stretch):
+                continue
+            if casters[i, 6] == 0:
+                if sunny:
+                    c, s = np.float32(np.cos(casters[i, 2])), np.float32(np.sin(casters[i, 2]))
+                    low[0], low[1], high[0], high[1] = ex, ey, ex, ey
+                    cast(canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
+            elif sunny:
+                lift = casters[i, 7]
+                cast_disc(canvas, eye, shape, order, x + ray_x * lift, y + ray_y * lift, ex, SUN)
+            else:
+                cast_disc(canvas, eye, shape, order, x, y, ex * np.float32(0.9), BELOW)

@@ -115,7 +115,7 @@ def _crown(center: Point, radius: Point, seed: int, rings: int, corners: int) ->
 def tree(variant: int) -> list[Mesh]:
     """Crown of one tree near, middling and far; the trunk is a mesh of its own."""
     center, radius = (0.0, 0.0, 0.63), (1.0, 1.0, 0.38 - 0.02 * (variant % 3))
-    return [_crown(center, radius, 40 + variant, *cut) for cut in ((8, 11), (6, 8), (5, 6))]
+    return [_crown(center, radius, 40 + variant, *cut) for cut in ((8, 11), (6, 7), (4, 6))]
 
 
 def bush() -> list[Mesh]:

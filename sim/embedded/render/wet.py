@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.ground_paint import noise_map
-from roadcraft.sim.embedded.render.raster import FACE_MASK
 
 PUDDLES = 256  # texels along the map of puddles, which repeats
 PUDDLE_TEXEL = 0.16  # [m]
@@ -42,7 +41,7 @@ def fog_faces(canvas, fog, table):
     word, iz, pixel = canvas.word, canvas.iz, canvas.pixel
     for row in range(np.uint64(height)):
         for col in range(np.uint64(width)):
-            if word[row, col] & FACE_MASK:
+            if word[row, col]:
                 depth = min(np.float32(1.0 / FOG_STEP) / iz[row, col], np.float32(FOGS - 1))
                 pixel[row, col] = blend(pixel[row, col], fog, np.uint32(table[np.uint64(depth)]))
 
@@ -55,7 +54,7 @@ def mirror(canvas, eye, puddles, wet, depth_of_water, shine):
     rows above it, more of it where water stands and where the eye looks along the ground.
     """
     height, width = canvas.word.shape
-    word, pixel, foot, coarse = canvas.word, canvas.pixel, canvas.foot, canvas.coarse
+    word, pixel, foot, coarse = canvas.word, canvas.soft, canvas.foot, canvas.coarse
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
     ax = eye.axes
     half = np.float32(0.5)
@@ -91,7 +90,7 @@ def mirror(canvas, eye, puddles, wet, depth_of_water, shine):
             a = coarse[row, k] * np.float32(256.0) * shine
             step = (coarse[row, k + 1] * np.float32(256.0) * shine - a) * np.float32(1.0 / STEP)
             for col in range(k * STEP, min(k * STEP + STEP, width)):
-                if word[row, col] & FACE_MASK:
+                if word[row, col]:
                     foot[col] = row
                     a += step
                     continue
@@ -115,8 +114,8 @@ def scramble(value):
 @kernel
 def rain(canvas, strength, moment, gray):
     """Falling drops as slanting streaks, the same for the same moment. `gray` is their colour."""
-    height, width = canvas.pixel.shape
-    pixel = canvas.pixel
+    pixel = canvas.soft
+    height, width = pixel.shape
     count = np.int64(strength * np.float32(width * height) * np.float32(0.0035)) + 1
     scale = np.float32(height) * np.float32(1 / 360.0)
     for k in range(count):
