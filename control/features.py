@@ -11,7 +11,6 @@ import hashlib
 from math import isfinite
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from roadcraft.control import spacetime
@@ -21,6 +20,7 @@ from roadcraft.control.planner import Planner
 from roadcraft.control.signs import Signs
 from roadcraft.control.spacetime import FREE, OTHER
 from roadcraft.perception.percept import Percept
+from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import DT, PATH_POINTS, Kind, Mark, Observation
 
 AT = np.array([3, 6, 10, 15, 20, 30, 40, 55])  # m along the path where it is looked at
@@ -66,7 +66,7 @@ def part(name: str) -> slice:
     raise KeyError(name)
 
 
-@njit(cache=True)
+@njit
 def others_from(
     kind: NDArray[np.uint8],
     xy: NDArray[np.float32],
@@ -119,13 +119,13 @@ def others_from(
     return count
 
 
-@njit(cache=True)
+@njit
 def squash(value: float, scale: float) -> float:
     """value / scale, clipped to [-1, 1]."""
     return min(1.0, max(-1.0, value / scale))
 
 
-@njit(cache=True)
+@njit
 def fill(
     out: NDArray[np.float32],
     state: NDArray[np.float64],
@@ -227,7 +227,7 @@ def fill(
     out[k] = squash(advice, BRAKE_MAX)
 
 
-@njit(cache=True)
+@njit
 def nearest(out: NDArray[np.float32], start: int, others: NDArray[np.void]) -> None:
     """The nearest vehicles (x, y, v_x, v_y, sin yaw, there) and walkers (x, y, v_x, v_y, there) ahead, by distance."""
     used = np.zeros(len(others), np.bool_)

@@ -11,11 +11,11 @@ from __future__ import annotations
 from math import cos, isnan, sin
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from roadcraft.control.car import HALF_LENGTH, REAR_AXLE
 from roadcraft.control.paths import headings, project, stations
+from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import LANE_X, Ego
 
 SIGMA = 1.0  # m, standard deviation of the GNSS error (DESIGN)
@@ -35,7 +35,7 @@ CORNER_AT = (10.0, 4.0)  # m before the line where it is measured, once each
 DISTANCE_SIGMA = 0.08  # relative error of a perceived distance to a line
 
 
-@njit(cache=True)
+@njit
 def centre_residual(
     lanes: NDArray[np.float64],
     prob: NDArray[np.float64],
@@ -85,7 +85,7 @@ def centre_residual(
     return total / weight, sigma * sigma, turned / weight, measured
 
 
-@njit(cache=True)
+@njit
 def corner_ahead(s: NDArray[np.float64], yaw: NDArray[np.float64]) -> tuple[float, float]:
     """Arc length [m] of the middle of the next street corner, and its turn [rad]; (inf, 0) where there is none."""
     n = len(yaw)
@@ -110,7 +110,7 @@ def corner_ahead(s: NDArray[np.float64], yaw: NDArray[np.float64]) -> tuple[floa
     return np.inf, 0.0
 
 
-@njit(cache=True)
+@njit
 def correct(
     error: NDArray[np.float64], covariance: NDArray[np.float64], normal_yaw: float, residual: float, variance: float
 ) -> None:

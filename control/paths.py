@@ -5,16 +5,16 @@ from __future__ import annotations
 from math import atan2, hypot, sqrt
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from roadcraft.control.car import rear_axle_arc
+from roadcraft.sim.kernels import njit
 
 LATERAL_ACCEL = 2.5  # m/s^2 in curves that a passenger accepts (Bae et al. 2019: below 3)
 COMFORT_BRAKE = 2.0  # m/s^2
 
 
-@njit(cache=True)
+@njit
 def stations(path: NDArray[np.float64]) -> NDArray[np.float64]:
     """Arc length (T,) [m] of each point."""
     s = np.zeros(len(path))
@@ -23,7 +23,7 @@ def stations(path: NDArray[np.float64]) -> NDArray[np.float64]:
     return s
 
 
-@njit(cache=True)
+@njit
 def headings(path: NDArray[np.float64]) -> NDArray[np.float64]:
     """Direction (T,) [rad] of the path at each point; a repeated last point keeps the direction before it."""
     n = len(path)
@@ -38,7 +38,7 @@ def headings(path: NDArray[np.float64]) -> NDArray[np.float64]:
     return yaw
 
 
-@njit(cache=True)
+@njit
 def curvatures(path: NDArray[np.float64], reach: int = 2) -> NDArray[np.float64]:
     """Curvature (T,) [1/m] of the circle through points `reach` before, at and after each point (Menger)."""
     n = len(path)
@@ -57,7 +57,7 @@ def curvatures(path: NDArray[np.float64], reach: int = 2) -> NDArray[np.float64]
     return k
 
 
-@njit(cache=True)
+@njit
 def point_at(path: NDArray[np.float64], s: NDArray[np.float64], at: float) -> tuple[float, float]:
     """The path's point at arc length `at` [m]; beyond the end it goes straight on."""
     n = len(path)
@@ -71,7 +71,7 @@ def point_at(path: NDArray[np.float64], s: NDArray[np.float64], at: float) -> tu
     return path[i - 1, 0] + u * (path[i, 0] - path[i - 1, 0]), path[i - 1, 1] + u * (path[i, 1] - path[i - 1, 1])
 
 
-@njit(cache=True)
+@njit
 def project(path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
     """Arc length and lateral offset (left positive) [m] of a point against the path."""
     best, best_s, best_d = 1e18, 0.0, 0.0
@@ -91,7 +91,7 @@ def project(path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: floa
     return best_s, best_d
 
 
-@njit(cache=True)
+@njit
 def pursue(path: NDArray[np.float64], speed: float) -> float:
     """Curvature [1/m] that follows the path: pure pursuit from the rear axle, looking 0.5 s + 2 m ahead."""
     s = stations(path)
@@ -101,7 +101,7 @@ def pursue(path: NDArray[np.float64], speed: float) -> float:
     return rear_axle_arc(x, y)
 
 
-@njit(cache=True)
+@njit
 def curve_speed(path: NDArray[np.float64], limit: float, lateral_accel: float = LATERAL_ACCEL) -> float:
     """Fastest speed [m/s] now from which every curve ahead can be met with comfortable braking; at most `limit`."""
     s = stations(path)

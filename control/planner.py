@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import cos, isnan, sin
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from roadcraft.control.localiser import Localiser
 from roadcraft.control.routeline import BEHIND, RouteLine
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.geometry import wrap
+from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import PATH_POINTS, ROUTE_SPACING, Ego, Observation
 
 COMPASS = 0.1  # share of a compass reading in the heading; the rest is the yaw rate's
@@ -19,7 +19,7 @@ SURE_MIN = 0.2  # confidence below which a percept says nothing about lanes
 WINDOW = 25  # m of the line ahead of the last place that are searched for the present one
 
 
-@njit(cache=True)
+@njit
 def place_on(line: NDArray[np.float64], x: float, y: float, start: int, window: int) -> int:
     """Index of the line's point nearest to (x, y), at or after `start`, within `window` points."""
     best, best_i = 1e18, start
@@ -30,7 +30,7 @@ def place_on(line: NDArray[np.float64], x: float, y: float, start: int, window: 
     return best_i
 
 
-@njit(cache=True)
+@njit
 def path_from(line: NDArray[np.float64], start: int, x: float, y: float, yaw: float) -> NDArray[np.float64]:
     """The next 60 points (60, 2) of the line in the ego frame; beyond its end they go straight on."""
     path = np.empty((PATH_POINTS, 2))

@@ -11,11 +11,11 @@ from math import cos, hypot, sin, sqrt
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from roadcraft.control.car import HALF_LENGTH, HALF_WIDTH
 from roadcraft.control.paths import headings, project, stations
+from roadcraft.sim.kernels import njit
 
 OTHER = np.dtype(
     [
@@ -40,7 +40,7 @@ STOP_BRAKE = 2.0  # m/s^2 of a comfortable stop at a line
 FREE = 1e6
 
 
-@njit(cache=True)
+@njit
 def occupied(
     path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float, yaw: float, ahead: float, side: float
 ) -> tuple[float, float]:
@@ -64,7 +64,7 @@ def occupied(
     return first, last
 
 
-@njit(cache=True)
+@njit
 def reaches(path_box: NDArray[np.float64], other: Any, horizon: float) -> bool:
     """Whether an actor can come near the path's bounding box (x0, y0, x1, y1) at all within `horizon` [s]."""
     x, y = other.xy[0], other.xy[1]
@@ -74,7 +74,7 @@ def reaches(path_box: NDArray[np.float64], other: Any, horizon: float) -> bool:
     return dx * dx + dy * dy < far * far
 
 
-@njit(cache=True)
+@njit
 def bounds(path: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bounding box (4,) x0, y0, x1, y1 of the path."""
     box = np.array([FREE, FREE, -FREE, -FREE])
@@ -84,7 +84,7 @@ def bounds(path: NDArray[np.float64]) -> NDArray[np.float64]:
     return box
 
 
-@njit(cache=True)
+@njit
 def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray[np.float64]) -> NDArray[np.float64]:
     """Stations taken by others: (M, MOMENTS + 1, 2) first and last station [m], one row an actor that matters.
 
@@ -137,7 +137,7 @@ def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray
     return taken[:rows]
 
 
-@njit(cache=True)
+@njit
 def conflict_time(taken: NDArray[np.float64], speed: float, accel: float, top: float) -> float:
     """When [s] the ego, accelerating at `accel` up to `top` speed [m/s] (down to 0), first meets a taken station."""
     at, v = 0.0, speed
@@ -156,7 +156,7 @@ def conflict_time(taken: NDArray[np.float64], speed: float, accel: float, top: f
     return FREE
 
 
-@njit(cache=True)
+@njit
 def safe_acceleration(taken: NDArray[np.float64], speed: float, top: float, wish: float) -> float:
     """Largest acceleration [m/s^2] up to `wish` that meets nobody; the one that meets them last where none is free."""
     if len(taken) == 0:
@@ -172,7 +172,7 @@ def safe_acceleration(taken: NDArray[np.float64], speed: float, top: float, wish
     return min(best, -3.0) if best_time > 0.5 else -8.0
 
 
-@njit(cache=True)
+@njit
 def follow(speed: float, wish_speed: float, gap: float, lead_speed: float, exponent: float = 4.0) -> float:
     """Acceleration [m/s^2] of the Intelligent Driver Model (Treiber, Hennecke, Helbing 2000), limited to [-8, 2.5].
 
@@ -190,7 +190,7 @@ def follow(speed: float, wish_speed: float, gap: float, lead_speed: float, expon
     return max(-8.0, free - interaction)
 
 
-@njit(cache=True)
+@njit
 def keep_clear(speed: float, line: float, gap: float, lead_speed: float) -> float:
     """Acceleration [m/s^2] that waits at the line of a light until there is room behind it; FREE when there is.
 
@@ -202,7 +202,7 @@ def keep_clear(speed: float, line: float, gap: float, lead_speed: float) -> floa
     return stop_at(speed, max(0.0, line - 0.5))
 
 
-@njit(cache=True)
+@njit
 def stop_at(speed: float, distance: float) -> float:
     """Largest acceleration [m/s^2] with which the front bumper still stops comfortably `distance` [m] ahead."""
     if distance <= 0.1:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from roadcraft.perception.events import FORESIGHT
 from roadcraft.perception.percept import EVENTS, PATH_TIMES
 from roadcraft.perception.projection import corners, lanes_in_view, project, projected_boxes
 from roadcraft.sim.geometry import ego_to_world, world_to_ego
+from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import LANE_LINES, LANE_X, Camera, Kind, Labels, LightState, Tick
 
 SIGN_RANGE = 60.0  # [m] to the stop line: a light or stop sign further away governs nothing yet
@@ -84,7 +84,7 @@ class FrameLabels:
         return Camera(width, height, fov, (x, y, z), pitch, True)
 
 
-@njit(cache=True)
+@njit
 def _instance_boxes(instance: Any, ids: Any, boxes: Any, pixels: Any) -> None:
     """Pixel boxes (N, 4) and counts (N,) of the sorted `ids` in an instance image."""
     for r in range(instance.shape[0]):

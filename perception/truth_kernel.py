@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from roadcraft.perception.events import wrapped
+from roadcraft.sim.kernels import njit
 
 CAPACITY = 128  # objects tracked at once
 NOISES = 7  # standard normals per object: detection, range, bearing, vx, vy, yaw, spare
@@ -31,7 +31,7 @@ TABLE = np.dtype(
 )
 
 
-@njit(cache=True)
+@njit
 def _row_of(table, key, now, noise):  # type: ignore[no-untyped-def]
     """The table's row of an actor; a new one takes a free row or the one not heard of for longest."""
     spare, oldest = 0, math.inf
@@ -48,7 +48,7 @@ def _row_of(table, key, now, noise):  # type: ignore[no-untyped-def]
     return spare
 
 
-@njit(cache=True)
+@njit
 def _visible_fractions(xyz, yaw, extent, pose, camera):  # type: ignore[no-untyped-def]
     """Share of each actor's image columns that no nearer actor covers, and its box [pixels] (NaN out of view)."""
     n = xyz.shape[0]
@@ -95,12 +95,12 @@ def _visible_fractions(xyz, yaw, extent, pose, camera):  # type: ignore[no-untyp
     return fraction, boxes
 
 
-@njit(cache=True)
+@njit
 def _normal_cdf(z):  # type: ignore[no-untyped-def]
     return 0.5 * math.erfc(-z / math.sqrt(2.0))
 
 
-@njit(cache=True)
+@njit
 def sense(  # type: ignore[no-untyped-def]
     ids,
     kinds,

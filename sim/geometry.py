@@ -46,4 +46,5 @@ def arc_length(xy: NDArray[np.float64]) -> NDArray[np.float64]:
 def resample(xy: NDArray[np.float64], at: ArrayLike) -> NDArray[np.float64]:
     """Points (len(at), 2) of a polyline (N, 2) at the arc lengths `at` [m]; beyond the ends the end repeats."""
     s = arc_length(xy)
-    return np.stack([np.interp(at, s, xy[:, 0]), np.interp(at, s, xy[:, 1])], -1)
+    where = np.asarray(at, float)
+    return np.stack([np.interp(where, s, xy[:, 0]), np.interp(where, s, xy[:, 1])], -1)

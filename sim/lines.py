@@ -7,10 +7,10 @@ route's lane to the left, its own two, three to the right. A lane change of the 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import LANE_LINES, LANE_X, Mark
 from roadcraft.sim.roads import LaneGrid, RoadNetwork, lane_point
 from roadcraft.sim.routes import Route
@@ -48,7 +48,7 @@ def route_borders(
     return offsets, marks, np.concatenate([[0], np.cumsum(change)]).astype(np.int64)
 
 
-@numba.njit(cache=True)
+@njit
 def _borders(
     grid: LaneGrid,
     left: NDArray[np.int32],
@@ -92,7 +92,7 @@ def _borders(
     return offsets, marks
 
 
-@numba.njit(cache=True)
+@njit
 def lane_slot(borders: NDArray[np.float64], lateral: float) -> int:
     """Which lane of one route point's borders (8,) the offset lies in: the index of that lane's left border."""
     slot = OWN
@@ -103,7 +103,7 @@ def lane_slot(borders: NDArray[np.float64], lateral: float) -> int:
     return slot
 
 
-@numba.njit(cache=True)
+@njit
 def lines_ahead(
     xy: NDArray[np.float64],
     yaw: NDArray[np.float64],

@@ -9,10 +9,10 @@ from __future__ import annotations
 from math import cos, hypot, inf, pi, sin
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.kernels import njit
 from roadcraft.sim.lines import lines_ahead, route_borders
 from roadcraft.sim.messages import PATH_POINTS, ROUTE_POINTS, ROUTE_SPACING, LightState
 from roadcraft.sim.roads import DRIVING, PARKING, LaneGrid, RoadNetwork, SignalKind, lane_point, nearest_lane
@@ -118,12 +118,12 @@ def new_memory() -> NDArray[np.int64]:
     return np.array([0, -1, 0, 0], np.int64)
 
 
-@numba.njit(cache=True)
+@njit
 def wrap_angle(angle: float) -> float:
     return angle - 2 * pi * np.floor(angle / (2 * pi) + 0.5)
 
 
-@numba.njit(cache=True)
+@njit
 def advance_index(route: RouteView, index: int, x: float, y: float) -> int:
     """The furthest of the next route points that is passed: the ego is beyond it along its heading."""
     for k in range(index, min(index + WINDOW, len(route.s) - 1) + 1):
@@ -133,7 +133,7 @@ def advance_index(route: RouteView, index: int, x: float, y: float) -> int:
     return index
 
 
-@numba.njit(cache=True)
+@njit
 def project_on_route(route: RouteView, index: int, x: float, y: float) -> tuple[float, float]:
     """Progress [m] beyond route point `index` and the signed distance [m] from the route near it, left positive."""
     last = len(route.s) - 1
@@ -154,7 +154,7 @@ def project_on_route(route: RouteView, index: int, x: float, y: float) -> tuple[
     return beyond, lateral
 
 
-@numba.njit(cache=True)
+@njit
 def route_point(route: RouteView, s: float) -> tuple[float, float]:
     """The route's point [m] at arc length `s`, held at its ends. Points are 1 m apart but for the last."""
     last = len(route.s) - 1
@@ -169,7 +169,7 @@ def route_point(route: RouteView, s: float) -> tuple[float, float]:
     return x, y
 
 
-@numba.njit(cache=True)
+@njit
 def route_points(
     route: RouteView, start: float, step: float, count: int, pose: tuple[float, float, float]
 ) -> NDArray[np.float64]:
@@ -183,7 +183,7 @@ def route_points(
     return points
 
 
-@numba.njit(cache=True)
+@njit
 def next_stop(route: RouteView, front: float, lights: bool) -> tuple[int, float]:
     """The next light or stop sign whose line lies ahead of arc length `front`: (signal, distance [m]) or (-1, inf)."""
     for k in range(len(route.stop_s)):
@@ -193,7 +193,7 @@ def next_stop(route: RouteView, front: float, lights: bool) -> tuple[int, float]
     return -1, inf
 
 
-@numba.njit(cache=True)
+@njit
 def red_light_run(
     grid: LaneGrid, lanes: LaneView, lights: NDArray[np.uint8], x: float, y: float, yaw: float, half: float
 ) -> int:
@@ -214,7 +214,7 @@ def red_light_run(
     return lanes.signal[lane] if abs(across) <= LINE_HALF * width else -1
 
 
-@numba.njit(cache=True)
+@njit
 def crossed_lines(
     lanes: LaneView,
     memory: NDArray[np.int64],
@@ -243,7 +243,7 @@ def crossed_lines(
     return left, right
 
 
-@numba.njit(cache=True)
+@njit
 def track(
     grid: LaneGrid,
     lanes: LaneView,

@@ -13,12 +13,12 @@ from math import cos, floor, sin, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render import models
 from roadcraft.sim.embedded.render.parts import build_parts
 from roadcraft.sim.embedded.town import Town
+from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import Kind
 from roadcraft.sim.roads import ANY_KIND, LaneKind, lane_point, nearest_lane
 
@@ -126,7 +126,7 @@ def _solids(town: Town, mesh_of: NDArray[np.int32]) -> Solids:
     return Solids(items, origin, shape, start, np.ascontiguousarray(table[:, 1]))
 
 
-@njit(cache=True)
+@njit
 def _place_bodies(bodies, items, mesh, model_of, walker, tags, middle, reach, hide):
     """Fills `items` with the bodies within reach; their number."""
     count = 0
@@ -158,7 +158,7 @@ def _place_bodies(bodies, items, mesh, model_of, walker, tags, middle, reach, hi
     return count
 
 
-@njit(cache=True)
+@njit
 def _meet(library, item, ox, oy, oz, dx, dy, dz, best):
     """(distance, face) of the nearest outer face of an item before `best`; face -1 when there is none."""
     # The bounding ball first.
@@ -190,7 +190,7 @@ def _meet(library, item, ox, oy, oz, dx, dy, dz, best):
     return best, found
 
 
-@njit(cache=True)
+@njit
 def _inside(library, face, shift, x, y, z, nx, ny, nz):
     """Whether a point of a face's plane lies within the face, whose corners go counter-clockwise."""
     first, count = library.face[face, 0], library.face[face, 1]
@@ -207,7 +207,7 @@ def _inside(library, face, shift, x, y, z, nx, ny, nz):
     return True
 
 
-@njit(cache=True)
+@njit
 def _cast(starts, rays, reach, library, solids, bodies, ground, roads, kinds, tags, distance, owner, tag, cosine):
     for i in range(rays.shape[0]):
         ox, oy, oz = starts[i, 0], starts[i, 1], starts[i, 2]
@@ -234,7 +234,7 @@ def _cast(starts, rays, reach, library, solids, bodies, ground, roads, kinds, ta
             cosine[i] = _facing(library, thing, face, dx, dy, dz)
 
 
-@njit(cache=True)
+@njit
 def _walk(library, solids, ox, oy, oz, dx, dy, dz, best):
     """The nearest standing thing along a ray, cell by cell: (distance, face, item)."""
     x, y = (ox - solids.origin[0]) / CELL, (oy - solids.origin[1]) / CELL
@@ -264,7 +264,7 @@ def _walk(library, solids, ox, oy, oz, dx, dy, dz, best):
     return best, face, found
 
 
-@njit(cache=True)
+@njit
 def _facing(library, item, face, dx, dy, dz):
     """Cosine between the ray, reversed, and the face's outward normal in the world."""
     m, n = item.inverse, library.plane[face]
@@ -274,7 +274,7 @@ def _facing(library, item, face, dx, dy, dz):
     return -(wx * dx + wy * dy + wz * dz) / sqrt(wx * wx + wy * wy + wz * wz)
 
 
-@njit(cache=True)
+@njit
 def _ground_tag(roads, kinds, x, y):
     lane, s, lateral = nearest_lane(roads, x, y, 0.0, False, ANY_KIND)
     if lane < 0:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from roadcraft.sim.kernels import njit
 from roadcraft.sim.roads import LaneKind, RoadNetwork
 
 LATERAL = 2.2  # m/s^2 that drivers accept in bends
@@ -73,7 +73,7 @@ class Graph:
     meetings: NDArray[np.void]  # MEETING
 
 
-@njit(cache=True)
+@njit
 def _meet(lanes, points, lane, other, meeting):  # type: ignore[no-untyped-def]
     """Notes how close two lanes come, and the stretches on which they are about that close."""
     apart = 1e9
@@ -94,7 +94,7 @@ def _meet(lanes, points, lane, other, meeting):  # type: ignore[no-untyped-def]
     meeting.there[0], meeting.there[1] = b0 - ZONE_MARGIN, b1 + ZONE_MARGIN
 
 
-@njit(cache=True)
+@njit
 def _meetings(lanes, points, links, meetings):  # type: ignore[no-untyped-def]
     """Fills TRACK.meetings and MEETING for all lanes of the same junction that come near each other; how many."""
     count = 0
@@ -113,7 +113,7 @@ def _meetings(lanes, points, links, meetings):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True)
+@njit
 def _shares_start(lanes, links, lane, other):  # type: ignore[no-untyped-def]
     """Whether two junction lanes leave the same lane: then one follows the other."""
     for k in range(lanes[lane].predecessors[0], lanes[lane].predecessors[1]):
@@ -123,7 +123,7 @@ def _shares_start(lanes, links, lane, other):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True)
+@njit
 def _limit(lanes, points, signs):  # type: ignore[no-untyped-def]
     """sqrt(a_lat / curvature), capped by the sign, lowered backwards so that SLOWING is enough."""
     for lane in range(lanes.shape[0]):

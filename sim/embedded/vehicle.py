@@ -20,7 +20,6 @@ from __future__ import annotations
 from math import atan, cos, sin, sqrt, tan
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.physics import (
@@ -30,6 +29,7 @@ from roadcraft.sim.embedded.physics import (
     TORQUE_SAMPLES,
     G,
 )
+from roadcraft.sim.kernels import njit
 
 SUBSTEP = 0.0125  # s, the longest
 CALM_SUBSTEP = 0.025  # s, for built-in drivers, who never come near the limit
@@ -39,7 +39,7 @@ _LAUNCH = 0.35  # share of max_rpm at which the clutch slips when starting
 _EPS = 1e-3  # m/s, keeps the secant stiffness finite at standstill
 
 
-@njit(cache=True)
+@njit
 def _sample(table, samples, x):  # type: ignore[no-untyped-def]
     """The evenly sampled `table` at x in [0, 1], linear, clamped."""
     at = min(max(x, 0.0), 1.0) * (samples - 1)
@@ -47,7 +47,7 @@ def _sample(table, samples, x):  # type: ignore[no-untyped-def]
     return table[k] + (at - k) * (table[k + 1] - table[k])
 
 
-@njit(cache=True)
+@njit
 def gear_at(p, speed):  # type: ignore[no-untyped-def]
     """The gear (1..n) that an automatic box holds at that speed [m/s]: the lowest below its shift speed."""
     gear = 1
@@ -56,7 +56,7 @@ def gear_at(p, speed):  # type: ignore[no-untyped-def]
     return gear
 
 
-@njit(cache=True)
+@njit
 def rpm_at(p, speed, gear):  # type: ignore[no-untyped-def]
     """Engine speed [1/min] in that gear (-1 reverse, 0 neutral), with a clutch that slips when starting."""
     if gear == 0:
@@ -65,7 +65,7 @@ def rpm_at(p, speed, gear):  # type: ignore[no-untyped-def]
     return abs(speed) / p.radius * RPM_PER_RADIAN * ratio
 
 
-@njit(cache=True)
+@njit
 def drive_force(p, speed, throttle, gear):  # type: ignore[no-untyped-def]
     """(force [N] of the engine at the wheels, effective mass [kg] of vehicle and turning parts).
 
@@ -88,7 +88,7 @@ def drive_force(p, speed, throttle, gear):  # type: ignore[no-untyped-def]
     return direction * force - moving * closed, factor * p.mass
 
 
-@njit(cache=True)
+@njit
 def wheel_angle_for(p, steer, speed):  # type: ignore[no-untyped-def]
     """Angle [rad] of the single-track wheel for a steering command in [-1, 1] at that speed [m/s].
 
@@ -101,7 +101,7 @@ def wheel_angle_for(p, steer, speed):  # type: ignore[no-untyped-def]
     return angle if steer > 0.0 else -angle
 
 
-@njit(cache=True)
+@njit
 def steer_for(p, angle, speed):  # type: ignore[no-untyped-def]
     """The steering command in [-1, 1] that gives that single-track wheel angle [rad]: inverts `wheel_angle_for`."""
     if abs(angle) < 1e-9:
@@ -112,7 +112,7 @@ def steer_for(p, angle, speed):  # type: ignore[no-untyped-def]
     return steer if angle > 0.0 else -steer
 
 
-@njit(cache=True)
+@njit
 def acceleration(p, speed, throttle, brake):  # type: ignore[no-untyped-def]
     """Acceleration [m/s^2] straight ahead on dry road at speed >= 0 for the pedals in [0, 1]."""
     force, mass = drive_force(p, speed, throttle, gear_at(p, speed))
@@ -128,7 +128,7 @@ def acceleration(p, speed, throttle, brake):  # type: ignore[no-untyped-def]
     return (force - held) / mass
 
 
-@njit(cache=True)
+@njit
 def pedals_for(p, speed, wanted):  # type: ignore[no-untyped-def]
     """(throttle, brake) in [0, 1] for an acceleration [m/s^2] at speed >= 0: inverts `acceleration` where it can."""
     coasting, mass = drive_force(p, speed, 0.0, gear_at(p, speed))
@@ -140,7 +140,7 @@ def pedals_for(p, speed, wanted):  # type: ignore[no-untyped-def]
     return 0.0, min(max((-resist - wanted * p.mass) / max(p.max_brake, 1.0), 0.0), 1.0)
 
 
-@njit(cache=True)
+@njit
 def _secant(u_x, u_y, load, grip, stiffness):  # type: ignore[no-untyped-def]
     """Lateral force per lateral speed [N s/m] of a tyre whose contact point moves with (u_x, u_y)."""
     along = max(abs(u_x), _EPS)
@@ -152,7 +152,7 @@ def _secant(u_x, u_y, load, grip, stiffness):  # type: ignore[no-untyped-def]
     return grip * brush / (slip * along)
 
 
-@njit(cache=True)
+@njit
 def advance(b, p, dt, grip_factor):  # type: ignore[no-untyped-def]
     """Moves body `b` (a BODY record) by dt [s] under its controls. `grip_factor` scales the road's friction.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,12 +16,14 @@ from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.facts import ACTOR_RADIUS, EgoState, TickBuilder
+from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import ACTOR, CONTACT, DT, Camera, Control, Episode, Kind, Labels, LightState, Tick
 from roadcraft.sim.population import populate
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import route_from_seed
 from roadcraft.sim.scenarios import Director
 from roadcraft.sim.stage import (
+    BACKGROUND_RADIUS,
     EGO_BLUEPRINT,
     EGO_COLOR,
     EGO_ROLE,
@@ -231,7 +232,7 @@ class EmbeddedStage:
         self._simulation.lights.set_state(signal, state)
 
 
-@numba.njit(cache=True)
+@njit
 def _read(bodies, ego, sirens, actors, state):  # type: ignore[no-untyped-def]
     """Fills `actors` and the ego's `state`; returns (actors within reach, sum of background speeds, their number)."""
     me = bodies[ego]
@@ -246,11 +247,12 @@ def _read(bodies, ego, sirens, actors, state):  # type: ignore[no-untyped-def]
         if body["id"] == 0 or i == ego:
             continue
         vx, vy = body["velocity"][0], body["velocity"][1]
-        if body["autopilot"] != 0 and body["kind"] <= _MAX_KIND_OF_VEHICLES:
+        dx, dy = body["xyz"][0] - x, body["xyz"][1] - y
+        square = dx * dx + dy * dy
+        if square < BACKGROUND_RADIUS**2 and body["autopilot"] != 0 and body["kind"] <= _MAX_KIND_OF_VEHICLES:
             total += np.sqrt(vx * vx + vy * vy)
             others += 1
-        dx, dy = body["xyz"][0] - x, body["xyz"][1] - y
-        if dx * dx + dy * dy > ACTOR_RADIUS * ACTOR_RADIUS:
+        if square > ACTOR_RADIUS * ACTOR_RADIUS:
             continue
         actor = actors[count]
         actor["id"] = body["id"]

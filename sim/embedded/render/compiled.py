@@ -1,19 +1,11 @@
-"""How the kernels are compiled, and a cache on disk that notices when any of them changes.
-
-numba checks a kernel's own file only; kernels here are compiled into each other across files, so all files count.
-"""
+"""How the renderer's kernels are compiled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numba
-
-from roadcraft.sim.cache import digest
-
-VERSION = f"{numba.__version__}-{digest(*(file.read_bytes() for file in sorted(Path(__file__).parent.glob('*.py'))))}"
+from roadcraft.sim.kernels import njit
 
 
 def kernel(function: Callable) -> Any:
@@ -31,9 +23,8 @@ def part(function: Callable) -> Any:
 
 
 def _compile(function: Callable, inline: bool) -> Any:
-    compiled = numba.njit(
+    return njit(
         function,
-        cache=True,
         nogil=True,
         boundscheck=False,
         error_model="numpy",
@@ -41,5 +32,3 @@ def _compile(function: Callable, inline: bool) -> Any:
         forceinline=inline,
         _nrt=False,
     )
-    compiled._cache._cache_file._version = VERSION
-    return compiled

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import ceil, floor
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.ground_look import DENSE, LEVELS, TILE, TILE_BITS
+from roadcraft.sim.kernels import njit
 
 GRASS, PAVEMENT, ROADWAY, WHITE, YELLOW = 0, 1, 2, 3, 4  # labels
 TERRAIN_TILES = 16  # shared tiles of nothing but grass
@@ -16,7 +16,7 @@ SURFACE_OF = np.array([0, 1, 2, 3, 3], np.uint8)  # label -> index into palette.
 Texels = NDArray[np.float64]  # (k, 2) places in texels of level 0 from the ground's origin
 
 
-@njit(cache=True)
+@njit
 def touch_polygon(touched: NDArray[np.bool_], polygon: NDArray[np.float64]) -> None:
     """Marks the tiles under a polygon's bounding box, given in tiles, and a hand's breadth around it."""
     low_x, high_x = floor(polygon[:, 0].min() - 0.05), floor(polygon[:, 0].max() + 0.05)
@@ -26,7 +26,7 @@ def touch_polygon(touched: NDArray[np.bool_], polygon: NDArray[np.float64]) -> N
             touched[y, x] = True
 
 
-@njit(cache=True)
+@njit
 def _row_span(polygon: Texels, y: float) -> tuple[int, int]:
     """First and last texel whose centre lies inside a convex polygon on the row of centres y; empty: last < first."""
     low, high = 1e18, -1e18
@@ -42,7 +42,7 @@ def _row_span(polygon: Texels, y: float) -> tuple[int, int]:
     return ceil(low - 0.5), ceil(high - 0.5) - 1
 
 
-@njit(cache=True)
+@njit
 def fill_polygon(tiles: NDArray[np.int32], label: NDArray[np.uint8], polygon: Texels, code: int) -> None:
     """Labels the texels of a convex polygon. Shared tiles stay as they are."""
     for row in range(ceil(polygon[:, 1].min() - 0.5), ceil(polygon[:, 1].max() - 0.5)):
@@ -56,7 +56,7 @@ def fill_polygon(tiles: NDArray[np.int32], label: NDArray[np.uint8], polygon: Te
                 label[tiles[ty, tx], row & (TILE - 1), col & (TILE - 1)] = code
 
 
-@njit(cache=True)
+@njit
 def paint_strip(
     tiles: NDArray[np.int32],
     label: NDArray[np.uint8],
@@ -92,7 +92,7 @@ def paint_strip(
                         lateral[tile, y, x] = int(min(max(share, 0.0), 1.0) * 254)
 
 
-@njit(cache=True)
+@njit
 def _hash(x: int, y: int, seed: int) -> float:
     """A fixed pseudo-random number in [0, 1) for a lattice point."""
     h = (x * 374761393 + y * 668265263 + seed * 974634731) & 0xFFFFFFFF
@@ -101,7 +101,7 @@ def _hash(x: int, y: int, seed: int) -> float:
     return float(h) / 4294967296.0
 
 
-@njit(cache=True)
+@njit
 def noise_map(size: int, cells: int, seed: int) -> NDArray[np.float32]:
     """Smooth noise in [0, 1] on (size, size), repeating at its borders, with `cells` lattice points along an edge."""
     out = np.empty((size, size), np.float32)
@@ -122,7 +122,7 @@ def noise_map(size: int, cells: int, seed: int) -> NDArray[np.float32]:
     return out
 
 
-@njit(cache=True)
+@njit
 def _label_at(tiles: NDArray[np.int32], label: NDArray[np.uint8], col: int, row: int) -> int:
     tx, ty = col >> TILE_BITS, row >> TILE_BITS
     if tx < 0 or ty < 0 or tx >= tiles.shape[1] or ty >= tiles.shape[0]:
@@ -130,7 +130,7 @@ def _label_at(tiles: NDArray[np.int32], label: NDArray[np.uint8], col: int, row:
     return int(label[tiles[ty, tx], row & (TILE - 1), col & (TILE - 1)])
 
 
-@njit(cache=True)
+@njit
 def _beside(tiles: NDArray[np.int32], label: NDArray[np.uint8], col: int, row: int, reach: int) -> int:
     """How near roadway lies: `reach` steps of one texel are tried in four directions; 0 where there is none."""
     for step in range(1, reach + 1):
@@ -143,7 +143,7 @@ def _beside(tiles: NDArray[np.int32], label: NDArray[np.uint8], col: int, row: i
 MAP = 1024  # texels along the noise maps, 51.2 m
 
 
-@njit(cache=True)
+@njit
 def _asphalt(lat: float, n0: float, n1: float, n2: float, n3: float, grain: float) -> float:
     """Grey of the roadway: blotches, grain, tyre tracks, oil along the middle, cracks."""
     grey = 92.0 + 13.0 * (n0 - 0.5) + 10.0 * (n1 - 0.5) + 12.0 * (n2 - 0.5) + 19.0 * (grain - 0.5)
@@ -159,7 +159,7 @@ def _asphalt(lat: float, n0: float, n1: float, n2: float, n3: float, grain: floa
     return grey
 
 
-@njit(cache=True)
+@njit
 def _color(
     tiles: NDArray[np.int32],
     label: NDArray[np.uint8],
@@ -205,7 +205,7 @@ def _color(
         out[2] = 44.0 + 18.0 * dry + 20.0 * tuft
 
 
-@njit(cache=True)
+@njit
 def finish_tiles(
     tiles: NDArray[np.int32],
     where: NDArray[np.int32],
@@ -250,7 +250,7 @@ def finish_tiles(
         _pyramid(tile, rgb, surface, where, tiles.shape[1], data, offsets, codes)
 
 
-@njit(cache=True)
+@njit
 def _pyramid(
     tile: int,
     rgb: NDArray[np.float32],
@@ -284,7 +284,7 @@ def _pyramid(
                     rgb[y, x, c] = 0.25 * (total + rgb[2 * y + 1, 2 * x, c] + rgb[2 * y + 1, 2 * x + 1, c])
 
 
-@njit(cache=True)
+@njit
 def spread_terrain(
     tiles: NDArray[np.int32],
     where: NDArray[np.int32],

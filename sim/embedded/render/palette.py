@@ -7,10 +7,10 @@ and lets light, shadow and wetness be applied to 256 colours instead of to every
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.materials import ROAD, ROAD_LINE, SIDEWALK, TERRAIN
+from roadcraft.sim.kernels import njit
 
 CLASSES = np.array([TERRAIN, SIDEWALK, ROAD, ROAD_LINE], np.uint8)  # by the label's surface
 STEP = 4  # colour steps of the lookup table
@@ -43,7 +43,7 @@ COLORS, SURFACES = _colors()
 assert len(COLORS) == 256
 
 
-@njit(cache=True)
+@njit
 def _nearest(colors: NDArray[np.float64], surfaces: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     out = np.zeros((4, size, size, size), np.uint8)
     for surface in range(4):

@@ -173,7 +173,8 @@ def build_casters(scenery: Scenery) -> tuple[NDArray[np.float32], NDArray[np.flo
     key = np.floor(casters[:, :2] / CELL).astype(np.int64)
     order = np.lexsort((key[:, 0], key[:, 1]))
     casters, key = casters[order], key[order]
-    starts = np.flatnonzero(np.r_[True, (np.diff(key, axis=0) != 0).any(1)]) if len(casters) else []
+    new = np.r_[True, (np.diff(key, axis=0) != 0).any(1)][: len(casters)]
+    starts = np.flatnonzero(new)
     cells = []
     for first, last in itertools.pairwise([*starts, len(casters)]):
         some = casters[first:last]

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from math import radians
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.kernels import njit
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.render import Images, Renderer, View
@@ -46,7 +46,7 @@ NEEDS = {
 }
 
 
-@numba.njit(cache=True)
+@njit
 def _bgra(rgb, out):  # type: ignore[no-untyped-def]
     """(H, W, 3) RGB into (H, W, 4) BGRA; alpha is left as it is."""
     for i in range(rgb.shape[0]):
@@ -54,7 +54,7 @@ def _bgra(rgb, out):  # type: ignore[no-untyped-def]
             out[i, j, 0], out[i, j, 1], out[i, j, 2] = rgb[i, j, 2], rgb[i, j, 1], rgb[i, j, 0]
 
 
-@numba.njit(cache=True)
+@njit
 def _depth(depth, out):  # type: ignore[no-untyped-def]
     """(H, W) metres into 24 bits, R low."""
     for i in range(depth.shape[0]):
@@ -63,7 +63,7 @@ def _depth(depth, out):  # type: ignore[no-untyped-def]
             out[i, j, 2], out[i, j, 1], out[i, j, 0] = value & 255, value >> 8 & 255, value >> 16 & 255
 
 
-@numba.njit(cache=True)
+@njit
 def _tags(semantic, out):  # type: ignore[no-untyped-def]
     """(H, W) tags into R."""
     for i in range(semantic.shape[0]):
@@ -71,7 +71,7 @@ def _tags(semantic, out):  # type: ignore[no-untyped-def]
             out[i, j, 2] = semantic[i, j]
 
 
-@numba.njit(cache=True)
+@njit
 def _instances(semantic, instance, out):  # type: ignore[no-untyped-def]
     """(H, W) tags into R, ids into G (low) and B (high)."""
     for i in range(semantic.shape[0]):

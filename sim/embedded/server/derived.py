@@ -12,13 +12,13 @@ from __future__ import annotations
 from math import log
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.server.actors import Actor
 from roadcraft.sim.embedded.server.cameras import Camera
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.kernels import njit
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.render import Images, View
@@ -32,7 +32,7 @@ EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("polarity", "u1")])
 
 
 # ------------------------------------------------------------------------------------------------------- normals
-@numba.njit(cache=True)
+@njit
 def _slope(here, before, after):
     """The smaller of the two differences to the neighbours (negative: there is none), which crosses no edge."""
     back, ahead = here - before, after - here
@@ -41,7 +41,7 @@ def _slope(here, before, after):
     return back if after < 0.0 or abs(back) < abs(ahead) else ahead
 
 
-@numba.njit(cache=True)
+@njit
 def normals(depth, focal, axes, out):
     """Unit normals of a depth image (H, W) [m] into R, G, B of `out` (H, W, 4) BGRA: CARLA's world x, y, z from
     [-1, 1] to [0, 255]; the sky has none: (128, 128, 128).
@@ -82,7 +82,7 @@ class NormalsCamera(Camera):
 
 
 # ---------------------------------------------------------------------------------------------------------- flow
-@numba.njit(cache=True)
+@njit
 def flow(depth, instance, focal, place, axes, old_place, old_axes, slot, turns, shifts, out):
     """Motion of each pixel since the camera's last picture into `out` (H, W, 2), in CARLA's units: x to the right in
     half widths, y up in half heights.
@@ -169,7 +169,7 @@ class FlowCamera(Camera):
 
 
 # -------------------------------------------------------------------------------------------------------- events
-@numba.njit(cache=True)
+@njit
 def brightness(rgb, by_log, epsilon, out):
     """(H, W, 3) RGB to luma in [0, 1] (ITU-R BT.601), or to the logarithm of it."""
     for i in range(rgb.shape[0]):
@@ -178,7 +178,7 @@ def brightness(rgb, by_log, epsilon, out):
             out[i, j] = log(epsilon + luma) if by_log else luma
 
 
-@numba.njit(cache=True)
+@njit
 def fire(old, new, reference, thresholds, begin, duration, rest, last, events):
     """Events of pixels whose brightness goes from `old` to `new` (H, W) along a straight line in `duration` [ns].
 

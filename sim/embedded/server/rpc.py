@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgpack
-import numba
 import numpy as np
+
+from roadcraft.sim.kernels import njit
 
 MOST_BYTES = 64 << 20  # of one request: an OpenDRIVE text or a texture of 1024 x 1024 fits
 MOST_OBJECTS = 6_000_000  # values in one request
@@ -31,7 +32,7 @@ class ProtocolError(Exception):
     """What came is no msgpack-rpc; the connection is closed."""
 
 
-@numba.njit("UniTuple(i8, 4)(u1[::1], i8, i8, i8, i8, i8)", cache=True, nogil=True)
+@njit("UniTuple(i8, 4)(u1[::1], i8, i8, i8, i8, i8)", nogil=True)
 def scan(data, at, pending, objects, most_bytes, most_objects):  # type: ignore[no-untyped-def]  # numba's signature
     """Goes on skipping one msgpack value that starts at 0.
 
