@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from dataclasses import astuple
-from math import radians
+from math import hypot, radians
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ from roadcraft.sim.roads import RoadNetwork, network_from_opendrive
 from roadcraft.sim.routes import route_from_seed
 from roadcraft.sim.scenarios import Director
 from roadcraft.sim.sensors import Rig, kind_of
-from roadcraft.sim.stage import BACKGROUND, EGO_BLUEPRINT, EGO_COLOR, EGO_ROLE, WARM_UP
+from roadcraft.sim.stage import BACKGROUND, BACKGROUND_RADIUS, EGO_BLUEPRINT, EGO_COLOR, EGO_ROLE, WARM_UP
 
 CONNECT_TIMEOUT = 5.0  # s
 TICK_TIMEOUT = 10.0  # s
@@ -295,7 +295,7 @@ class CarlaWorld:
             yaw_rate=-radians(me.get_angular_velocity().z),
             steer=float(np.float32(self._steer)),
         )
-        actors, background = self._actors(snapshot)
+        actors, background = self._actors(snapshot, ego.pose[:2])
         rgb, labels = self._rig.images(frame)
         self._tick = self._build(
             self._frame,
@@ -317,8 +317,9 @@ class CarlaWorld:
             states[row] = int(light.state)
         return states
 
-    def _actors(self, snapshot: Iterable[Any]) -> tuple[NDArray[np.void], float]:
-        """All vehicles, walkers and props but the ego (N,) ACTOR, by number; mean speed of the background [m/s]."""
+    def _actors(self, snapshot: Iterable[Any], xy: NDArray[np.float64]) -> tuple[NDArray[np.void], float]:
+        """All vehicles, walkers and props but the ego (N,) ACTOR, by number; mean speed of the background [m/s] near
+        the ego, which is at `xy` (2,) [m] world."""
         assert self._stage is not None
         found = [each for each in snapshot if each.id not in self._others and each.id != self._ego.id]
         found = sorted((each for each in found if self._is_body(each.id)), key=lambda each: each.id)
@@ -335,7 +336,7 @@ class CarlaWorld:
             row["emergency"] = each.id in self._stage.sirens
             if kind <= Kind.BICYCLE:
                 row["braking"] = self._stage.actor(each.id).get_control().brake > BRAKING
-                if background:
+                if background and hypot(*(row["xyz"][:2] - xy)) < BACKGROUND_RADIUS:
                     speeds.append(float(np.hypot(velocity.x, velocity.y)))
         actors["visible_px"] = -1
         return actors, float(np.mean(speeds)) if speeds else float("nan")

@@ -167,7 +167,7 @@ class Facts:
     actors: NDArray[np.void]  # (N,) ACTOR, within 150 m
     contacts: NDArray[np.void]  # (C,) CONTACT of this tick
     crossings: tuple[Mark, ...]  # lane lines crossed in this tick
-    background_speed: float  # [m/s] mean speed of the background vehicles; NaN without any
+    background_speed: float  # [m/s] mean speed of the background vehicles near the ego; NaN without any
     nearest_lane_width: float = 3.5  # [m] of the lane that `off_lane` is measured to
     red_light_run: str = ""  # signal id when the ego's tail crossed its stop line in this tick while it was red
     stop_zone: str = ""  # signal id of the stop sign in whose trigger box the ego is

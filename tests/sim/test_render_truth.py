@@ -90,7 +90,7 @@ def mesh_faces(renderer: Renderer, mesh: int, basis: NDArray, place: NDArray, ta
 
 def walker_faces(renderer: Renderer, body: np.void) -> list[Face]:
     """Torso, and legs and arms swung about their joints."""
-    torso, leg, arm, _ = renderer._town.walker
+    torso, leg, arm = renderer._town.walker[:3]
     tall = 2 * body["extent"][2]
     half = np.array([min(0.1 * tall, body["extent"][0]), min(0.14 * tall, body["extent"][1]), 1.0])
     frame = turn(body["yaw"], 0, 0)
