@@ -28,6 +28,7 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera, Control, Driver, Episode, Tick, World
 
 log = logging.getLogger(__name__)
+STANDING = 0.5  # probability that a clip in which the car waits is passed over: half of all driving is waiting
 PARTS = (("jpg", "png"), ("semantic.png",), ("frame.npy",), ("objects.npy",))  # endings of a frame's files
 
 
@@ -229,6 +230,14 @@ class Shards:
                     log.warning("skipped shard %s: %s", path, error)
         return sum(map(len, self.clips))
 
+    def speed(self, place: Place) -> float:
+        """The ego's speed [m/s] in a frame."""
+        offset, size = place.parts[2]
+        with place.shard.open("rb") as file:
+            file.seek(offset)
+            frame = np.load(io.BytesIO(file.read(size)), allow_pickle=False)
+        return float(frame["speed"])
+
     def read(self, place: Place) -> Sample:
         """One frame. Raises ValueError when its files are not what they should be."""
         with place.shard.open("rb") as file:
@@ -282,9 +291,12 @@ def draw_clip(shards: Shards, length: int, size: tuple[int, int], how: Augmentat
     long_enough = [clip for clip in shards.clips if len(clip) >= length]
     if not long_enough:
         raise UserError(f"{shards.folder} holds no clip of {length} frames")
-    clip = long_enough[int(rng.integers(len(long_enough)))]
-    step = 2 if len(clip) >= 2 * length and rng.random() < 0.2 else 1
-    start = int(rng.integers(len(clip) - (length - 1) * step))
+    for _ in range(4):
+        clip = long_enough[int(rng.integers(len(long_enough)))]
+        step = 2 if len(clip) >= 2 * length and rng.random() < 0.2 else 1
+        start = int(rng.integers(len(clip) - (length - 1) * step))
+        if rng.random() > STANDING or shards.speed(clip[start]) > 0.5:
+            break
     samples = [shards.read(clip[start + k * step]) for k in range(length)]
     return clip_of(augment(samples, how, rng), size)
 

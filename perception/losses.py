@@ -29,6 +29,7 @@ PRIORITY = {
     "signs": 3.0, "lane_mask": 0.5, "drivable": 0.7,
 }  # fmt: skip
 EVENT_WEIGHT = 4.0  # events are rare
+LIGHT_WEIGHT = (1.0, 4.0, 1.5, 1.0)  # so is yellow, and nobody waits at green
 MIN_SIGMA_LOG = -4.0  # Laplace scales are not believed to be smaller than exp of this
 
 
@@ -176,7 +177,8 @@ def _lane_losses(heads: Batch, batch: Batch) -> Batch:
 def _scene_losses(said: Batch, batch: Batch) -> Batch:
     valid = batch["valid"]
     light_w, stop_w = batch["light_weight"] * valid, batch["stop_weight"] * valid
-    light = F.cross_entropy(said["light"], batch["light"], reduction="none")
+    rarity = said["light"].new_tensor(LIGHT_WEIGHT)
+    light = F.cross_entropy(said["light"], batch["light"], weight=rarity, reduction="none")
     governed = (batch["light"] < 3) * light_w
     light = (light * light_w).mean() + _distance(said["light_distance"], batch["light_distance"], governed)
     stop = F.binary_cross_entropy_with_logits(said["stop"][:, 0], batch["stop"], reduction="none")
