@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from roadcraft.perception.heads import FIELDS, SCENE
 from roadcraft.perception.percept import PATH_TIMES, Percept
-from roadcraft.perception.projection import ground_from_column, lane_depth
+from roadcraft.perception.projection import camera_frame, corners, ground_from_column, lane_depth
 from roadcraft.perception.tracker import DETECTION, KEPT, NEW, Tracker
 from roadcraft.perception.view import REFERENCE_FOCAL, STRIDE, Fitter
 from roadcraft.sim.messages import LANE_X, Camera, Mark, Observation
@@ -16,6 +16,7 @@ Heads = dict[str, NDArray[np.float32]]  # of one frame, without a batch dimensio
 MOST = 60  # detections of a frame
 OVERLAP = 0.6  # IoU from which two boxes of one class are one object
 LANE_SEEN = 0.5  # probability from which a lane point is given
+NEAREST = 1.5  # [m] depth of a footprint's corner, at least: nearer ones are below the picture
 LIGHT_SEEN = 0.5  # probability of any light from which a distance is given
 _AT = dict(zip(FIELDS, np.cumsum([0, *FIELDS.values()]).tolist(), strict=False))
 _SCENE_AT = dict(zip(SCENE, np.cumsum([0, *SCENE.values()]).tolist(), strict=False))
@@ -53,6 +54,7 @@ def detections(heads: Heads, camera: Camera, fitter: Fitter, least: float = KEPT
     out["size"] = np.exp(np.clip(_part(said, "log_size"), -2.0, 3.0))
     out["velocity_ego"] = _part(said, "velocity") * 10.0
     out["velocity_sigma"] = np.exp(np.clip(_part(said, "log_velocity_sigma")[:, 0], -4.0, 1.0)) * 14.0
+    out["xy_ego"][:, 1] += back_into_box(camera, out)
     kind = _part(said, "kind").copy()
     kind[_GROUP_OF_KIND[None] != group[:, None]] = -np.inf
     out["kind"], out["group"], out["score"] = kind.argmax(1), group, score
@@ -62,6 +64,28 @@ def detections(heads: Heads, camera: Camera, fitter: Fitter, least: float = KEPT
 
 
 _GROUP_OF_KIND = np.array([0, 0, 0, 1, 1, 2])
+
+
+def back_into_box(camera: Camera, found: NDArray[np.void]) -> NDArray[np.float64]:
+    """How far aside (N,) [m] each object must go so that its footprint keeps to its box's side of the picture.
+
+    A box that lies wholly to the right of the middle ends, on its left, where the object ends; a footprint that
+    reaches further to the left than that is a footprint in the way which nobody sees there. Cars cut off by the
+    picture's edge have the worst footprints and stand nearest.
+    """
+    box = found["box"].astype(float)
+    flat = np.concatenate([0.5 * found["size"].astype(float), np.zeros((len(found), 1))], 1)
+    ground = np.concatenate([found["xy_ego"].astype(float), np.zeros((len(found), 1))], 1)
+    points = camera_frame(camera, corners(ground, found["yaw_ego"].astype(float), flat))
+    depth = np.maximum(points[..., 0], NEAREST)
+    slope = points[..., 1] / depth  # to the left
+    edges = (camera.width / 2 - box[:, [0, 2]]) / camera.focal  # of the box: its left, its right
+    right, left = edges[:, 0] < 0.0, edges[:, 1] > 0.0
+    rows = np.arange(len(found))
+    inner = np.where(right, slope.argmax(1), slope.argmin(1))
+    too_far = slope[rows, inner] - np.where(right, edges[:, 0], edges[:, 1])
+    too_far = np.where(right, np.maximum(too_far, 0.0), np.minimum(too_far, 0.0))
+    return np.where(right | left, -too_far * depth[rows, inner], 0.0)
 
 
 def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -9,11 +9,13 @@ import torch
 
 from roadcraft.perception.augment import Augmentation, Sample, augment, flipped, zoomed
 from roadcraft.perception.data import clip_of
-from roadcraft.perception.decode import Decoder, detections, iou
+from roadcraft.perception.decode import Decoder, back_into_box, detections, iou
 from roadcraft.perception.heads import FIELDS, GROUPS, LANE_COLUMNS, SCENE
 from roadcraft.perception.labels import FrameLabels, frame_labels, recorded_semantic
 from roadcraft.perception.network import publish
+from roadcraft.perception.projection import corners, projected_boxes
 from roadcraft.perception.targets import Targets
+from roadcraft.perception.tracker import DETECTION
 from roadcraft.perception.view import Fitter
 from roadcraft.sim.messages import Camera, Kind, LightState
 
@@ -126,7 +128,24 @@ def test_another_mounting_is_as_consistent() -> None:
     moved = s.labels.frame.copy()
     moved["camera"][1:] = 0.8, 0.3, 1.5, 0.0
     boxes = s.labels.objects.copy()
+    camera = FrameLabels(moved, boxes).camera
+    extent = boxes["size"].astype(float) / 2
+    boxes["box"] = projected_boxes(camera, corners(boxes["xyz_ego"].astype(float), boxes["yaw_ego"], extent))
     check(Sample(s.rgb, s.semantic, FrameLabels(moved, boxes)))
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_footprints_reach_no_further_into_the_way_than_their_boxes(side: int) -> None:
+    camera = Camera()
+    place = np.array([[9.0, 3.0 * side, 0.0]])
+    box = projected_boxes(camera, corners(place, np.zeros(1), np.array([[2.2, 0.9, 0.75]])))
+    found = np.zeros(1, DETECTION)
+    found["box"], found["size"] = box, (4.4, 1.8)
+    for y, moved in ((3.0, 0.0), (1.2, 1.8), (3.4, 0.0)):  # where it is, in the way, further off
+        found["xy_ego"] = 9.0, y * side
+        np.testing.assert_allclose(back_into_box(camera, found), moved * side, atol=1e-4)
+    found["box"] = 200.0, 100.0, 500.0, 300.0  # across the middle: nothing is known of its sides
+    np.testing.assert_allclose(back_into_box(camera, found), 0.0)
 
 
 def test_a_ruined_frame_asks_only_whether_it_is_one() -> None:

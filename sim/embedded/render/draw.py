@@ -51,8 +51,7 @@ class Eye(NamedTuple):
     lens: NDArray[np.float32]  # (6,) focal length, cx, cy [pixels], tangents of the half angles, far limit [m]
     light: NDArray[np.float32]  # (8, 3) sun and up (camera space), direct, ambient, horizon, fog, zenith, sun (world)
     haze: NDArray[np.float32]  # (4,) density [1/m], start [m], night [0, 1], density that faces are drawn with
-    local: NDArray[np.float32]  # (3,) brightness by lamps at the thing at hand; bits of a palette's states and codes;
-    # whether classes are wanted
+    local: NDArray[np.float32]  # (2,) brightness by lamps at the thing at hand; bits of a palette's states and codes
 
 
 FAR = 400.0  # [m] beyond which objects are left out
@@ -61,7 +60,7 @@ FAR = 400.0  # [m] beyond which objects are left out
 def make_eye() -> Eye:
     f4 = np.float32
     axes, lens, light = np.zeros((3, 3), f4), np.zeros(6, f4), np.zeros((8, 3), f4)
-    return Eye(np.zeros(3), axes, lens, light, np.zeros(4, f4), np.zeros(3, f4))
+    return Eye(np.zeros(3), axes, lens, light, np.zeros(4, f4), np.zeros(2, f4))
 
 
 @kernel

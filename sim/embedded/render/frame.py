@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.render.compiled import kernel
 from roadcraft.sim.embedded.render.draw import Eye, Models, draw_bodies, draw_parts, look, parts_in_view
 from roadcraft.sim.embedded.render.glare import draw_glare
-from roadcraft.sim.embedded.render.ground_look import Ground
+from roadcraft.sim.embedded.render.ground_look import ALL, TAG, Ground
 from roadcraft.sim.embedded.render.mesh import Library
 from roadcraft.sim.embedded.render.night import light_ground, own_lamps
 from roadcraft.sim.embedded.render.raster import SEEN, Canvas
@@ -95,7 +95,6 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     look(eye, camera, (canvas.word.shape[1], canvas.word.shape[0]), air.lamp, air.haze)
     clear(canvas, eye)
     clear_skyline(canvas)
-    eye.local[2] = wanted & np.uint32(2)
     parts, library, models, lamps, origin = town.parts, town.library, town.models, town.lamps, town.ground.origin
     night, own = air.haze[2] > 0.5, s[5]
     if night:
@@ -116,11 +115,12 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
             shadow_parts(canvas, eye, town.casters, town.caster_cells, shape, order, s[0], s[1], sunny)
             shadow_bodies(canvas, eye, bodies, hide, shape, order, s[0], s[1], sunny)
     if wanted & np.uint32(3):
-        color_rows(canvas, eye, town.ground, town.facades, air.palette, air.sky)
+        color_rows(canvas, eye, town.ground, town.facades, air.palette, air.sky, ALL)
     if wanted & np.uint32(1):
         finish(canvas, eye, town.puddles, air, moment)
         write_rgb(canvas.soft, buffers.rgb, buffers.words)
     if wanted & np.uint32(2):
+        color_rows(canvas, eye, town.ground, town.facades, air.palette, air.sky, TAG)
         write_semantic(canvas, buffers.semantic)
     if wanted & np.uint32(4):
         write_instance(canvas, buffers.instance)

@@ -59,17 +59,17 @@ def level_for(across):
 
 
 @part
-def ground_run(canvas, eye, ground, palette, row, begin, end):
-    """Colours ground pixels [begin, end) of a row."""
+def ground_run(canvas, eye, ground, palette, row, begin, end, take):
+    """Gives ground pixels [begin, end) of a row the bits `take`: ALL, or TAG from a level finer, for lines are thin."""
     if eye.axes[0, 2] == 0:
-        ground_chunk(canvas, eye, ground, palette, row, begin, end)
+        ground_chunk(canvas, eye, ground, palette, row, begin, end, take)
     else:
         for first in range(begin, end, CHUNK):
-            ground_chunk(canvas, eye, ground, palette, row, first, min(first + CHUNK, end))
+            ground_chunk(canvas, eye, ground, palette, row, first, min(first + CHUNK, end), take)
 
 
 @part
-def ground_chunk(canvas, eye, ground, palette, row, begin, end):
+def ground_chunk(canvas, eye, ground, palette, row, begin, end, take):
     """The same for pixels that may share a level and a haze."""
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
     ax = eye.axes
@@ -80,6 +80,8 @@ def ground_chunk(canvas, eye, ground, palette, row, begin, end):
     tilt = -ax[0, 2] / (f * above)
     base = -(ax[2, 2] + ky * ax[1, 2]) / above + (half - cx) * tilt
     level = level_for(np.float32(1.0) / (f * (base + np.float32((begin + end) >> 1) * tilt)))
+    if take == TAG:
+        level = max(level - 1, 0)
     scale = np.float32(1.0 / TEXEL) / np.float32(1 << level)
     depth = np.float32(1.0) / (base + np.float32((begin + end) >> 1) * tilt)
     haze = np.float32(1.0) - np.float32(np.exp(-eye.haze[0] * max(np.float32(0.0), depth - eye.haze[1])))
@@ -106,12 +108,7 @@ def ground_chunk(canvas, eye, ground, palette, row, begin, end):
             inverse = np.float32(1.0) / np.float32(stop - col)
             dx = (ox + d1 * (gx + k1 * sx) - x0) * inverse
             dy = (oy + d1 * (gy + k1 * sy) - y0) * inverse
-        straight_piece(canvas, ground, palette, tone, level, row, col, stop, x0, y0, dx, dy, ALL)
-        if level > 0 and eye.local[2] > 0:  # classes from a level finer: lines are thin
-            two = np.float32(2.0)
-            straight_piece(
-                canvas, ground, palette, tone, level - 1, row, col, stop, two * x0, two * y0, two * dx, two * dy, TAG
-            )
+        straight_piece(canvas, ground, palette, tone, level, row, col, stop, x0, y0, dx, dy, take)
         col = stop
 
 

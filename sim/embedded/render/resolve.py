@@ -10,7 +10,7 @@ import numpy as np
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.facade import facade_run
-from roadcraft.sim.embedded.render.ground_look import ground_run
+from roadcraft.sim.embedded.render.ground_look import ALL, ground_run
 from roadcraft.sim.embedded.render.raster import FACADE
 
 FAR_IZ = np.float32(1 / 1000.0)  # [1/m] of the sky, CARLA's far plane
@@ -62,8 +62,8 @@ def sky_place(bx, by, bz, sx, sy, sz, k):
 
 
 @part
-def background(canvas, eye, ground, palette, sky, row, begin, end):
-    """Colours pixels [begin, end) of a row that no face covers: ground, sky or both."""
+def background(canvas, eye, ground, palette, sky, row, begin, end, take):
+    """Gives pixels [begin, end) of a row that no face covers the bits `take`: ground, sky or both."""
     iz = canvas.iz[row]
     col = begin
     while col < end:
@@ -74,8 +74,8 @@ def background(canvas, eye, ground, palette, sky, row, begin, end):
             while stop < end and (iz[stop] > FAR_IZ) == is_ground:
                 stop += 1
         if is_ground:
-            ground_run(canvas, eye, ground, palette, row, col, stop)
-        else:
+            ground_run(canvas, eye, ground, palette, row, col, stop, take)
+        elif take == ALL:
             sky_run(canvas, eye, sky, row, col, stop)
         col = stop
 
@@ -102,8 +102,8 @@ def clear(canvas, eye):
 
 
 @kernel
-def color_rows(canvas, eye, ground, facades, palette, sky):
-    """Fills `canvas.pixel`, run after run of the same face."""
+def color_rows(canvas, eye, ground, facades, palette, sky, take):
+    """Fills `canvas.pixel`, run after run of the same face; with `take` TAG the classes of the ground alone."""
     words, pixel, pairs = canvas.word, canvas.pixel, canvas.pair
     paired = pairs.shape[1] > 0
     height, width = np.uint64(words.shape[0]), np.uint64(words.shape[1])
@@ -132,7 +132,10 @@ def color_rows(canvas, eye, ground, facades, palette, sky):
                     np.int64(row),
                     np.int64(begin),
                     np.int64(col),
+                    take,
                 )
+            elif take != ALL:
+                continue
             elif canvas.face_kind[np.uint64(face)] == FACADE:
                 facade_run(canvas, facades, eye.lens[0], face, np.int64(row), np.int64(begin), np.int64(col))
             else:
