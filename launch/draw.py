@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -96,8 +98,16 @@ def dot(image: Image, xy: NDArray[np.floating], radius: float, color: Color, wid
         cv2.circle(image, (int(x), int(y)), round(radius * (1 << _SHIFT)), color, width, cv2.LINE_AA, _SHIFT)
 
 
+@cache
+def _mixed(color: Color, share: float) -> Image:
+    """(1, 256, 3) what each value of each channel becomes when `share` of it is the colour's."""
+    values = np.arange(256.0)[:, None] * (1 - share) + np.array(color) * share
+    return np.round(values).astype(np.uint8)[None]
+
+
 def tint(image: Image, mask: NDArray[np.uint8], color: Color, share: float) -> None:
     """Mixes a colour into the image where the mask is not 0."""
-    ground = np.empty_like(image)
-    ground[:] = color
-    cv2.copyTo(cv2.addWeighted(image, 1 - share, ground, share, 0), mask, image)
+    x, y, w, h = cv2.boundingRect(mask)
+    if w:
+        part = image[y : y + h, x : x + w]
+        cv2.copyTo(cv2.LUT(part, _mixed(color, share)), mask[y : y + h, x : x + w], part)

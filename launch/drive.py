@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from roadcraft.launch import build
+from roadcraft.launch.aside import Aside
 from roadcraft.launch.config import Drive
 from roadcraft.launch.log import Log, Progress
 from roadcraft.launch.loop import Subscriber
@@ -56,11 +57,11 @@ def subscribers(asked: Drive, session: Session, folder: Path, shown: bool) -> li
     if asked.video:
         from roadcraft.launch.video import Video
 
-        listening.append(Video(folder / "drive.mp4", title))
+        listening.append(Aside(Video(folder / "drive.mp4", title)))
     if asked.rerun or asked.view:
         from roadcraft.launch.recording import Recording
 
-        listening.append(Recording(folder / "drive.rrd" if asked.rerun else None, asked.view))
+        listening.append(Aside(Recording(folder / "drive.rrd" if asked.rerun else None, asked.view)))
     return listening
 
 

@@ -51,8 +51,9 @@ def masks(image: Image, percept: Percept) -> None:
     size = (image.shape[1], image.shape[0])
     for mask, color, share in ((percept.drivable, draw.DRIVABLE, 0.33), (percept.lane_mask, draw.LANE, 0.45)):
         if mask.size:
-            wide = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
-            draw.tint(image, (wide > 0.5).astype(np.uint8), color, share)
+            grey = cv2.convertScaleAbs(mask, alpha=255.0)
+            wide = cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR)
+            draw.tint(image, cv2.threshold(wide, 127, 255, cv2.THRESH_BINARY)[1], color, share)
 
 
 def plan(image: Image, camera: Camera, decision: Decision) -> None:
