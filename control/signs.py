@@ -19,7 +19,7 @@ KEEP_TIME = 3.0  # s that an unseen light is remembered
 KEEP_BEFORE = 14.0  # m before its line within which it is
 PASSED = 1.0  # m beyond the line after which a sign is forgotten
 SERVED_SPEED = 0.1  # m/s, the leaderboard's full stop
-SERVED_BOX = 3.5  # m before the line within which a stop serves the sign
+SERVED_BOX = 2.2  # m before the line, as seen, within which a stop serves the sign: the box that counts has 4 m
 SERVED_LENGTH = 12.0  # m that a served sign stays served
 INF = float("inf")
 
