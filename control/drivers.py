@@ -20,6 +20,7 @@ from roadcraft.control.features import Features
 from roadcraft.control.follower import RouteFollower
 from roadcraft.control.policy import DECIDE_TICKS, Policy, control_for
 from roadcraft.control.supervisor import Supervisor
+from roadcraft.perception.delay import Delay, Latency
 from roadcraft.perception.percept import Engine, Percept
 from roadcraft.perception.truth import ErrorModel, TruthPerception
 from roadcraft.sim.errors import UserError
@@ -29,31 +30,40 @@ Acts = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Stack:
-    """What network and truth driver share: features, policy at 10 Hz, supervisor at 20 Hz."""
+    """What network and truth driver share: percepts' delay, features, policy at 10 Hz, supervisor at 20 Hz."""
 
-    def __init__(self, policy: Acts, supervisor: Supervisor | None) -> None:
+    def __init__(self, policy: Acts, supervisor: Supervisor | None, delay: Delay | None = None) -> None:
         self.policy = policy
         self.supervisor = supervisor
+        self.delay = delay or Delay()
         self.features = Features()
         self.reset()
 
     def reset(self) -> None:
         """A new episode."""
+        self.delay.reset()
         self.features.reset()
         if self.supervisor is not None:
             self.supervisor.reset()
         self.action = np.zeros(2, np.float32)
         self._ticks = 0
+        self._percept: Percept | None = None
 
     def decide(self, observation: Observation, percept: Percept | None) -> Decision:
-        """One tick. Without a percept the wish is to roll on along the last plan; the supervisor stops the car."""
-        if percept is not None:
+        """One tick, on the newest percept that has arrived; one that is no news is not taken in twice.
+
+        Without a percept the wish is to roll on along the last plan; the supervisor stops the car.
+        """
+        percept = self.delay(observation.time, percept)
+        if percept is None or percept is self._percept:
+            self.features.coast(observation)
+        else:
             self.features.update(observation, percept)
+        self._percept = percept
+        if percept is not None:
             if self._ticks % DECIDE_TICKS == 0:
                 self.action = self.policy(self.features.vector(self.action))
             self._ticks += 1
-        else:
-            self.features.coast(observation)
         path, speed = self.features.path, observation.ego.speed
         proposed = control_for(self.action, path, speed) if percept is not None else Control()
         control, veto = proposed, ""
@@ -71,9 +81,10 @@ class TruthDriver:
         error_model: ErrorModel | Path | str | None = "default",
         seed: int = 0,
         supervise: bool = True,
+        delay: Delay | None = None,
     ) -> None:
         self.perception = TruthPerception(error_model, seed)
-        self.stack = Stack(policy or Policy.load(), Supervisor() if supervise else None)
+        self.stack = Stack(policy or Policy.load(), Supervisor() if supervise else None, delay)
         self.seed = seed
         self._frame = -1
 
@@ -93,9 +104,11 @@ class TruthDriver:
 class NetworkDriver:
     """The stack on what an engine perceives in the camera's image. If the engine fails, the car stops in its lane."""
 
-    def __init__(self, engine: Engine, policy: Acts | None = None, supervise: bool = True) -> None:
+    def __init__(
+        self, engine: Engine, policy: Acts | None = None, supervise: bool = True, delay: Delay | None = None
+    ) -> None:
         self.engine = engine
-        self.stack = Stack(policy or Policy.load(), Supervisor() if supervise else None)
+        self.stack = Stack(policy or Policy.load(), Supervisor() if supervise else None, delay)
         self.failure = ""  # what the engine raised last
         self._frame = -1
 
@@ -126,21 +139,23 @@ def load_driver(
     error_model: Path | str | None = "default",
     seed: int = 0,
     supervise: bool = True,
+    latency: Latency | None = None,
 ) -> Driver:
     """A driver by name, network, truth, expert or follower, or from a file: `FILE.py:CLASS`.
 
-    `engine` is needed for network; `policy` is a weights file, the shipped one without. Raises UserError.
+    `engine` is needed for network; `policy` is a weights file, the shipped one without; `latency` delays the percepts
+    of network and truth. Raises UserError.
     """
     if name == "expert":
         return ExpertDriver()
     if name == "follower":
         return RouteFollower()
     if name == "truth":
-        return TruthDriver(Policy.load(policy), error_model, seed, supervise)
+        return TruthDriver(Policy.load(policy), error_model, seed, supervise, Delay(latency, seed))
     if name == "network":
         if engine is None:
             raise UserError("driver 'network' needs a perception engine (--engine.name)")
-        return NetworkDriver(engine, Policy.load(policy), supervise)
+        return NetworkDriver(engine, Policy.load(policy), supervise, Delay(latency, seed))
     if ":" in name:
         return driver_from_file(name)
     raise UserError(f"unknown driver '{name}': expected network, truth, expert, follower or FILE.py:CLASS")

@@ -285,7 +285,7 @@ class Features:
         """Takes an observation without a percept: the path moves on, the rest stays as it was."""
         self.path = self.planner(observation, None)
         self.signs.update(None, observation.ego.speed, DT)
-        self._time = observation.time
+        self._observation, self._time = observation, observation.time
 
     def vector(self, last_action: NDArray[np.float32], cruise: float = CRUISE) -> NDArray[np.float32]:
         """The policy's observation (SIZE,) float32 for what `update` saw last."""
@@ -304,7 +304,7 @@ class Features:
                 *(cruise, planner.left - HALF_LENGTH if planner.complete else 200.0, residual),
                 *(max(along, 0.0) ** 0.5, max(across, 0.0) ** 0.5),
                 *(min(signs.light_distance, 1e3), min(signs.stop_distance, 1e3), signs.stop, float(signs.served)),
-                *(percept.confidence, observation.time - percept.time + percept.latency),
+                *(percept.confidence, percept.age(observation.time)),
             ]
         )
         out = np.empty(SIZE, np.float32)

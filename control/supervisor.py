@@ -151,7 +151,7 @@ class Supervisor:
         self._eyes(observation, percept)
         if percept is None:
             return "missing_percept"
-        if observation.time - percept.time + percept.latency > limits.stale:
+        if percept.age(observation.time) > limits.stale:
             return "stale_percept"
         if not _finite(percept):
             return "invalid_percept"

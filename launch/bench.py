@@ -31,6 +31,7 @@ from roadcraft.launch.log import percentiles
 from roadcraft.launch.loop import decided, reset_driver
 from roadcraft.launch.machine import machine
 from roadcraft.launch.runs import Run
+from roadcraft.perception.delay import histogram
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import UserError
@@ -221,6 +222,7 @@ def bench_loop(asked: BenchLoop) -> dict[str, Any]:
         **percentiles(seconds),
         "mean_ms": float(values.mean() * 1e3),
         "max_ms": float(values.max() * 1e3),
+        "histogram": histogram(seconds),
         "missed": {name: int((values > limit).sum()) for name, limit in DEADLINES.items()},
         "ticks": len(seconds),
         "engine": engine,

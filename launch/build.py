@@ -11,6 +11,7 @@ from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.launch import config
 from roadcraft.launch.faults import FaultyCamera, Image
 from roadcraft.launch.waiting import FIRST_TIME, waiting
+from roadcraft.perception.delay import Latency
 from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
@@ -47,7 +48,8 @@ def build_engine(asked: config.Engine) -> NetworkEngine:
 def build_driver(asked: Asked, seed: int) -> tuple[Driver, str, str]:
     """The driver, and its engine's name and precision ("none" for drivers without one)."""
     engine = build_engine(asked.engine) if asked.driver == "network" else None
-    driver = load_driver(asked.driver, engine, asked.policy, seed=seed, supervise=asked.supervisor)
+    latency = Latency.of(asked.latency)
+    driver = load_driver(asked.driver, engine, asked.policy, seed=seed, supervise=asked.supervisor, latency=latency)
     fault = camera_fault(asked)
     if fault != "none":
         elsewhere = frames(episode_from_seed(seed + ELSEWHERE)) if fault == "other_town" else None

@@ -99,6 +99,8 @@ class Drive:
     """Whether the supervisor stands between policy and car."""
     fault: Literal["none", "black", "frozen", "late", "other_town"] = "none"
     """What is wrong with the camera: every frame black, frozen, three seconds late, or from another town."""
+    latency: float | str | None = None
+    """Percepts arrive that much later: milliseconds, or a bench.json whose measured latencies are replayed."""
     blind: bool = False
     """Every frame black: the same as --fault black."""
     video: bool = True
@@ -357,6 +359,8 @@ class EvaluatePolicy:
     """Whether the supervisor stands between policy and car."""
     fault: Literal["none", "black", "frozen", "late", "other_town"] = "none"
     """What is wrong with the camera."""
+    latency: float | str | None = None
+    """Percepts arrive that much later: milliseconds, or a bench.json whose measured latencies are replayed."""
     max_ticks: int | None = None
     """Stop each route after that many ticks of 0.05 s."""
     resume: str | None = None

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.perception.delay import histogram
 from roadcraft.perception.shipped import read_card, shipped
 from roadcraft.sim.cache import cache_dir
 from roadcraft.sim.errors import UserError
@@ -243,6 +244,7 @@ class Worker:
             "p99_ms": float(np.percentile(total, 99)),
             "mean_ms": float(total.mean()),
             "max_ms": float(total.max()),
+            "histogram": histogram(total / 1e3),
             "frames_per_s": float(1e3 * c.batch / np.median(total)),
             "parts_ms": parts,
             "load_s": self.load_s,
@@ -323,7 +325,7 @@ def summary(how: Benchmark, rows: list[dict[str, Any]]) -> dict[str, Any]:
         others = [r["p50_ms"] for r in rows if not r["input"] and r["name"].startswith(Path(path).stem + " ")]
         ratios[Path(path).stem] = fastest / min(others)
     card = read_card(Path(how.weights) if how.weights else shipped())
-    keys = ("p50_ms", "p90_ms", "p99_ms", "mean_ms", "max_ms", "engine", "precision", "input", "parts_ms")
+    keys = ("p50_ms", "p90_ms", "p99_ms", "mean_ms", "max_ms", "histogram", "engine", "precision", "input", "parts_ms")
     return {
         **{key: best[key] for key in keys},
         "ratio_to": ratios,

@@ -50,6 +50,10 @@ class Percept:
     confidence: float  # [0, 1] in the whole
     latency: float  # [s] from image to percept
 
+    def age(self, now: float) -> float:
+        """How old its image is at `now` [s]: a percept cannot be there sooner than it is made."""
+        return max(now - self.time, self.latency)
+
 
 class Engine(Protocol):
     """Turns observations into percepts; keeps the recurrent state between calls."""

@@ -146,6 +146,9 @@ def test_max_ticks_and_a_server_that_runs_already(runs: Path) -> None:
         (["--driver", "expert", "--town", "broken.xodr"], "map broken is not"),
         (["--driver", "expert", "--weather", "frogs"], "frogs"),
         (["--driver", "truth", "--policy", "none.safetensors"], "none.safetensors"),
+        (["--driver", "truth", "--latency", "-1"], "latency -1"),
+        (["--driver", "truth", "--latency", "nowhere.json"], "latency nowhere.json"),
+        (["--driver", "truth", "--latency", "broken.xodr"], "latency broken.xodr"),
         (["--driver", "network", "--engine.name", "abacus"], "abacus"),
         (["--driver", "network", "--engine.weights", "none.safetensors"], "none.safetensors"),
     ],
@@ -156,6 +159,30 @@ def test_bad_input_is_one_line(words: list[str], said: str, runs: Path, capsys: 
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1, error
+
+
+def logged(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    """The lines of a short drive's log.jsonl, without what the clock on the wall says."""
+    where = ["--driver", "truth", "--sim.world", "embedded", "--max_ticks", "60", *SHORT, *WITHOUT_FILES]
+    assert main(["drive", *where, *words]) == 0
+    run = json.loads(capsys.readouterr().out)["run"]
+    lines = [json.loads(line) for line in (Path(run) / "log.jsonl").read_text().splitlines()[1:]]
+    return [{key: value for key, value in line.items() if key != "decide_ms"} for line in lines]
+
+
+def test_percepts_may_arrive_late(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is seen before the first has arrived; those later than the supervisor's limit are never driven on."""
+    at_once = logged(capsys)
+    assert logged(capsys, "--latency", "0") == at_once
+    late = logged(capsys, "--latency", "100")
+    assert [line["veto"] for line in late[:3]] == ["missing_percept", "missing_percept", ""]
+    assert {line["seen"]["latency_ms"] for line in late[2:]} == {100.0}
+    assert late[-1]["progress"] > 1
+    Path("bench.json").write_text('{"histogram": [[400, 400, 7]]}')
+    never = logged(capsys, "--latency", "bench.json")
+    assert {line["veto"] for line in never[8:]} == {"stale_percept"}
+    assert never == logged(capsys, "--latency", "400")
+    assert never[-1]["progress"] < 0.5
 
 
 def test_no_server_there(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,14 @@ def test_evaluate_policy_beside_the_others(runs: Path, capsys: pytest.CaptureFix
     assert len(records) == 1
 
 
+def test_evaluate_policy_with_late_percepts(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", "policy", "evaluate-policy-tiny", "--driver", "truth", "--latency"]
+    found = ran(capsys, *words, "400")
+    assert found["vetoes"]["missing_percept"] + found["vetoes"]["stale_percept"] == 1
+    assert main([*words, "nowhere.json"]) == 2
+    assert "latency nowhere.json" in capsys.readouterr().err
+
+
 def test_bench_sim(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rates = ran(capsys, "bench", "sim", "bench-sim-tiny")["ticks_per_s"]
     assert above_zero(*rates.values())
@@ -92,6 +100,7 @@ def test_bench_loop_and_its_gate(runs: Path, capsys: pytest.CaptureFixture[str])
     found = ran(capsys, "bench", "loop", "bench-loop-tiny")
     assert found["ticks"] == 10
     assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
+    assert sum(count for _, _, count in found["histogram"]) == 10
     assert main(["bench", "loop", "bench-loop-tiny", "--gate", "p50_ms=0.0001"]) == 1
     assert "gate missed: p50_ms" in capsys.readouterr().err
 
@@ -100,7 +109,7 @@ def test_bench_loop_and_its_gate(runs: Path, capsys: pytest.CaptureFixture[str])
 def test_bench_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = ran(capsys, "bench", "perception", "bench-perception-tiny")
     assert above_zero(found["p50_ms"], found["p99_ms"])
-    assert found["runs"][0]["frames"] == 4
+    assert found["runs"][0]["frames"] == sum(count for _, _, count in found["histogram"]) == 4
     assert (Path(found["run"]) / "bench.md").is_file()
 
 
