@@ -137,12 +137,16 @@ class Serve:
     """A style (grid, suburb, arterial, roundabout, highway), a town such as grid-20, or an .xodr file."""
     maps: str | None = None
     """A folder of .xodr files that clients may load by name."""
+    alias_towns: bool = False
+    """Loads own towns under CARLA's names (Town01, ...) where there is no file of theirs."""
     seed: int = 0
-    """Seed of the populace."""
+    """Seed of the populace and of faults."""
     vehicles: int = 0
     """Vehicles that drive by themselves."""
     walkers: int = 0
     """Walkers that walk by themselves."""
+    fault: str = ""
+    """Faults on demand, such as camera.drop=0.01,tick.stall=0.001,server.exit@500."""
 
 
 @dataclass(frozen=True)
@@ -365,11 +369,19 @@ class EvaluatePolicy:
     """Stop each route after that many ticks of 0.05 s."""
     resume: str | None = None
     """Folder of an earlier run: routes that it finished are kept."""
+    clips: bool = True
+    """Ten seconds of video around each infraction, for drivers with a camera."""
+    against: str | None = None
+    """An earlier run's results.json. Exit status 1 on a regression: the upper end of the 95 % interval of the routes'
+    mean difference in driving_score is below 0, or a route that was completed there is not here."""
+    tolerance: float = 5.0
+    """By so much driving_score a route may fall before its test in junit.xml fails."""
 
     def __post_init__(self) -> None:
         seed_range(self.seeds)
         check(self.workers >= 1, f"workers {self.workers} is below 1")
         check(10 <= self.route_length < 1e5, f"route_length {self.route_length} is not 10 m to 100 km")
+        check(self.tolerance >= 0, f"tolerance {self.tolerance} is below 0")
 
 
 def gates(text: str) -> dict[str, float]:

@@ -2,52 +2,64 @@
 roadcraft evaluate policy --seeds 9000-9009                  driving scores over routes, one a seed
 roadcraft evaluate policy --seeds 9000-9009 --compare        the other drivers on the same routes beside it
 roadcraft evaluate policy --seeds 9000-9009 --resume runs/X  goes on where an interrupted run stopped
+roadcraft evaluate policy --seeds 9000-9009 --against runs/X/results.json    exit status 1 when it drives worse
 
 Writes runs/<time>-evaluate-policy/: results.json in the leaderboard's shape (results-<driver>.json for the compared
-ones), routes.jsonl with one line a finished route. Routes run in parallel processes on the in-process world.
+ones), routes.jsonl with one line a finished route, trails/, clips/. Routes run in parallel processes on the in-process
+world.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from roadcraft.control.drivers import load_driver
-from roadcraft.launch import build
+from roadcraft.launch import against, build
 from roadcraft.launch.cli import dump
 from roadcraft.launch.config import EvaluatePerception, EvaluatePolicy, seed_range
+from roadcraft.launch.loop import Subscriber
 from roadcraft.launch.runs import Run, plain
+from roadcraft.launch.scoreboard import Record, figures, table
 from roadcraft.launch.session import Session
+from roadcraft.launch.trail import Trail, stem, trail_path
 from roadcraft.launch.workers import Failed, run_jobs
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Traffic
+from roadcraft.sim.messages import Episode, Traffic
 from roadcraft.sim.results import failed_record, results
-from roadcraft.sim.scores import KINDS
 
 COMPARED = ("network", "truth", "expert", "follower")
 CAMERALESS = ("truth", "expert", "follower")  # nothing is rendered for them
-RESAMPLES = 10_000  # of the bootstrap
-Record = dict[str, Any]
+# Options that leave the routes and how they are driven as they are.
+INDIFFERENT = ("seeds", "driver", "compare", "workers", "resume", "clips", "against", "tolerance")
 Key = tuple[str, int]  # driver, seed
 
 
-def run(asked: EvaluatePolicy | EvaluatePerception, run: Run) -> None:
-    """The verb."""
+class Job(NamedTuple):
+    """A route to drive, and the run's folder for what it leaves."""
+
+    asked: EvaluatePolicy
+    seed: int
+    folder: Path
+
+
+def run(asked: EvaluatePolicy | EvaluatePerception, run: Run) -> int:
+    """The verb; returns its exit status."""
     if isinstance(asked, EvaluatePolicy):
-        evaluate_policy(asked, run)
-    else:
-        evaluate_perception(asked, run)
+        return evaluate_policy(asked, run)
+    evaluate_perception(asked, run)
+    return 0
 
 
 def evaluate_perception(asked: EvaluatePerception, run: Run) -> None:
@@ -74,21 +86,26 @@ def evaluate_perception(asked: EvaluatePerception, run: Run) -> None:
     run.write_json("figures.json", found)
 
 
-def evaluate_policy(asked: EvaluatePolicy, run: Run) -> None:
+def evaluate_policy(asked: EvaluatePolicy, run: Run) -> int:
     """Drives every route with every driver asked for; whatever ends it, the finished routes are written."""
     seeds = seed_range(asked.seeds)
+    before = None
+    if asked.against is not None:
+        names = [route_name(seed) for seed in seeds]
+        before = against.read_before(Path(asked.against), comparable(dump(asked)), names)
     drivers = [asked.driver, *(d for d in COMPARED if asked.compare and d != asked.driver)]
     records = finished_before(asked, drivers, seeds)
-    jobs = [(replace(asked, driver=d), s) for s in seeds for d in drivers if (d, s) not in records]
+    keep_files(asked, records, run.folder)
+    jobs = [Job(replace(asked, driver=d), s, run.folder) for s in seeds for d in drivers if (d, s) not in records]
     try:
         with (run.folder / "routes.jsonl").open("a", encoding="utf-8") as file:
             for (driver, seed), record in records.items():
                 file.write(line(driver, seed, record))
             bar = tqdm(total=len(seeds) * len(drivers), initial=len(records), desc="routes", unit="route")
-            for (one, seed), answer in run_jobs(drive_route, jobs, asked.workers):
+            for (one, seed, _), answer in run_jobs(drive_route, jobs, asked.workers):
                 if isinstance(answer, Failed):
                     print(f"seed {seed}, {one.driver}: failed, {answer.reason}", file=sys.stderr)
-                    answer = failed_record(f"RouteScenario_{seed}", 0.0, answer.reason)
+                    answer = failed_record(route_name(seed), 0.0, answer.reason)
                 records[one.driver, seed] = answer
                 file.write(line(one.driver, seed, answer))
                 file.flush()
@@ -96,6 +113,26 @@ def evaluate_policy(asked: EvaluatePolicy, run: Run) -> None:
             bar.close()
     finally:
         report(asked, drivers, seeds, records, run)
+    if before is None:
+        return 0
+    return compare(before, [records[asked.driver, seed] for seed in seeds], asked, run)
+
+
+def compare(before: against.Before, records: Sequence[Record], asked: EvaluatePolicy, run: Run) -> int:
+    """Writes and tells how this run compares with an earlier one; returns 1 for a regression."""
+    pairs = against.paired(before, records, run.folder)
+    verdict = against.judged(pairs, before.path)
+    run.write_json("against.json", against.content(pairs, verdict))
+    name = f"evaluate.policy.{stem(asked.driver)}"
+    run.write("junit.xml", against.junit(records, pairs, asked.tolerance, name))
+    run.result["against"] = verdict
+    print(against.told(pairs, verdict), file=sys.stderr)
+    return int(verdict["regression"])
+
+
+def route_name(seed: int) -> str:
+    """How a seed's route is called in the results."""
+    return f"RouteScenario_{seed}"
 
 
 def line(driver: str, seed: int, record: Record) -> str:
@@ -110,9 +147,8 @@ def finished_before(asked: EvaluatePolicy, drivers: Sequence[str], seeds: Sequen
     folder = Path(asked.resume)
     if not (folder / "routes.jsonl").is_file():
         raise UserError(f"resume {folder}: there is no routes.jsonl in it")
-    indifferent = {"seeds": "", "workers": 1, "compare": False, "resume": None, "driver": ""}
     before, now = [comparable(text) for text in ((folder / "config.yaml").read_text(), dump(asked))]
-    differing = sorted(key for key in now if key not in indifferent and before.get(key) != now[key])
+    differing = sorted(key for key in now if key not in INDIFFERENT and before.get(key) != now[key])
     if differing:
         raise UserError(f"resume {folder}: it was run with another {', '.join(differing)}")
     records: dict[Key, Record] = {}
@@ -124,6 +160,15 @@ def finished_before(asked: EvaluatePolicy, drivers: Sequence[str], seeds: Sequen
         if route["driver"] in drivers and route["seed"] in seeds and "summary" in route["record"]["meta"]:
             records[route["driver"], route["seed"]] = route["record"]
     return records
+
+
+def keep_files(asked: EvaluatePolicy, records: dict[Key, Record], folder: Path) -> None:
+    """Takes over what the finished routes left in the folder of the run that is resumed."""
+    for driver, seed in records:
+        assert asked.resume is not None
+        for file in Path(asked.resume).glob(f"*/{stem(driver)}-{seed}[-.]*"):
+            (folder / file.parent.name).mkdir(exist_ok=True)
+            shutil.copy2(file, folder / file.parent.name)
 
 
 def comparable(text: str) -> dict[str, Any]:
@@ -140,17 +185,29 @@ def world() -> EmbeddedWorld:
     return EmbeddedWorld()
 
 
-def drive_route(job: tuple[EvaluatePolicy, int]) -> Record:
+def drive_route(job: Job) -> Record:
     """One route by one driver, in this process; returns its record."""
-    asked, seed = job
+    asked, seed, _ = job
     driver, engine, precision = build.build_driver(asked, seed)
     episode = build.build_episode(asked, seed)
     if asked.driver in CAMERALESS:
         episode = replace(episode, camera=None)
     session = Session(episode, asked.driver, engine, precision)
-    session.run(world(), driver, [], asked.max_ticks)
+    session.run(world(), driver, subscribers(job, episode), asked.max_ticks)
     record: Record = plain(session.record())
     return record
+
+
+def subscribers(job: Job, episode: Episode) -> list[Subscriber]:
+    """Who listens to a route: its trail, and clips where there is a camera."""
+    asked, seed, folder = job
+    listening: list[Subscriber] = [Trail(trail_path(folder, asked.driver, seed))]
+    if asked.clips and episode.camera is not None:
+        from roadcraft.launch.clips import Clips  # needs the extra `view`
+
+        title = f"seed {seed}  {episode.town}  {asked.driver}"
+        listening.append(Clips(folder / "clips", f"{stem(asked.driver)}-{seed}", title))
+    return listening
 
 
 def report(
@@ -160,75 +217,10 @@ def report(
     rows: dict[str, dict[str, Any]] = {}
     for driver in drivers:
         done = [{**records[driver, seed], "index": i} for i, seed in enumerate(seeds) if (driver, seed) in records]
-        name = "results.json" if driver == asked.driver else f"results-{Path(driver.split(':')[0]).stem}.json"
+        name = "results.json" if driver == asked.driver else f"results-{stem(driver)}.json"
         run.write_json(name, results(done, len(seeds), finished=len(done) == len(seeds)))
         rows[driver] = figures(done, len(seeds))
     run.result.update(rows[asked.driver], driver=asked.driver, seeds=asked.seeds)
     if asked.compare:
         run.result["compare"] = rows
     print(table(rows), file=sys.stderr)
-
-
-def figures(records: Sequence[Record], routes: int) -> dict[str, Any]:
-    """The figures over all `routes` asked for; those without a record count zero."""
-    summaries = [record["meta"].get("summary", {}) for record in records]
-    missing = [0.0] * (routes - len(records))
-    score = [s.get("driving_score", 0.0) for s in summaries] + missing
-
-    def mean(key: str) -> float:
-        return sum(s.get(key, 0.0) for s in summaries) / routes
-
-    counts = {kind: sum(s.get("infractions", {}).get(kind, 0) for s in summaries) for kind in KINDS}
-    km = sum(r["meta"]["route_length"] / 1000 * r["scores"]["score_route"] / 100 for r in records)
-    ticks = sum(s.get("ticks", 0) for s in summaries)
-    vetoes = sorted({kind for s in summaries for kind in s.get("vetoes", {})})
-    return {
-        "driving_score": sum(score) / routes,
-        "driving_score_ci95": confidence(score),
-        "driving_score_20": mean("driving_score_20"),
-        "driving_score_10": mean("driving_score_10"),
-        "route_completion": mean("route_completion"),
-        "success_rate": 100 * mean("success"),
-        "infractions": counts,
-        "infractions_per_km": sum(counts.values()) / km if km > 0 else None,
-        "efficiency": known_mean(r["meta"].get("efficiency") for r in records),
-        "comfort": known_mean(r["meta"].get("comfort") for r in records),
-        "vetoes": {
-            k: sum(s["vetoes"].get(k, 0.0) * s["ticks"] for s in summaries if s) / max(ticks, 1) for k in vetoes
-        },
-        "routes": routes,
-        "finished": len(records),
-    }
-
-
-def known_mean(values: Iterable[float | None]) -> float | None:
-    """The mean of those that are known."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def confidence(scores: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean, by bootstrap over routes (percentile method, always the same resamples)."""
-    values = np.asarray(scores, float)
-    drawn = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.percentile(values[drawn].mean(1), (2.5, 97.5))
-    return float(low), float(high)
-
-
-def table(rows: dict[str, dict[str, Any]]) -> str:
-    """All drivers side by side."""
-    kinds = [kind for kind in KINDS if any(row["infractions"][kind] for row in rows.values())]
-    head = ["driver", "DS 2.1", "95 %", "DS 2.0", "DS 1.0", "RC", "success", "/km", *kinds]
-    lines = [head]
-    for driver, row in rows.items():
-        low, high = row["driving_score_ci95"]
-        per_km = row["infractions_per_km"]
-        cells = [
-            f"{row[key]:.1f}" for key in ("driving_score_20", "driving_score_10", "route_completion", "success_rate")
-        ]
-        cells = [driver, f"{row['driving_score']:.1f}", f"{low:.0f}-{high:.0f}", *cells]
-        lines.append(
-            [*cells, "-" if per_km is None else f"{per_km:.2f}", *(str(row["infractions"][kind]) for kind in kinds)]
-        )
-    widths = [max(len(row[i]) for row in lines) for i in range(len(head))]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in lines)

@@ -13,8 +13,9 @@ from fakes import FakeDriver, FakeWorld
 from roadcraft.launch import evaluate
 from roadcraft.launch.cli import dump
 from roadcraft.launch.config import EvaluatePolicy
-from roadcraft.launch.evaluate import confidence, figures, finished_before, table
+from roadcraft.launch.evaluate import finished_before
 from roadcraft.launch.runs import Run
+from roadcraft.launch.scoreboard import confidence, figures, table
 from roadcraft.launch.session import Session
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Episode
@@ -60,9 +61,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     jobs: list[tuple[str, int]] = []
 
     def run_jobs(work: Any, todo: Any, processes: int) -> Any:
-        for asked, seed in todo:
+        for asked, seed, folder in todo:
             jobs.append((asked.driver, seed))
-            yield (asked, seed), driven(seed)
+            yield (asked, seed, folder), driven(seed)
             if seed == 9001 and "stop" in jobs:
                 raise KeyboardInterrupt
 
