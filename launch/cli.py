@@ -54,8 +54,8 @@ def parser_of(verb: str, kind: type) -> ArgumentParser:
 
 
 def words_for_parser(verb: str, kind: type, words: Sequence[str]) -> list[str]:
-    """The command line as the parser takes it: the preset by its path, a bare `--flag` as `--flag true`."""
-    given = list(words)
+    """The command line as the parser takes it: the preset by its path, `--a-b` as `--a_b`, a bare flag as true."""
+    given = [re.sub(r"^--[\w.-]+", lambda name: "--" + name[0][2:].replace("-", "_"), word) for word in words]
     switches = {"--" + name for name, value in flat(kind()).items() if isinstance(value, bool)}
     if given and not given[0].startswith("-") and "path" in flat(kind()) and not given[0].endswith((".yaml", ".yml")):
         given[:1] = ["--path", given[0]]

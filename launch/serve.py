@@ -1,6 +1,8 @@
 """roadcraft serve                                   an empty town on 127.0.0.1:2000, as CARLA starts
 roadcraft serve --vehicles 20 --walkers 20           a populated one
 roadcraft serve --town my_town.xodr --port 3000      your own road network
+roadcraft serve --alias-towns                        own towns under CARLA's names, for scripts that load Town01
+roadcraft serve --fault camera.drop=0.01,server.exit@500   faults on demand, to test how a stack recovers
 
 Any CARLA 0.9.16 client connects to it: `carla.Client("127.0.0.1", 2000)`. It runs until Ctrl-C.
 """
@@ -33,8 +35,10 @@ def run(asked: Serve, run: Run) -> None:
         port=asked.port,
         town=asked.town,
         maps=None if asked.maps is None else Path(asked.maps),
+        alias_towns=asked.alias_towns,
         seed=asked.seed,
         vehicles=asked.vehicles,
         walkers=asked.walkers,
+        fault=asked.fault,
         folder=run.folder,
     )

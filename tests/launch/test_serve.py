@@ -1,0 +1,55 @@
+"""`roadcraft serve` as a process: its options reach the server, and it ends as it is told to."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roadcraft.sim.embedded.server.faults import CRASHED
+from roadcraft.sim.embedded.server.process import free_port
+
+carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
+
+
+@contextmanager
+def serving(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Any]]:
+    """The verb on a free port, and a client of it."""
+    port = free_port()
+    words = [sys.executable, "-m", "roadcraft.launch", "serve", "--port", str(port), *options]
+    with subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = next((line for line in process.stderr if f":{port}" in line), "")
+            assert said, "it ended before it listened"
+            client = carla.Client("127.0.0.1", port)
+            client.set_timeout(60.0)
+            yield process, client
+        finally:
+            process.kill()
+
+
+def test_aliases_and_faults_reach_the_server(tmp_path: Path) -> None:
+    """`--alias-towns` lets a client load Town03; the fault ends the server at its frame with its own status."""
+    with serving(tmp_path, "--alias-towns", "--fault", "server.exit@40", "--vehicles", "2") as (process, client):
+        world = client.get_world()
+        assert len(world.get_actors().filter("vehicle.*")) == 2
+        assert client.load_world("Town03").get_map().name == "Carla/Maps/Town03"
+        assert process.wait(60.0) == CRASHED
+
+
+def test_it_ends_cleanly_when_told(tmp_path: Path) -> None:
+    """SIGTERM: status 0, and the last line of its output is one JSON object."""
+    with serving(tmp_path) as (process, client):
+        assert client.get_server_version() == "0.9.16"
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=60.0)
+        assert process.returncode == 0
+        assert json.loads(output.splitlines()[-1])["town"] == "grid"
