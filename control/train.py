@@ -25,6 +25,7 @@ import gymnasium as gym
 import numpy as np
 
 from roadcraft.control.drivers import TruthDriver
+from roadcraft.control.export import to_onnx
 from roadcraft.control.imitation import clone
 from roadcraft.control.policy import Policy
 from roadcraft.sim.embedded.world import EmbeddedWorld
@@ -121,7 +122,7 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
             state["best"] = evaluate_and_keep(how, policy, {**card, "steps": state["steps"]}, state, say)
         write_checkpoint(how.out, state, tensors_of(model))
     model.save(how.out / "policy-sb3.zip")
-    export_onnx(Policy.load(how.out / "best.safetensors"), how.out / "policy.onnx")
+    to_onnx(Policy.load(how.out / "best.safetensors"), how.out / "policy.onnx")
     env.close()
     return how.out / "best.safetensors"
 
@@ -222,25 +223,6 @@ def read_checkpoint(out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     state: dict[str, Any] = json.loads((out / "checkpoint.json").read_text())
     tensors = load((out / "checkpoint.safetensors").read_bytes())
     return state, {k: v[0] if k.endswith(".step") else v for k, v in tensors.items()}
-
-
-def export_onnx(policy: Policy, path: Path) -> None:
-    """The policy as an ONNX graph `features` (1, SIZE) -> `action` (1, 2), for others."""
-    import torch
-
-    from roadcraft.control.features import SIZE
-    from roadcraft.control.ppo import module_of
-
-    module = torch.nn.Sequential(*module_of(policy), torch.nn.Hardtanh(-1.0, 1.0)).eval()
-    torch.onnx.export(
-        module,
-        (torch.zeros(1, SIZE),),
-        str(path),
-        input_names=["features"],
-        output_names=["action"],
-        dynamo=False,
-        opset_version=17,
-    )
 
 
 def settings(how: PolicyTraining) -> dict[str, Any]:

@@ -335,6 +335,8 @@ class EvaluatePerception:
 class Export:
     """A checkpoint as an ONNX graph that every engine takes."""
 
+    what: Literal["perception", "policy"] = "perception"
+    """The perception network or the policy."""
     weights: str | None = None
     """A checkpoint (.safetensors); the shipped one when not given."""
     out: str | None = None

@@ -72,7 +72,7 @@ def test_two_blocks_are_one_block_and_another_after_a_resume(tmp_path: Path, mon
     from roadcraft.control import train as training
 
     monkeypatch.setattr(training, "evaluate", lambda *_: {"driving_score": 1.0, "route_completion": 1.0})
-    monkeypatch.setattr(training, "export_onnx", lambda *_: None)
+    monkeypatch.setattr(training, "to_onnx", lambda *_: None)
     start, _ = fit(data(), epochs=1, batch=64)
     start.save(tmp_path / "start.safetensors")
     options = SMALL | {"init": tmp_path / "start.safetensors"}
@@ -102,7 +102,7 @@ def test_the_actor_is_frozen_while_the_critic_is_fitted(tmp_path: Path, monkeypa
     from roadcraft.control import train as training
 
     monkeypatch.setattr(training, "evaluate", lambda *_: {"driving_score": 1.0, "route_completion": 1.0})
-    monkeypatch.setattr(training, "export_onnx", lambda *_: None)
+    monkeypatch.setattr(training, "to_onnx", lambda *_: None)
     start, _ = fit(data(), epochs=1, batch=64)
     start.save(tmp_path / "start.safetensors")
     how = PolicyTraining(

@@ -43,6 +43,15 @@ def test_collect_then_train_perception_then_export(runs: Path, capsys: pytest.Ca
     assert exported["weights"] == json.loads(Path(trained["weights"]).with_suffix(".json").read_text())["hash"]
 
 
+def test_export_policy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exported = ran(capsys, "export", "--what", "policy", "--out", "mine/policy.onnx")
+    assert Path(exported["graph"]) == Path("mine/policy.onnx")
+    assert Path("mine/policy.onnx").stat().st_size == exported["bytes"] > 0
+    assert exported["deviation"] <= 1e-5
+    assert main(["export", "--what", "policy", "--weights", "none.safetensors"]) == 2
+    assert "none.safetensors" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_train_perception_records_what_it_needs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trained = ran(capsys, "train", "perception", "train-perception-tiny")
