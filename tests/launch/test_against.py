@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,12 +25,18 @@ Record = dict[str, Any]
 TINY = ("--seeds", "1000-1001", "--route_length", "60", "--traffic.vehicles", "5", "--traffic.walkers", "3")
 
 
-def record(seed: int, score: float = 100.0, status: str = "Completed", length: float = 200.0) -> Record:
-    """A route's record with the score that is asked for."""
+@cache
+def driven(seed: int, length: float) -> Record:
+    """A route's record."""
     session = Session(Episode("grid", seed=seed), "fake")
     session.run(FakeWorld(length), FakeDriver(), [])
     made: Record = plain(session.record())
-    return made | {"scores_by_rules": {"1.0": 0.0, "2.0": 0.0, "2.1": score}, "status": status}
+    return made
+
+
+def record(seed: int, score: float = 100.0, status: str = "Completed", length: float = 20.0) -> Record:
+    """A route's record with the score that is asked for."""
+    return driven(seed, length) | {"scores_by_rules": {"1.0": 0.0, "2.0": 0.0, "2.1": score}, "status": status}
 
 
 def before(folder: Path, *records: Record) -> Before:
@@ -64,8 +71,12 @@ def test_a_regression_is_an_interval_below_zero(tmp_path: Path) -> None:
 
 def test_a_route_that_is_newly_not_completed_is_a_regression(tmp_path: Path) -> None:
     """Even where the mean has risen; one that was not completed before is none, "Perfect" is completed too."""
-    old = before(tmp_path, record(1, 10.0, "Perfect"), record(2, 10.0), record(3, 10.0, "Failed - Agent timed out"))
-    now = [record(1, 90.0), record(2, 90.0, "Failed - Agent got blocked"), record(3, 90.0, "Failed - Agent timed out")]
+    old = before(tmp_path, record(1, 10.0), record(2, 10.0, "Perfect"), record(3, 10.0, "Failed - Agent timed out"))
+    now = [
+        record(1, 90.0, "Perfect"),
+        record(2, 90.0, "Failed - Agent got blocked"),
+        record(3, 90.0, "Failed - Agent timed out"),
+    ]
     verdict = judged(paired(old, now, tmp_path), old.path)
     assert verdict["newly_not_completed"] == ["RouteScenario_2"]
     assert verdict["regression"]
@@ -78,11 +89,11 @@ def test_a_route_that_was_lost_counts_as_fallen_to_zero(tmp_path: Path) -> None:
 
 
 def test_another_route_of_the_same_seed_is_not_compared(tmp_path: Path) -> None:
-    old = before(tmp_path, record(1), record(2, length=150.0))
+    old = before(tmp_path, record(1), record(2, length=15.0))
     pairs = paired(old, [record(1), record(2)], tmp_path)
     assert [pair.route for pair in pairs] == ["RouteScenario_1"]
     with pytest.raises(UserError, match="other lengths"):
-        paired(before(tmp_path, record(2, length=150.0)), [record(2)], tmp_path)
+        paired(before(tmp_path, record(2, length=15.0)), [record(2)], tmp_path)
 
 
 def test_junit_has_a_testcase_a_route(tmp_path: Path) -> None:

@@ -88,12 +88,17 @@ def test_an_interrupted_evaluation_is_resumed(tmp_path: Path, ran: list[Any]) ->
     assert json.loads((run.folder / "results.json").read_text())["_checkpoint"]["progress"] == [2, 4]
     with (run.folder / "routes.jsonl").open("a") as file:
         file.write('{"driver": "expert", "se')  # cut short while writing
+    for name in ("trails/expert-9000.npy", "clips/expert-9001-red_light-1.00s.mp4", "trails/expert-9002.npy"):
+        (run.folder / name).parent.mkdir(exist_ok=True)
+        (run.folder / name).touch()
     ran.clear()
     again = EvaluatePolicy(seeds="9000-9003", driver="expert", resume=str(run.folder))
     second = folder(tmp_path / "second", again)
     evaluate.run(again, second)
     assert ran == [("expert", 9002), ("expert", 9003)]
     assert second.result["finished"] == 4
+    kept = {file.name for folder in ("trails", "clips") for file in (second.folder / folder).iterdir()}
+    assert kept == {"expert-9000.npy", "expert-9001-red_light-1.00s.mp4"}  # those of the finished routes
     assert len(json.loads((second.folder / "results.json").read_text())["_checkpoint"]["records"]) == 4
 
 
