@@ -29,6 +29,7 @@ from roadcraft.sim.embedded.footpaths import make_footpaths
 from roadcraft.sim.embedded.handles import Bodies
 from roadcraft.sim.embedded.lights import LightTable
 from roadcraft.sim.embedded.physics import default_row
+from roadcraft.sim.embedded.scenery import Scenery
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import DT, Kind, LightState, Weather
@@ -189,6 +190,10 @@ class Simulation(Bodies):
     def set_light(self, index: int, state: LightState | int) -> None:
         """Shows `state` on the signal in that row of the network's signals."""
         self.lights.set_state(index, LightState(state))
+
+    def set_scenery(self, scenery: Scenery) -> None:
+        """Other things stand in the way from now on; built-in walkers keep to the paths that they have."""
+        self._bins = make_bins(self.network.xy, scenery)
 
     def ground(self, x: float, y: float) -> float:
         """Height [m] of the ground."""

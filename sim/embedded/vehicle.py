@@ -10,7 +10,8 @@ States: velocity of the centre of mass and yaw rate. One substep of h seconds, i
 The brush model is Fiala's (Pacejka, Tyre and Vehicle Dynamics, 3.2): x - x|x|/3 + x^3/27 below full sliding at x = 3.
 Taking the lateral forces implicitly in the secant stiffness K makes the step stable at every speed: towards standstill
 the tyres become rolling constraints (a kinematic bicycle) and a car pushed sideways is held by Coulomb friction.
-Brakes and rolling resistance can stop a vehicle but never push it.
+Brakes and rolling resistance can stop a vehicle but never push it, and like all that the tyres do they need grip: on
+tyres without friction, and without gravity, a vehicle glides on.
 
 Throttle to acceleration: see `drive_force`; `pedals_for` inverts it.
 """
@@ -182,8 +183,9 @@ def advance(b, p, dt, grip_factor):  # type: ignore[no-untyped-def]
         if b.throttle == 0.0 and b.brake > 0.0:  # the clutch is open
             force, mass = 0.0, p.mass
         transfer = min(max(ax, -12.0), 12.0) * p.height / G
-        load_f = p.mass * G * min(max((p.rear - transfer) / base, 0.05), 0.95)
-        load_r = p.mass * G - load_f
+        weight = p.mass * G if b.gravity else 0.0
+        load_f = weight * min(max((p.rear - transfer) / base, 0.05), 0.95)
+        load_r = weight - load_f
         grip_f, grip_r = mu * load_f, mu * load_r
         held = b.brake * p.max_brake
         if b.hand_brake:
@@ -196,7 +198,7 @@ def advance(b, p, dt, grip_factor):  # type: ignore[no-untyped-def]
         share = min(abs(along) / max(grip_f + grip_r, 1.0), 0.98)
         side = sqrt(1.0 - share * share)
         hand = 0.3 if b.hand_brake and abs(u) > 1.0 else 1.0  # locked rear wheels slide
-        resist = held + p.rolling * p.mass * G
+        resist = held + min(p.rolling * p.mass * G, grip_f + grip_r)
         # Contact points: rear (u, v - rear r); front, turned by the wheel angle.
         cd, sd = cos(angle), sin(angle)
         front_y = v + p.front * r

@@ -348,3 +348,29 @@ def test_what_cannot_be_is_refused_with_a_reason(client: Any, world: Any) -> Non
     camera.set_attribute("image_size_x", "1000000")
     with pytest.raises(RuntimeError, match="1000000"):
         world.spawn_actor(camera, carla.Transform())
+
+
+def test_without_grip_or_weight_a_car_glides_on(world: Any) -> None:
+    """As in CARLA: tyres without friction, and cars without gravity, neither slow down nor turn."""
+    slippery = spawn(world)
+    control = slippery.get_physics_control()
+    wheels = control.wheels
+    for wheel in wheels:
+        wheel.tire_friction = 0.0
+    control.wheels, control.drag_coefficient = wheels, 0.0
+    floating = spawn(world, at=1)
+    thin = floating.get_physics_control()
+    thin.drag_coefficient = 0.0
+    floating.set_enable_gravity(False)
+    slippery.apply_physics_control(control)
+    floating.apply_physics_control(thin)
+    ticks(world, 12)
+    speed = 15.0
+    for car in (slippery, floating):
+        car.set_target_velocity(speed * car.get_transform().get_forward_vector())
+        car.apply_control(carla.VehicleControl(brake=1.0, steer=1.0))
+    for _ in range(20):
+        world.tick()
+        for car in (slippery, floating):
+            assert abs(car.get_velocity().length() - speed) < 1e-2
+            assert abs(car.get_angular_velocity().z) < 0.5

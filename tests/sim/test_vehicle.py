@@ -40,6 +40,7 @@ class Car:
     def __init__(self, blueprint: str = EGO, speed: float = 0.0, **controls: float) -> None:
         self.body, self.physics = np.zeros(1, BODY), np.zeros(1, PHYSICS)
         self.physics[0] = default_row(INDEX[blueprint])
+        self.body["gravity"] = True
         self.body["velocity"][0, 0] = self.body["speed"] = speed
         self.set(**controls)
 

@@ -44,6 +44,7 @@ from roadcraft.sim.embedded.server.recording import Recorder
 from roadcraft.sim.embedded.server.replay import Replay
 from roadcraft.sim.embedded.server.rpc import Connection, ProtocolError, reply
 from roadcraft.sim.embedded.server.sensors import Sensors
+from roadcraft.sim.embedded.server.shown import ALL_LAYERS
 from roadcraft.sim.embedded.server.snapshot import LIGHTS_CHANGED, MAP_CHANGED
 from roadcraft.sim.embedded.server.streams import Session, Streams
 from roadcraft.sim.embedded.server.warm import warm_up
@@ -408,12 +409,12 @@ class Server:
             for connection in self.connections.values():
                 connection.ticks = False
 
-    def replace_world(self, town: Town, name: str, reset_settings: bool) -> None:
+    def replace_world(self, town: Town, name: str, reset_settings: bool, layers: int = ALL_LAYERS) -> None:
         """A new episode on that town."""
         old = self.live
         self.live = LiveWorld(
             town, name, episode=old.episode + 1, frame=old.frame, seed=self.options.seed, after=old.last_id,
-            stream_port=self.port + 1,
+            stream_port=self.port + 1, layers=layers,
         )  # fmt: skip
         self.stop_recorder()
         self.replay = None

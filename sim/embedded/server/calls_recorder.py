@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import recording, wire
@@ -39,7 +41,20 @@ def _read(server: Server, name: str) -> recording.Recording:
     return recording.read(inside(server.options.folder, name))
 
 
+def or_not_found(tell: Callable[..., str]) -> Callable[..., str]:
+    """What `tell` says about a recording; where there is none, CARLA's words for that, which are no error."""
+
+    @wraps(tell)
+    def told(server: Server, name: str, *rest: Any) -> str:
+        if not inside(server.options.folder, name).is_file():
+            return f"File {name} not found on server\n"
+        return tell(server, name, *rest)
+
+    return told
+
+
 @call("show_recorder_file_info", VALUE, text, flag)
+@or_not_found
 def file_info(server: Server, name: str, everything: bool) -> str:
     return recording.info(_read(server, name), everything)
 
@@ -53,17 +68,20 @@ def _letter(value: Any) -> str:
 
 
 @call("show_recorder_collisions", VALUE, text, _letter, _letter)
+@or_not_found
 def collisions(server: Server, name: str, first: str, second: str) -> str:
     return recording.collisions(_read(server, name), first, second)
 
 
 @call("show_recorder_actors_blocked", VALUE, text, number, number)
+@or_not_found
 def blocked(server: Server, name: str, least_time: float, least_distance: float) -> str:
     """The client gives the distance in centimetres."""
     return recording.blocked(_read(server, name), least_time, least_distance / 100)
 
 
 @call("replay_file", VALUE, text, number, number, u32, flag, pose)
+@or_not_found
 def replay_file(
     server: Server, name: str, start: float, duration: float, follow: int, sensors: bool, offset: Pose
 ) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import surroundings, wire
-from roadcraft.sim.embedded.server.calls import Result, accept, call
-from roadcraft.sim.embedded.server.wire import Vector, number, u8, vector
+from roadcraft.sim.embedded.server.calls import Result, call
+from roadcraft.sim.embedded.server.wire import Vector, number, u8, u16, vector
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
@@ -29,7 +29,23 @@ def names(server: Server) -> list[str]:
     return surroundings.names(server.live)
 
 
-accept("enable_environment_objects", VOID, None, "standing things cannot be hidden", wire.anything, wire.flag)
+@call("enable_environment_objects", VOID, wire.listed(wire.u64), wire.flag)
+def enable_environment_objects(server: Server, numbers: list[int], shown: bool) -> None:
+    """Hidden things are neither drawn nor met."""
+    server.live.shown.hide(numbers, shown)
+    server.live.rearrange()
+
+
+@call("load_map_layer", VOID, u16)
+def load_map_layer(server: Server, layers: int) -> None:
+    server.live.shown.load(layers)
+    server.live.rearrange()
+
+
+@call("unload_map_layer", VOID, u16)
+def unload_map_layer(server: Server, layers: int) -> None:
+    server.live.shown.unload(layers)
+    server.live.rearrange()
 
 
 @call("cast_ray", VALUE, vector, vector)

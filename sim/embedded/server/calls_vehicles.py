@@ -67,11 +67,12 @@ def set_ackermann_settings(server: Server, actor: int, gains: tuple[float, ...])
 def wheel_steer_angle(server: Server, actor: int, wheel: int) -> float:
     """Degrees, right positive; the rear wheels do not steer."""
     body = server.live.body(_vehicle(server, actor))
-    return -degrees(float(body["wheel_angle"])) if wheel < 2 else 0.0
+    return 0.0 - degrees(float(body["wheel_angle"])) if wheel < 2 else 0.0
 
 
 accept("set_wheel_steer_direction", VOID, None, "CARLA turns only the picture of the wheel", u32, u8, number)
 accept("set_wheel_pitch_angle", VOID, None, "CARLA turns only the picture of the wheel", u32, u8, number)
+accept("get_wheel_pitch_angle", VALUE, 0.0, "0: wheels are drawn without their turning", u32, u8)
 accept("show_vehicle_debug_telemetry", VOID, None, "the server has no screen", u32, flag)
 
 
@@ -146,3 +147,4 @@ for _part in ("bone", "socket"):
     for _frame in ("world", "relative"):
         accept(f"get_actor_{_part}_{_frame}_transforms", VALUE, [], "none", u32)
 accept("get_actor_component_names", VALUE, [], "none", u32)
+accept("get_vehicle_bone_world_transforms", VALUE, [], "none", u32)

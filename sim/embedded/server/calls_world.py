@@ -63,19 +63,19 @@ def map_data(server: Server) -> str:
     return server.live.town.xodr
 
 
-@call("load_new_episode", VOID, text, flag, u16, note="layers have no effect: towns have one")
+@call("load_new_episode", VOID, text, flag, u16)
 def load_new_episode(server: Server, name: str, reset_settings: bool, layers: int) -> None:
     """An empty name or the present map reloads it."""
     short = name.rstrip("/").split("/")[-1]
     if short in ("", server.live.map_name):
-        server.replace_world(server.live.town, server.live.map_name, reset_settings)
+        server.replace_world(server.live.town, server.live.map_name, reset_settings, layers)
     elif short == OPENDRIVE_MAP:
         if not server.custom_map:
             raise UserError("there is no OpenDRIVE map: call generate_opendrive_world first")
-        server.replace_world(server.custom_town(), OPENDRIVE_MAP, reset_settings)
+        server.replace_world(server.custom_town(), OPENDRIVE_MAP, reset_settings, layers)
     else:
         loaded, town = server.maps.load(name)
-        server.replace_world(town, loaded, reset_settings)
+        server.replace_world(town, loaded, reset_settings, layers)
 
 
 @call(
@@ -85,10 +85,6 @@ def load_new_episode(server: Server, name: str, reset_settings: bool, layers: in
 def copy_opendrive(server: Server, xodr: str, parameters: Any) -> None:
     server.custom_map = xodr
     server.custom_town()  # a broken text is refused here, where the client sees the reason
-
-
-for _name in ("load_map_layer", "unload_map_layer"):
-    accept(_name, VOID, None, "towns have one layer", u16)
 
 
 # -------------------------------------------------------------------------------------------------------------- time

@@ -166,7 +166,7 @@ class Cameras:
             return
         from roadcraft.sim.embedded.render import Scene
 
-        renderer = self.load(live.town)
+        renderer = self.load(live.shown.town)
         simulation = live.simulation
         scene = Scene(simulation.bodies, simulation.lights.state, simulation.weather, simulation.time)
         for shot in self.shots(live, cameras):

@@ -13,6 +13,7 @@ from roadcraft.sim.embedded.physics import with_friction
 from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
 from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
+from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
 from roadcraft.sim.embedded.server.snapshot import Snapshots
 from roadcraft.sim.embedded.server.street_lights import StreetLights
 from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, WireError, relative
@@ -43,7 +44,7 @@ class LiveWorld:
 
     def __init__(
         self, town: Town, map_name: str, *, episode: int = 1, frame: int = 0, seed: int = 0, after: int = 0,
-        stream_port: int = 2001,
+        stream_port: int = 2001, layers: int = ALL_LAYERS,
     ) -> None:  # fmt: skip
         """`after`: the largest id of the episodes before; ids are not given twice, so that no stale one hits."""
         self.town, self.map_name, self.episode, self.frame, self.seed = town, map_name, episode, frame, seed
@@ -54,6 +55,7 @@ class LiveWorld:
         self.actors = Actors()
         self.snapshots = Snapshots()
         self.street_lights = StreetLights(town.scenery)
+        self.shown = Shown(town, layers)
         self.contacts: NDArray[np.void] = self.simulation.contacts
         self.told_physics: dict[int, tuple[Any, ...]] = {}  # what clients set, by actor
         self.gains: dict[int, tuple[float, ...]] = {}  # of Ackermann controllers, by actor
@@ -63,6 +65,7 @@ class LiveWorld:
         self.forgetful: set[int] = set()  # vehicles without sticky control
         self.last_id = after
         self._rays: Rays | None = None
+        self.rearrange()
         self.default_limit = 30 / 3.6  # [m/s] away from any lane
         self.told_limits = told_limits(town.network)
         self.spectator = self.actors.add(Actor(self.new_id(), "spectator", Category.OTHER, pose=self._overview()))
@@ -282,8 +285,13 @@ class LiveWorld:
         if self._rays is None:
             from roadcraft.sim.embedded.rays import Rays
 
-            self._rays = Rays(self.town)
+            self._rays = Rays(self.shown.town)
         return self._rays
+
+    def rearrange(self) -> None:
+        """Other standing things are shown than before."""
+        self._rays = None
+        self.simulation.set_scenery(self.shown.town.scenery)
 
     def velocity_of(self, actor: Actor) -> tuple[float, float, float]:
         """[m/s] of an actor or of the body that it is fixed to."""

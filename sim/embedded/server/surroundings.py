@@ -46,11 +46,11 @@ def level_boxes(live: LiveWorld, tag: int) -> list[Any]:
 
 def names(live: LiveWorld) -> list[str]:
     """The names of all standing things."""
-    return [name_of(row) for row in live.town.scenery.static]
+    return [name_of(row) for row in live.shown.listed]
 
 
 def _rows(live: LiveWorld, tag: int) -> np.ndarray:
-    static = live.town.scenery.static
+    static = live.shown.listed
     return static if tag == ANY_TAG else static[static["tag"] == tag]
 
 

@@ -1,0 +1,83 @@
+"""Which standing things of a town are there: clients hide single ones, and unload whole map layers.
+
+What is hidden is neither drawn nor met by rays, and nothing collides with it. Pictures and rays are prepared anew when
+they are next needed, which takes about a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.sim.embedded.scenery import Scenery, Shape
+from roadcraft.sim.embedded.server.wire import CITY_TAGS
+from roadcraft.sim.embedded.town import Town
+
+ALL_LAYERS = 0xFFFF
+BUILDINGS, FOLIAGE, PARKED, PROPS, STREET_LIGHTS, WALLS = 1, 4, 16, 64, 128, 256  # carla.MapLayer
+_OF_SHAPE = {
+    Shape.BOX: PROPS,
+    Shape.CYLINDER: PROPS,
+    Shape.TREE: FOLIAGE,
+    Shape.BUSH: FOLIAGE,
+    Shape.BUILDING: BUILDINGS,
+    Shape.CAR: PARKED,
+    Shape.LAMP: STREET_LIGHTS,
+}
+_BARRIERS = [CITY_TAGS[name] for name in ("walls", "fences", "guard_rail")]
+
+
+def layers_of(static: NDArray[np.void]) -> NDArray[np.uint16]:
+    """(K,) the map layer of each standing thing; 0 for lights and signs, which no layer takes away."""
+    table = np.zeros(len(Shape), np.uint16)
+    for shape, layer in _OF_SHAPE.items():
+        table[shape] = layer
+    layers = table[static["shape"]]
+    layers[(layers == PROPS) & np.isin(static["tag"], _BARRIERS)] = WALLS
+    return layers
+
+
+class Shown:
+    """What is there of one town."""
+
+    def __init__(self, town: Town, layers: int = ALL_LAYERS) -> None:
+        self.whole, self.town = town, town  # the town with everything, and with what is shown
+        self.layers, self.hidden = layers, set[int]()
+        self._layer = layers_of(town.scenery.static)
+        self._choose()
+
+    @property
+    def listed(self) -> NDArray[np.void]:
+        """(K,) STATIC: the things of all loaded layers, hidden ones included."""
+        return self.whole.scenery.static[self._loaded()]
+
+    def hide(self, numbers: Iterable[int], shown: bool) -> None:
+        """Shows or hides things by their ids; ids that are not known are passed over."""
+        known = set(numbers).intersection(self.whole.scenery.static["id"].tolist())
+        self.hidden = self.hidden - known if shown else self.hidden | known
+        self._choose()
+
+    def load(self, layers: int) -> None:
+        """Brings layers back."""
+        self.layers |= layers
+        self._choose()
+
+    def unload(self, layers: int) -> None:
+        """Takes layers away."""
+        self.layers &= ~layers
+        self._choose()
+
+    def _loaded(self) -> NDArray[np.bool_]:
+        loaded: NDArray[np.bool_] = (self._layer == 0) | ((self._layer & self.layers) != 0)
+        return loaded
+
+    def _choose(self) -> None:
+        static = self.whole.scenery.static
+        keep = self._loaded() & ~np.isin(static["id"], list(self.hidden))
+        if keep.all():
+            self.town = self.whole
+        elif not np.array_equal(static[keep], self.town.scenery.static):
+            self.town = replace(self.whole, scenery=Scenery(static[keep]))
