@@ -24,6 +24,7 @@ from roadcraft.control.paths import pursue
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.messages import DT, Control, Observation
 
+ROUNDING = 1e-4  # s by which the difference of two of a simulator's times may be off
 JERK_WINDOW = 4.0  # ISO 11270 takes the jerk's mean over 0.5 s: single ticks may have a few times of it
 
 
@@ -151,7 +152,7 @@ class Supervisor:
         self._eyes(observation, percept)
         if percept is None:
             return "missing_percept"
-        if percept.age(observation.time) > limits.stale:
+        if percept.age(observation.time) > limits.stale + ROUNDING:
             return "stale_percept"
         if not _finite(percept):
             return "invalid_percept"

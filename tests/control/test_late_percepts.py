@@ -52,7 +52,7 @@ def test_decisions_are_made_on_the_present_speed_and_the_percepts_age() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ms", "vetoes"), [(250.0, {"missing_percept", ""}), (350.0, {"missing_percept", "stale_percept"})]
+    ("ms", "vetoes"), [(300.0, {"missing_percept", ""}), (301.0, {"missing_percept", "stale_percept"})]
 )
 def test_the_supervisors_limit_is_on_the_whole_age(ms: float, vetoes: set[str]) -> None:
     decisions = driven(Stack(Watching(), Supervisor(), Delay(Latency.of(ms))), 60)
