@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from roadcraft.control.expert import ExpertDriver
 from roadcraft.launch import build
+from roadcraft.launch.bench_server import bench_server
 from roadcraft.launch.config import BenchEnv, BenchLoop, BenchPerception, BenchSim, gates
 from roadcraft.launch.log import percentiles
 from roadcraft.launch.loop import decided, reset_driver
@@ -171,7 +172,10 @@ def bench_sim(asked: BenchSim) -> dict[str, Any]:
     rates = in_turn(contenders, asked.rounds, asked.ticks)
     for world in worlds:
         world.close()
-    return {"ticks_per_s": rates, "real_time_factor": {name: rate * DT for name, rate in rates.items()}}
+    served = bench_server(asked, episode.town)
+    if served:
+        rates["client_320x180"] = served.pop("client_320x180")
+    return {"ticks_per_s": rates, "real_time_factor": {name: rate * DT for name, rate in rates.items()}, **served}
 
 
 def bench_env(asked: BenchEnv) -> dict[str, Any]:

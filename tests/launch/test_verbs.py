@@ -95,9 +95,14 @@ def test_evaluate_policy_with_late_percepts(runs: Path, capsys: pytest.CaptureFi
 
 
 def test_bench_sim(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rates = ran(capsys, "bench", "sim", "bench-sim-tiny")["ticks_per_s"]
+    result = ran(capsys, "bench", "sim", "bench-sim-tiny")
+    rates = result["ticks_per_s"]
     assert above_zero(*rates.values())
     assert rates["no_camera"] > rates["labels_640x360"]
+    if "client_320x180" in rates:  # where the carla wheel exists
+        served = result["server"]
+        assert above_zero(served["cpu_ms"], served["in_process_cpu_ms"], served["round_trip_ms"])
+        assert served["serving_ms"] == pytest.approx(served["cpu_ms"] - served["in_process_cpu_ms"], abs=1e-5)
 
 
 def test_bench_env(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

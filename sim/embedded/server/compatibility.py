@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from roadcraft.sim.embedded.server.blueprints import definitions
 from roadcraft.sim.embedded.server.calls import CALLS, Status
+from roadcraft.sim.embedded.server.faults import CHANCES, MOMENTS
 from roadcraft.sim.embedded.server.sensors import SENSOR_NOTES
 
 # The complete test file of the page; the test-suite runs it as it stands.
@@ -32,12 +33,24 @@ def test_full_throttle_moves_a_car(roadcraft_carla_server):
     car.destroy()
 """
 
+FAULTS = ", ".join([f"`{name}=P`" for name in CHANCES] + [f"`{name}@FRAME`" for name in MOMENTS])
+
 INTRO = f"""\
 # The embedded CARLA server
 
 `roadcraft serve` answers the unmodified `carla` 0.9.16 client on port 2000 (streams on 2001), without GPU and display.
 This page tells what it does with each call; it is made from the server's own tables by
 `python -m roadcraft.sim.embedded.server.compatibility > docs/carla.md`, and a test fails when the two differ.
+
+It starts with an empty town, on 127.0.0.1 only. Options that scripts written for CARLA ask for:
+
+| option | what it does |
+|---|---|
+| `--town suburb-3` | grid, suburb, arterial, roundabout or highway, each also with a number; or an `.xodr` file |
+| `--maps DIR` | `load_world("Town03")` loads `DIR/Town03.xodr`; without that file the call fails and says so |
+| `--alias-towns` | CARLA's names get towns of this server instead, whose coordinates are not those of CARLA's towns |
+| `--vehicles 20 --walkers 20` | a town with traffic that the server itself drives |
+| `--fault camera.drop=0.01,tick.stall=0.001` | faults on demand, decided by `--seed`; {FAULTS} |
 
 ## In your own tests
 
