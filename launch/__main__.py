@@ -1,7 +1,7 @@
 """roadcraft <verb> [preset.yaml] [--a.b value]
 
-The last line on stdout is one JSON object; progress goes to stderr. Exit status: 0 done, 1 the simulator was lost or a
-gate was missed, 2 something that the person who asked can mend, 130 interrupted.
+The last line on stdout is one JSON object; progress goes to stderr. Exit status: 0 done, 1 the simulator was lost, a
+gate was missed or a regression found, 2 something that the person who asked can mend, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -37,9 +37,12 @@ class Trail:
         self.hashes.append(state_hash(moment.after.facts))
 
     def close(self) -> None:
-        """Writes the file."""
+        """Writes the file, whole or not at all. May be called twice."""
         self.path.parent.mkdir(exist_ok=True)
-        np.save(self.path, np.array(self.hashes, "<u4"))
+        draft = self.path.with_suffix(".part")
+        with draft.open("wb") as file:
+            np.save(file, np.array(self.hashes, "<u4"))
+        draft.replace(self.path)
 
 
 def stem(driver: str) -> str:

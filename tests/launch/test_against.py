@@ -199,6 +199,15 @@ def test_the_verb_compares(runs: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "<failure" in (Path(worse["run"]) / "junit.xml").read_text()
 
 
+@pytest.mark.slow
+def test_the_network_drives_the_same_again(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """However long its percepts take to compute, and in whichever process."""
+    words = ("--max_ticks", "60", "--clips", "false")
+    first = evaluated(capsys, 0, *words, "--workers", "2")
+    same = evaluated(capsys, 0, *words, "--workers", "1", "--against", str(Path(first["run"]) / "results.json"))
+    assert (same["against"]["diverged"], same["against"]["driving_score_difference_ci95"]) == (0, [0.0, 0.0])
+
+
 def test_bad_input_ends_with_2(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "policy", *TINY, "--against", "none.json"]) == 2
     assert "roadcraft: against none.json: there is no such file" in capsys.readouterr().err
