@@ -6,6 +6,7 @@ from math import degrees
 from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server.actors import Actor, Category
+from roadcraft.sim.embedded.server.bones import bones_wire
 from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
 from roadcraft.sim.embedded.server.live import ACKERMANN_GAINS
 from roadcraft.sim.embedded.server.physics_wire import decode_physics, encode_physics, physics_control, telemetry
@@ -138,13 +139,40 @@ def control_walker(server: Server, actor: int, control: tuple[Any, ...]) -> None
     server.live.simulation.control_walker(_walker(server, actor).id, direction[:2], speed, jump)
 
 
-refuse("get_bones_transform", VALUE, "walkers of this server have no skeleton yet")
-refuse("set_bones_transform", VOID, "walkers of this server have no skeleton yet")
-refuse("blend_pose", VOID, "walkers of this server have no skeleton yet")
-refuse("get_pose_from_animation", VOID, "walkers of this server have no skeleton yet")
-for _part in ("bone", "socket"):
-    accept(f"get_actor_{_part}_names", VALUE, [], "none", u32)
-    for _frame in ("world", "relative"):
-        accept(f"get_actor_{_part}_{_frame}_transforms", VALUE, [], "none", u32)
+@call(
+    "get_bones_transform", VALUE, u32, status=Status.PARTLY,
+    note="CARLA's names; limbs swing as in pictures, and knees, elbows and fingers do not bend",
+)  # fmt: skip
+def get_bones(server: Server, actor: int) -> list[Any]:
+    return [bones_wire(server.live, _walker(server, actor))]
+
+
+for _name in ("set_bones_transform", "blend_pose", "get_pose_from_animation"):
+    refuse(_name, VOID, "walkers of this server take no poses: their limbs move as they walk")
+
+
+@call("get_actor_bone_names", VALUE, u32, note="of walkers; other actors have none")
+def bone_names(server: Server, actor: int) -> list[str]:
+    return [bone[0] for bone in _bones(server, actor)]
+
+
+@call("get_actor_bone_world_transforms", VALUE, u32, note="of walkers; other actors have none")
+def bone_world_transforms(server: Server, actor: int) -> list[Any]:
+    return [bone[1] for bone in _bones(server, actor)]
+
+
+@call("get_actor_bone_relative_transforms", VALUE, u32, note="of walkers; other actors have none")
+def bone_relative_transforms(server: Server, actor: int) -> list[Any]:
+    return [bone[3] for bone in _bones(server, actor)]
+
+
+def _bones(server: Server, actor: int) -> list[Any]:
+    found = server.live.actors.get(actor)
+    return bones_wire(server.live, found) if found.category is Category.WALKER else []
+
+
+accept("get_actor_socket_names", VALUE, [], "none", u32)
+for _frame in ("world", "relative"):
+    accept(f"get_actor_socket_{_frame}_transforms", VALUE, [], "none", u32)
 accept("get_actor_component_names", VALUE, [], "none", u32)
 accept("get_vehicle_bone_world_transforms", VALUE, [], "none", u32)
