@@ -29,6 +29,7 @@ VEHICLES, WALKERS = 4, 2  # nearest others that are given one by one
 FAST = 28.0  # m/s, faster than any road here
 CRUISE = 11.0  # m/s where nothing else is known: the speed limit is not perceived
 LINE_MARGIN = 0.8  # m between the bumper and a stop line
+STANDING_SEEN = 0.8  # m/s: a vehicle that is seen to move more slowly stands; so large is a velocity's error
 SCORE_MIN = 0.3  # objects less likely than this are not there
 
 LAYOUT = (
@@ -107,7 +108,8 @@ def others_from(
         o.xy[0], o.xy[1] = xy[i, 0], xy[i, 1]
         o.yaw = yaw[i]
         o.half[0], o.half[1] = 0.5 * size[i, 0], 0.5 * size[i, 1]
-        o.velocity[0], o.velocity[1] = velocity[i, 0], velocity[i, 1]
+        standing = kind[i] != Kind.PEDESTRIAN and np.hypot(velocity[i, 0], velocity[i, 1]) < STANDING_SEEN
+        o.velocity[0], o.velocity[1] = (0.0, 0.0) if standing else (velocity[i, 0], velocity[i, 1])
         o.walker = kind[i] == Kind.PEDESTRIAN
         ax, ay = path[i, 1, 0] - xy[i, 0], path[i, 1, 1] - xy[i, 1]
         bx, by = path[i, 3, 0] - path[i, 1, 0], path[i, 3, 1] - path[i, 1, 1]

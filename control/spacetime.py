@@ -31,6 +31,8 @@ STEP = 0.25  # s between the predicted moments
 MOMENTS = 24  # 6 s ahead
 TURN_TIME = 2.0  # s for which a turning car is taken to go on turning
 SIDE_MARGIN = 0.45  # m beside our flank, for vehicles
+STANDING_MARGIN = 0.2  # m beside our flank, for vehicles that stand: they do not come closer
+STANDING = 0.5  # m/s below which a vehicle stands
 WALKER_MARGIN = 0.9  # m, for pedestrians: they turn on the spot
 GAP_AHEAD = 1.5  # m kept in front of whatever crosses
 GAP_BEHIND = 1.0  # m behind it
@@ -106,7 +108,7 @@ def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray
             continue
         if x < 0.0 and cos(yaw) > 0.5 and abs(y) < 2.5:
             continue  # follows us: keeping distance is its task
-        side = HALF_WIDTH + (WALKER_MARGIN if o.walker else SIDE_MARGIN)
+        side = HALF_WIDTH + (WALKER_MARGIN if o.walker else SIDE_MARGIN if speed >= STANDING else STANDING_MARGIN)
         first, last = occupied(path, s, x, y, yaw, o.half[0] + side, o.half[1] + side)
         if first < FREE:
             at, _ = project(path, s, x, y)

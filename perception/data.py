@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from roadcraft.perception.augment import Augmentation, Sample, augment
 from roadcraft.perception.events import EventWatch
-from roadcraft.perception.labels import FRAME, SEEN, FrameLabels, frame_labels, look_ahead, recorded_semantic
+from roadcraft.perception.labels import FRAME, SEEN, FrameLabels, frame_labels, look_ahead, recorded_semantic, standing
 from roadcraft.perception.targets import Targets, frame_targets
 from roadcraft.perception.view import motion_vector
 from roadcraft.sim.errors import UserError
@@ -79,7 +79,7 @@ def record_episode(
     if rng.random() < recipe.jitter:
         camera = jittered_camera(rng, camera)
     tick = world.reset(replace(episode, camera=replace(camera, labels=True)))
-    signals = _signals(world)
+    known = standing(world)
     watch = EventWatch()
     control: Callable[[Tick], Control] = lambda t: driver(t).control  # noqa: E731
     wait = recipe.warm_up
@@ -89,7 +89,7 @@ def record_episode(
         for k in range(wait + recipe.frames * recipe.every):
             happening = watch(tick.facts)
             if k >= wait and (k - wait) % recipe.every == 0:
-                frames.append((tick, frame_labels(tick, happening, signals)))
+                frames.append((tick, frame_labels(tick, happening, *known)))
             tick = _step(world, steer(tick), looks=k + 1 >= wait and (k + 1 - wait) % recipe.every == 0)
             if abs(tick.facts.lateral_error) > 6.0 or tick.facts.progress > tick.facts.route_length - 20.0:
                 break
@@ -107,13 +107,6 @@ def _step(world: World, control: Control, looks: bool) -> Tick:
     return world.step(control)
 
 
-def _signals(world: World) -> dict[str, NDArray[np.float64]] | None:
-    network = getattr(world, "network", None)
-    if network is None:
-        return None
-    return {str(row["id"]): row["xyz"] for row in network.signals}
-
-
 class ShardWriter:
     """Writes clips into tar files of about `size` frames. A shard appears under its name when it is complete."""
 
@@ -124,8 +117,8 @@ class ShardWriter:
         self._tar: tarfile.TarFile | None = None
         self._in_shard = self._shards = 0
 
-    def write(self, key: str, frames: list[tuple[Tick, FrameLabels]]) -> None:
-        """Adds a clip."""
+    def write(self, key: str, frames: list[tuple[Tick, FrameLabels]], parked_known: bool = False) -> None:
+        """Adds a clip. `parked_known`: its labels tell of parked cars too."""
         for k, (tick, labels) in enumerate(frames):
             rgb, images = tick.observation.rgb, tick.labels
             assert rgb is not None
@@ -136,9 +129,8 @@ class ShardWriter:
                 self._add(f"{name}.jpg", _encoded(".jpg", picture, cv2.IMWRITE_JPEG_QUALITY, self.quality))
             else:
                 self._add(f"{name}.png", _encoded(".png", picture, cv2.IMWRITE_PNG_COMPRESSION, 2))
-            self._add(
-                f"{name}.semantic.png", _encoded(".png", recorded_semantic(images), cv2.IMWRITE_PNG_COMPRESSION, 1)
-            )
+            semantic = recorded_semantic(images, parked_known)
+            self._add(f"{name}.semantic.png", _encoded(".png", semantic, cv2.IMWRITE_PNG_COMPRESSION, 1))
             self._add(f"{name}.frame.npy", _npy(np.asarray(labels.frame)))
             self._add(f"{name}.objects.npy", _npy(labels.objects))
             self.count += 1
@@ -192,7 +184,7 @@ def collect(
         rng = np.random.default_rng((episode.seed, 77))
         writer = ShardWriter(out, f"{episode.seed:06d}", quality=recipe.quality)
         for key, frames in record_episode(world, episode, driver_for(episode.seed), recipe, rng):
-            writer.write(key, frames)
+            writer.write(key, frames, standing(world)[1] is not None)
             progress(total + writer.count)
         writer.close()
         total += writer.count

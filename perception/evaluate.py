@@ -17,7 +17,7 @@ from roadcraft.perception.data import Shards
 from roadcraft.perception.decode import detections
 from roadcraft.perception.engines.base import NetworkEngine
 from roadcraft.perception.events import EventWatch
-from roadcraft.perception.labels import FrameLabels, frame_labels, look_ahead, recorded_semantic
+from roadcraft.perception.labels import FrameLabels, frame_labels, look_ahead, recorded_semantic, standing
 from roadcraft.perception.metrics import Records, Scorer, by_distance, figures
 from roadcraft.perception.percept import Percept
 from roadcraft.perception.view import Fitter
@@ -57,8 +57,7 @@ def watch_drive(
     """Drives one episode for `frames` frames, one each `every` ticks, and scores what the engine saw."""
     camera = replace(episode.camera or Camera(), labels=True)
     tick = world.reset(replace(episode, camera=camera))
-    network = getattr(world, "network", None)
-    signals = None if network is None else {str(row["id"]): row["xyz"] for row in network.signals}
+    known = standing(world)
     watch, rng = EventWatch(), np.random.default_rng(episode.seed)
     spoil, fitter = corruption(corrupt), Fitter(engine.model.width, engine.model.height)
     engine.reset()
@@ -71,9 +70,9 @@ def watch_drive(
             observation = replace(tick.observation, rgb=spoil(tick.observation.rgb, rng))
             percept = engine(observation)
             found = detections(engine.heads, camera, fitter, LEAST)
-            labels = frame_labels(tick, happening, signals)
+            labels = frame_labels(tick, happening, *known)
             kept = replace(percept, drivable=percept.drivable.copy(), lane_mask=percept.lane_mask.copy())
-            seen.append((kept, found, labels, recorded_semantic(tick.labels)))
+            seen.append((kept, found, labels, recorded_semantic(tick.labels, known[1] is not None)))
         if tick.facts.progress > tick.facts.route_length - 5.0:
             break
         if hasattr(world, "looking"):

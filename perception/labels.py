@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from roadcraft.perception.events import FORESIGHT
 from roadcraft.perception.percept import EVENTS, PATH_TIMES
-from roadcraft.perception.projection import corners, lanes_in_view, project, projected_boxes
+from roadcraft.perception.projection import camera_frame, corners, lanes_in_view, project, projected_boxes
 from roadcraft.sim.geometry import ego_to_world, world_to_ego
 from roadcraft.sim.kernels import njit
-from roadcraft.sim.messages import LANE_LINES, LANE_X, Camera, Kind, Labels, LightState, Tick
+from roadcraft.sim.messages import LANE_LINES, LANE_X, Camera, Kind, Labels, LightState, Tick, World
 
+PARKED_RANGE = 100.0  # [m] up to which parked cars are labelled
 SIGN_RANGE = 60.0  # [m] to the stop line: a light or stop sign further away governs nothing yet
 MOVABLE_TAGS = (12, 13, 14, 15, 16, 17, 18, 19)  # pedestrians, riders, vehicles
 UNLABELLED = 0  # CARLA's tag for what has no label: here also parked vehicles that are no actors
@@ -106,10 +107,21 @@ def _instance_boxes(instance: Any, ids: Any, boxes: Any, pixels: Any) -> None:
                 pixels[k] += 1
 
 
+def standing(world: World) -> tuple[dict[str, NDArray[np.float64]] | None, NDArray[np.void] | None]:
+    """What a world knows of the things that stand in it: where each signal's head is [m], by id, and the parked cars
+    (P,) ACTOR, which are no actors of its own; None each where it does not know."""
+    network = getattr(world, "network", None)
+    signals = None if network is None else {str(row["id"]): row["xyz"] for row in network.signals}
+    return signals, getattr(world, "parked", None)
+
+
 def frame_labels(
-    tick: Tick, happening: NDArray[np.bool_], signal_xyz: dict[str, NDArray[np.float64]] | None = None
+    tick: Tick,
+    happening: NDArray[np.bool_],
+    signal_xyz: dict[str, NDArray[np.float64]] | None = None,
+    parked: NDArray[np.void] | None = None,
 ) -> FrameLabels:
-    """Labels of a tick that carries `labels`. `signal_xyz`: where each signal's head is [m], world, if it is known."""
+    """Labels of a tick that carries `labels`. `signal_xyz` and `parked`: see `standing`."""
     observation, facts, images = tick.observation, tick.facts, tick.labels
     camera = observation.camera
     if camera is None or images is None:
@@ -134,7 +146,7 @@ def frame_labels(
             frame[f"{name}_box"], frame[f"{name}_visible"] = box, visible
     frame["happening"] = frame["events"] = happening
     record: np.void = frame[()]  # type: ignore[assignment]
-    return FrameLabels(record, _objects(tick, camera))
+    return FrameLabels(record, _objects(tick, camera, parked))
 
 
 def _sign_box(
@@ -151,17 +163,23 @@ def _sign_box(
     return np.array([u - half_w, v - half_h, u + half_w, v + half_h]), bool((np.abs(around - away) < 1.5).any())
 
 
-def _objects(tick: Tick, camera: Camera) -> NDArray[np.void]:
+def _objects(tick: Tick, camera: Camera, parked: NDArray[np.void] | None) -> NDArray[np.void]:
     facts, images = tick.facts, tick.labels
     assert images is not None
     actors = facts.actors[facts.actors["kind"] <= Kind.PEDESTRIAN]
     actors = actors[np.argsort(actors["id"], kind="stable")]
+    own = len(actors)
+    if parked is not None:
+        near = np.hypot(*(parked["xyz"][:, :2] - facts.pose[:2]).T) < PARKED_RANGE
+        actors = np.concatenate([actors, parked[near]])
     boxes, pixels = np.zeros((len(actors), 4), np.float32), np.zeros(len(actors), np.int32)
-    _instance_boxes(images.instance, np.ascontiguousarray(actors["id"]), boxes, pixels)
+    _instance_boxes(images.instance, np.ascontiguousarray(actors["id"][:own]), boxes[:own], pixels[:own])
     xy = world_to_ego(actors["xyz"][:, :2], facts.pose)
     xyz = np.concatenate([xy, actors["xyz"][:, 2:]], -1)
     yaw = actors["yaw"] - facts.pose[2]
-    whole = projected_boxes(camera, corners(xyz, yaw, actors["extent"]))
+    around = corners(xyz, yaw, actors["extent"])
+    whole = projected_boxes(camera, around)
+    _parked_boxes(camera, images, around[own:], whole[own:], boxes[own:], pixels[own:])
     area = (whole[:, 2] - whole[:, 0]) * (whole[:, 3] - whole[:, 1])
     fill = np.where(actors["kind"] == Kind.PEDESTRIAN, 0.45, 0.75)  # of its box that an object covers, about
     out = np.zeros(len(actors), SEEN)
@@ -175,6 +193,29 @@ def _objects(tick: Tick, camera: Camera) -> NDArray[np.void]:
     out["path_ego"] = np.nan
     ahead = (xyz[:, 0] > -5.0) & (np.hypot(xy[:, 0], xy[:, 1]) < 100.0)
     return out[ahead | (pixels > 0)]
+
+
+def _parked_boxes(
+    camera: Camera,
+    images: Labels,
+    around: NDArray[np.float64],
+    whole: NDArray[np.float64],
+    boxes: NDArray[np.float32],
+    pixels: NDArray[np.int32],
+) -> None:
+    """Fills `boxes` (P, 4) and `pixels` (P,) of parked cars, which have no instance: theirs are the pixels of vehicles
+    without one inside their projected box `whole` that are as deep as their corners `around` (P, 8, 3) are."""
+    nobody = (images.instance == 0) & (images.semantic >= MOVABLE_TAGS[0]) & (images.semantic <= MOVABLE_TAGS[-1])
+    depths = camera_frame(camera, around)[..., 0]
+    for i in np.flatnonzero(np.isfinite(whole[:, 0])):
+        left, top, right, bottom = np.round(whole[i]).astype(int)
+        window = np.s_[top : bottom + 1, left : right + 1]
+        deep = images.depth[window]
+        mine = nobody[window] & (deep > depths[i].min() - 0.3) & (deep < depths[i].max() + 0.3)
+        if mine.any():
+            rows, columns = np.flatnonzero(mine.any(1)), np.flatnonzero(mine.any(0))
+            boxes[i] = left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1
+            pixels[i] = mine.sum()
 
 
 def look_ahead(clip: list[FrameLabels]) -> None:
@@ -196,9 +237,11 @@ def look_ahead(clip: list[FrameLabels]) -> None:
                     labels.objects["path_ego"][j, p] = world_to_ego(world, labels.frame["pose"])
 
 
-def recorded_semantic(images: Labels) -> NDArray[np.uint8]:
-    """The semantic image with everything that looks like an actor and is none (a parked car of the map) UNLABELLED:
-    nobody can say how far it is, and nobody shall be punished for finding it."""
+def recorded_semantic(images: Labels, parked_known: bool = False) -> NDArray[np.uint8]:
+    """The semantic image with everything that looks like an actor and is none (a parked car that nobody knows)
+    UNLABELLED: nobody can say how far it is, and nobody shall be punished for finding it."""
+    if parked_known:
+        return images.semantic
     foreign = (images.instance == 0) & (images.semantic >= MOVABLE_TAGS[0]) & (images.semantic <= MOVABLE_TAGS[-1])
     return np.where(foreign, np.uint8(UNLABELLED), images.semantic)
 

@@ -44,7 +44,7 @@ class Architecture:
     def named(name: str) -> Architecture:
         """One of the shipped sizes: small, base, tiny (for tests)."""
         sizes = {
-            "small": Architecture(describe=96),
+            "small": Architecture(),
             "base": Architecture(widths=(40, 80, 160, 256), depths=(2, 3, 5, 3), neck=80, hidden=64, describe=128),
             "tiny": Architecture(
                 360, 640, (8, 8, 16, 16), (1, 1, 1, 1), neck=16, hidden=8, motion_map=4, scene=16, describe=8

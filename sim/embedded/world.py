@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadcraft.sim.embedded.catalogue import find
+from roadcraft.sim.embedded.scenery import Shape
 from roadcraft.sim.embedded.server.wire import Pose, compose
 from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.town import Town, load_town
@@ -40,6 +41,7 @@ from roadcraft.sim.stage import (
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.render import View
 
+PARKED = 1 << 31  # numbers of parked cars, above all actors'
 NO_CONTACTS = np.zeros(0, CONTACT)
 _MAX_KIND_OF_VEHICLES = int(Kind.BICYCLE)
 _BRAKING = 0.05  # of the brake pedal, from which the brake lights are lit
@@ -64,6 +66,18 @@ class EmbeddedWorld:
         """The lanes and signals of the present town."""
         assert self._town is not None, "reset() comes first"
         return self._town.network
+
+    @property
+    def parked(self) -> NDArray[np.void]:
+        """The parked cars (P,) ACTOR of the present town: things of the map, not of the simulation, numbered apart."""
+        assert self._town is not None, "reset() comes first"
+        cars = self._town.scenery.static
+        cars = cars[cars["shape"] == Shape.CAR]
+        rows = np.zeros(len(cars), ACTOR)
+        for name in ("xyz", "yaw", "extent"):
+            rows[name] = cars[name]
+        rows["id"], rows["kind"], rows["visible_px"] = PARKED + np.arange(len(cars)), Kind.CAR, -1
+        return rows
 
     def reset(self, episode: Episode) -> Tick:
         """Begins an episode and returns its first tick. Raises UserError for an unknown town."""

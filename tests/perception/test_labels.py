@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from roadcraft.control.expert import ExpertDriver
 from roadcraft.perception.decode import iou
-from roadcraft.perception.labels import LANE_TAG, FrameLabels, frame_labels
+from roadcraft.perception.labels import (
+    LANE_TAG,
+    MOVABLE_TAGS,
+    PARKED_RANGE,
+    FrameLabels,
+    frame_labels,
+    standing,
+)
 from roadcraft.perception.projection import corners, lane_columns, project, projected_boxes
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
@@ -65,3 +73,29 @@ def test_columns_and_projection_agree() -> None:
     lanes = np.linspace(-4.0, 4.0, 4)[:, None] + np.zeros(len(LANE_X))
     points = project(camera, np.stack([np.broadcast_to(LANE_X, lanes.shape), lanes, np.zeros(lanes.shape)], -1))
     np.testing.assert_allclose(lane_columns(camera, lanes), points[..., 0])
+
+
+def test_parked_cars_have_the_pixels_of_vehicles_that_nobody_owns() -> None:
+    world = EmbeddedWorld()
+    tick = world.reset(episode_from_seed(2000, camera=Camera(labels=True), traffic=Traffic(0, 0), scenarios=()))
+    _, parked = standing(world)
+    assert parked is not None
+    expert, checked = ExpertDriver(), 0
+    for k in range(700):
+        if k % 50 == 0:
+            assert tick.labels is not None
+            images, labels = tick.labels, frame_labels(tick, np.zeros(5, bool), *standing(world))
+            seen = labels.objects[labels.objects["pixels"] > 0]
+            assert np.isin(seen["id"], parked["id"]).all()
+            nobody = np.isin(images.semantic, MOVABLE_TAGS) & (images.instance == 0)
+            near = nobody & (images.depth < PARKED_RANGE - 20)
+            inside = np.zeros_like(nobody)
+            for left, top, right, bottom in seen["box"].astype(int):
+                inside[top:bottom, left:right] = True
+            assert (near & ~inside).sum() <= 0.02 * near.sum() + 10
+            assert seen["pixels"].sum() <= 1.1 * nobody.sum() + 10
+            checked += len(seen)
+        world.looking = k % 50 == 49
+        tick = world.step(expert(tick).control)
+    world.close()
+    assert checked > 10
