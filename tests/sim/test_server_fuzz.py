@@ -90,7 +90,7 @@ def attack(server: ServerProcess, messages: int, seed: int) -> None:
             if k % EVERY == 0:
                 good.call("set_episode_settings", SYNCHRONOUS)
                 frame = good.call("tick_cue")
-                assert good.call("tick_cue") == frame + 1
+                assert good.call("tick_cue") > frame  # ticks that bad clients asked for may come between
             if sock is None:
                 sock = socket.create_connection(("127.0.0.1", server.port), 10.0)
                 sock.settimeout(0.0)

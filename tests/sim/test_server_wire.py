@@ -229,6 +229,22 @@ def test_a_client_that_vanishes_leaves_a_running_world(server: ServerProcess) ->
         assert client.call("get_episode_settings")[0] is False
 
 
+def test_a_tick_asked_for_at_parting_is_run(server: ServerProcess) -> None:
+    """Clients that ask for a tick and are gone before it: what they asked is done, and the server lives."""
+    with RawClient(server.port) as good:
+        good.call("set_episode_settings", SYNCHRONOUS)
+        frame = good.call("tick_cue")
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", server.port)) as leaving:
+                leaving.sendall(
+                    msgpack.packb([0, 1, "version", [[False]]]) + msgpack.packb([0, 2, "tick_cue", [[False]]])
+                )
+        while good.call("tick_cue") < frame + 21:
+            pass
+        good.call("set_episode_settings", ASYNCHRONOUS)
+    server.check()
+
+
 def test_the_log_stays_small() -> None:
     """However much is said: a burst is written, then a line now and then, which tells what is missing."""
     sparing = Sparing(most=3, pause=10.0)

@@ -54,7 +54,8 @@ from roadcraft.sim.roads import network_from_opendrive
 
 log = logging.getLogger(__name__)
 
-MOST_CONNECTIONS = 128  # call sockets
+MOST_CONNECTIONS = 128  # call sockets that are open
+MOST_LEFT = 512  # call sockets that clients have closed while requests of theirs wait to be run; more are forgotten
 MOST_SESSIONS = 2048  # stream sockets
 PATIENCE_CONNECT = 1.0  # s that a tick waits for an announced stream
 PATIENCE_QUEUE = 2.0  # s that a tick waits for a full queue
@@ -157,7 +158,11 @@ class Server:
             sock, address = listener.accept()
         except OSError:
             return
-        if len(self.connections) >= MOST_CONNECTIONS and not self._evict():
+        left = [each for each in self.connections.values() if each.closed]
+        if len(left) >= MOST_LEFT:
+            self._drop(left[0])
+        if len(self.connections) - len(left) >= MOST_CONNECTIONS and not self._evict():
+            log.warning("%s:%d: too many connections; refused", *address[:2])
             sock.close()
             return
         connection = Connection(sock, f"{address[0]}:{address[1]}")
@@ -307,7 +312,7 @@ class Server:
                 number, method, arguments = connection.waiting.popleft()
                 self._execute(connection, number, method, arguments)
             if connection.held or not connection.waiting:
-                del self.pending[connection]
+                self.pending.pop(connection, None)  # it may be gone already: a tick lets go of closed ones
             self._watch(connection)
 
     def _execute(self, connection: Connection, number: int | None, method: str, arguments: list[Any]) -> None:
@@ -416,6 +421,7 @@ class Server:
             town, name, episode=old.episode + 1, frame=old.frame, seed=self.options.seed, after=old.last_id,
             stream_port=self.port + 1, layers=layers,
         )  # fmt: skip
+        self.live.inherit(old)
         self.stop_recorder()
         self.replay = None
         self.sensors.clear()

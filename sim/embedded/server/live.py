@@ -288,6 +288,11 @@ class LiveWorld:
             self._rays = Rays(self.shown.town)
         return self._rays
 
+    def inherit(self, before: LiveWorld) -> None:
+        """Takes over what the episode before prepared, where it shows the same town."""
+        if before.shown.town is self.shown.town:
+            self._rays = before._rays
+
     def rearrange(self) -> None:
         """Other standing things are shown than before."""
         self._rays = None
