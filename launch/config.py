@@ -210,7 +210,7 @@ class TrainPerception:
     steps: int = 4000
     """Training steps."""
     batch: int = 6
-    """Clips a step."""
+    """Clips a step, of each process."""
     length: int = 4
     """Frames a clip."""
     rate: float = 2e-3
@@ -218,7 +218,7 @@ class TrainPerception:
     seed: int = 0
     """Draws weights and clips."""
     bf16: bool = True
-    """Mixed precision."""
+    """Mixed precision, where the hardware has it; f32 elsewhere."""
     threads: int = 1
     """Threads of torch."""
     loaders: int = 1

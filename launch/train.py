@@ -1,6 +1,7 @@
 """roadcraft train perception                              records drives, then trains on them
 roadcraft train perception --data shards/train --validation shards/validate
 roadcraft train perception --resume runs/X               goes on where that run stopped, step for step
+torchrun --nproc-per-node 4 -m roadcraft.launch train perception    one process for each of four GPUs
 roadcraft train policy                                   clones the expert, then PPO
 """
 
@@ -8,14 +9,18 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roadcraft.launch.config import TrainPerception, TrainPolicy, seed_range
 from roadcraft.launch.runs import Run
 from roadcraft.sim.errors import UserError
+
+if TYPE_CHECKING:
+    from roadcraft.perception.train import Training
 
 
 def run(asked: TrainPerception | TrainPolicy, run: Run) -> None:
@@ -52,7 +57,7 @@ def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
         init=None if asked.init is None else Path(asked.init),
         env={"episode": {"route_length": asked.route_length}},
     )
-    best = train(how, command=command(), say=lambda words: print(words, file=sys.stderr, flush=True))
+    best = train(how, command=command(), say=tell)
     scores = card(best).get("evaluation", {})
     found = {name: scores.get(name) for name in ("driving_score", "route_completion")}
     run.result.update(weights=best, steps=asked.steps, **found, out=out)
@@ -70,18 +75,35 @@ def half_open(seeds: str) -> tuple[int, int]:
     return found[0], found[-1] + 1
 
 
-def command() -> str:
+def command(processes: int = 1) -> str:
     """The command line that was given, for the weights' card."""
-    return shlex.join(["roadcraft", *sys.argv[1:]])
+    launcher = ["torchrun", "--nproc-per-node", str(processes), "-m", "roadcraft.launch"]
+    return shlex.join([*(launcher if processes > 1 else ["roadcraft"]), *sys.argv[1:]])
 
 
 def train_perception(asked: TrainPerception, run: Run, out: Path) -> None:
-    """Trains; weights, checkpoints and TensorBoard curves are in `out`."""
-    from roadcraft.perception.augment import Augmentation
-    from roadcraft.perception.train import Training, train
+    """Trains; weights, checkpoints and TensorBoard curves are in `out`, of torchrun's first process."""
+    from roadcraft.perception.devices import Seat, agreed, team
+    from roadcraft.perception.train import train
 
-    data, validation = shards(asked, run, out)
-    how = Training(
+    with team():
+        seat = Seat.here(asked.bf16)
+        if not seat.first:
+            shutil.rmtree(run.folder)  # all leave what they make in the first's
+        found = agreed((out, *shards(asked, run, out)) if seat.first else None)
+        assert found is not None
+        out, data, validation = found
+        best = train(training(asked, out, data, validation), command(seat.world), say=tell)
+    if seat.first:
+        run.result.update(weights=best, steps=asked.steps, validation_score=card(best)["validation_score"], out=out)
+
+
+def training(asked: TrainPerception, out: Path, data: Path, validation: Path) -> Training:
+    """What the verb was asked for, as the trainer takes it."""
+    from roadcraft.perception.augment import Augmentation
+    from roadcraft.perception.train import Training
+
+    return Training(
         data=data,
         out=out,
         size=asked.size,
@@ -100,8 +122,11 @@ def train_perception(asked: TrainPerception, run: Run, out: Path) -> None:
         init=None if asked.init is None else Path(asked.init),
         augmentation=Augmentation() if asked.augment else Augmentation.none(),
     )
-    best = train(how, command=command())
-    run.result.update(weights=best, steps=asked.steps, validation_score=card(best)["validation_score"], out=out)
+
+
+def tell(words: str) -> None:
+    """One line on stderr."""
+    print(words, file=sys.stderr, flush=True)
 
 
 def shards(asked: TrainPerception, run: Run, out: Path) -> tuple[Path, Path]:

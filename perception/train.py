@@ -1,6 +1,8 @@
 """Training of the network: clips in, weights out. Resumes exactly; stops at the first number that is not finite.
 
-Everything random in step n is drawn from (seed, n), so that a run that was broken off and resumed sees the same clips.
+Everything random in step n is drawn from (seed, n, process), so that a run that was broken off and resumed sees the
+same clips. Under `torchrun` each process draws clips of its own and gradients are averaged; the first one saves and
+validates.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,15 +24,18 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from roadcraft.perception.augment import Augmentation
 from roadcraft.perception.data import Clip, Shards, draw_clip
+from roadcraft.perception.devices import Seat
 from roadcraft.perception.draw import drawn
-from roadcraft.perception.losses import TASKS, Balance, Batch, collate, score, task_losses
+from roadcraft.perception.losses import TASKS, Balance, score
 from roadcraft.perception.network import Architecture, Network, publish
+from roadcraft.perception.objective import Objective, losses_of, tensors
 from roadcraft.perception.weights_io import fill, save_weights
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera
@@ -47,14 +52,14 @@ class Training:
     size: str = "small"  # of the network, see Architecture.named
     memory: str = "gru"
     steps: int = 4000
-    batch: int = 6  # clips a step
+    batch: int = 6  # clips a step and process
     length: int = 4  # frames a clip
     rate: float = 2e-3  # highest learning rate
     warm_up: int = 100  # steps
     decay: float = 0.02  # of the weights, per unit of learning rate
     average: float = 0.998  # per step, of the averaged weights that are validated and shipped
     seed: int = 0
-    bf16: bool = True
+    bf16: bool = True  # autocast where the hardware has it; f32 elsewhere
     threads: int = 1
     loaders: int = 1  # threads that read and augment clips
     save_every: int = 100
@@ -70,16 +75,21 @@ class NotFinite(UserError):
     """A loss became NaN or infinite."""
 
 
-def train(how: Training, command: str = "", progress: bool = True) -> Path:
-    """Trains, or goes on with what lies in `how.out`; returns the path of the best weights."""
+def train(how: Training, command: str = "", progress: bool = True, say: Callable[[str], None] = log.info) -> Path:
+    """Trains, or goes on with what lies in `how.out`; returns the path of the best weights. `say` is told where."""
     torch.set_num_threads(how.threads)
     run = Run(how, command)
     run.resume()
-    bar = tqdm(total=how.steps, initial=run.step, unit="step", disable=not progress, mininterval=5.0)
+    quiet = not (progress and run.seat.first)
+    if run.seat.first:
+        say(f"training on {run.seat}" + (": no bf16 in this hardware" if how.bf16 and not run.seat.bf16 else ""))
+    bar = tqdm(total=how.steps, initial=run.step, unit="step", disable=quiet, mininterval=5.0)
     for clips in run.batches():
         losses = run.train_step(clips)
         bar.update(1)
         bar.set_postfix_str(" ".join(f"{k} {losses[k]:.3f}" for k in ("heat", "lanes", "light") if k in losses))
+        if not run.seat.first:
+            continue
         if run.step % how.save_every == 0 or run.step == how.steps:
             run.save()
         if run.step % how.validate_every == 0 or run.step == how.steps:
@@ -94,6 +104,7 @@ class Run:
 
     def __init__(self, how: Training, command: str = "") -> None:
         self.how, self.command = how, command
+        self.seat = Seat.here(how.bf16)
         self.best = how.out / "best.safetensors"
         torch.manual_seed(how.seed)
         architecture = replace(Architecture.named(how.size), memory=how.memory)
@@ -103,7 +114,11 @@ class Run:
         self.frozen = (self.network.encoder, self.network.lateral3, self.network.lateral4, self.network.fuse3)
         for module in self.frozen if how.frozen else ():
             module.requires_grad_(False)
-        self.balance = Balance(how.tasks)
+        self.network.to(self.seat.device)
+        self.balance = Balance(how.tasks).to(self.seat.device)
+        self.objective: nn.Module = Objective(self.network, self.balance, self.seat)
+        if self.seat.world > 1:
+            self.objective = DistributedDataParallel(self.objective, find_unused_parameters=how.tasks != TASKS)
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             _groups(self.network, self.balance, how.decay), lr=how.rate, betas=(0.9, 0.98)
@@ -113,7 +128,7 @@ class Run:
         if not self.shards.refresh():
             raise UserError(f"no shards in {how.data}: `roadcraft collect` records some")
         how.out.mkdir(parents=True, exist_ok=True)
-        self.log = SummaryWriter(str(how.out / "tensorboard"))
+        self.log = SummaryWriter(str(how.out / "tensorboard" / ("" if self.seat.first else f"{self.seat.rank}")))
 
     def batches(self) -> Iterator[list[Clip]]:
         """The clips of each step that is left, read ahead by threads."""
@@ -122,7 +137,7 @@ class Run:
         lock = threading.Lock()
 
         def load(step: int) -> list[Clip]:
-            rng = np.random.default_rng((how.seed, step))
+            rng = np.random.default_rng((how.seed, step, self.seat.rank))  # rank 0: the same as (seed, step)
             if step % 50 == 0:
                 with lock:
                     self.shards.refresh()
@@ -152,15 +167,15 @@ class Run:
         self.network.train()
         for module in self.frozen if self.how.frozen else ():
             module.eval()
-        losses = self._losses(self.network, clips)
-        values = {name: float(loss.detach()) for name, loss in losses.items()}
+        total, losses = self.objective(*tensors(clips))
+        values = self.seat.mean({name: float(loss) for name, loss in losses.items()})
         if bad := [name for name, value in values.items() if not math.isfinite(value)]:
             raise NotFinite(
                 f"the loss of {', '.join(bad)} is not finite in step {self.step} (seed {self.how.seed}); "
                 f"the last good checkpoint is {self.how.out / 'state.safetensors'}"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        self.balance(losses).backward()
+        total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         if not torch.isfinite(norm):
             raise NotFinite(f"the gradient is not finite in step {self.step} (seed {self.how.seed})")
@@ -168,20 +183,12 @@ class Run:
         self._average()
         self.step += 1
         self.seconds += time.monotonic() - began
-        if self.step % 10 == 0:
+        if self.step % 10 == 0 and self.seat.first:
             for name, value in values.items():
                 self.log.add_scalar(f"loss/{name}", value, self.step)
             self.log.add_scalar("rate", self.rate(), self.step)
             self.log.add_scalar("gradient", float(norm), self.step)
         return values
-
-    def _losses(self, network: Network, clips: list[Clip]) -> Batch:
-        frames = torch.from_numpy(np.stack([clip.frames for clip in clips]))
-        motion = torch.from_numpy(np.stack([clip.motion for clip in clips]))
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.how.bf16):
-            heads, _ = network(frames, motion)
-        losses = task_losses(heads, collate([clip.targets for clip in clips]))
-        return {task: losses[task] for task in self.how.tasks}
 
     def _average(self) -> None:
         keep = min(self.how.average, (1 + self.step) / (10 + self.step))
@@ -210,7 +217,7 @@ class Run:
         with torch.no_grad():
             for _ in range(rounds):
                 clips = [draw_clip(shards, 4, size, Augmentation.none(), rng) for _ in range(4)]
-                for name, loss in self._losses(self.averaged, clips).items():
+                for name, loss in losses_of(self.averaged, self.seat, self.how.tasks, *tensors(clips)).items():
                     totals[name] += float(loss) / rounds
         for name, value in totals.items():
             self.log.add_scalar(f"validation/{name}", value, self.step)
@@ -225,9 +232,9 @@ class Run:
         """What the averaged weights see in the last frame of a clip, for TensorBoard."""
         with torch.no_grad():
             frames, motion = torch.from_numpy(clip.frames)[None], torch.from_numpy(clip.motion)[None]
-            heads, _ = self.averaged(frames, motion)
+            heads, _ = self.averaged(frames.to(self.seat.device), motion.to(self.seat.device))
         published = publish({name: value[:, -1] for name, value in heads.items()})
-        seen = drawn(clip.frames[-1], {k: v[0].numpy() for k, v in published.items()}, Camera())
+        seen = drawn(clip.frames[-1], {k: v[0].cpu().numpy() for k, v in published.items()}, Camera())
         self.log.add_image("validation/seen", seen, self.step, dataformats="HWC")
 
     def _keep_best(self, total: float) -> None:
@@ -241,6 +248,7 @@ class Run:
         return {
             "command": self.command,
             "training": json.loads(json.dumps(how, default=str)),
+            "trained_on": str(self.seat),
             "step": self.step,
             "hours": round(self.seconds / 3600, 3),
             "frames": sum(map(len, self.shards.clips)),
