@@ -8,6 +8,7 @@ end what it never found.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from math import radians
 from pathlib import Path
@@ -30,8 +31,10 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import LANE_X, Camera, Command, Control, Ego, Kind, Observation
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+FASTEST = 480.0  # frames a second that a video is believed
 SIZE = (640, 360)  # pixels, what the network is fed from
 SHOWN = (1280, 720)
+SOUGHT = ("left_line", "right_line", "both_lines", "drivable_area", "vehicles", "pedestrians", "traffic_light")
 LINES = ("next_left", "left", "right", "next_right")
 
 
@@ -61,23 +64,38 @@ def open_frames(asked: Perceive) -> tuple[Iterator[Image], int, float]:
     if not asked.path or not path.exists():
         raise UserError(f"path {asked.path!r}: there is no such file or folder")
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)[:: asked.every]
+        files = sorted((file for file in path.iterdir() if is_picture(file)), key=in_order)[:: asked.every]
         if not files:
             raise UserError(f"{path}: no pictures in it ({', '.join(PICTURES)})")
+        read_picture(files[0])  # fails before anything is written
         return (read_picture(file) for file in files), len(files), asked.rate
     capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened() or not capture.grab():
+    if not capture.isOpened() or not capture.grab() or not capture.retrieve()[0]:
         raise UserError(f"{path}: not a video that can be read")
     capture.release()
     capture = cv2.VideoCapture(str(path))
-    rate = capture.get(cv2.CAP_PROP_FPS) or asked.rate
-    count = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) // asked.every
-    return video_frames(capture, asked.every), count, rate
+    told = capture.get(cv2.CAP_PROP_FPS)
+    rate = told if 1 <= told <= FASTEST else asked.rate
+    count = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    return video_frames(capture, asked.every), -(-count // asked.every), rate
+
+
+def is_picture(file: Path) -> bool:
+    """By its name; hidden files are none."""
+    return file.suffix.lower() in PICTURES and not file.name.startswith(".")
+
+
+def in_order(file: Path) -> list[tuple[int, str]]:
+    """Sorts by name with numbers as numbers: frame2 before frame10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", file.name)]
 
 
 def read_picture(file: Path) -> Image:
     """One picture as RGB. Raises UserError when it cannot be read."""
-    data = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR) if file.stat().st_size else None
+    try:
+        data = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):  # unreadable; empty or too large
+        data = None
     if data is None:
         raise UserError(f"{file}: not a picture that can be read")
     return np.asarray(cv2.cvtColor(data, cv2.COLOR_BGR2RGB), np.uint8)
@@ -100,7 +118,7 @@ def fitted(rgb: Image) -> Image:
     height, width = rgb.shape[:2]
     wanted = width * SIZE[1] / SIZE[0]
     if height > wanted:
-        cut = round((height - wanted) / 2)
+        cut = int((height - wanted) / 2)
         rgb = rgb[cut : height - cut]
     elif height < wanted - 1:
         pad = round((wanted - height) / 2)
@@ -133,7 +151,7 @@ def told(percept: Percept) -> dict[str, Any]:
         "light": dict(zip(("red", "yellow", "green", "none"), percept.light, strict=True)),
         "light_distance": percept.light_distance,
         "stop_prob": percept.stop_prob,
-        "drivable_share": float((percept.drivable > 0.5).mean()) if percept.drivable.size else None,
+        "drivable_share": float((percept.drivable > 0.5).mean()),
         "confidence": percept.confidence,
         "latency_ms": 1e3 * percept.latency,
     }
@@ -145,15 +163,20 @@ class Found:
     def __init__(self) -> None:
         self.frames = 0
         self.latency: list[float] = []
-        self.seen = dict.fromkeys(("ego_lane_lines", "drivable_area", "vehicles", "pedestrians", "traffic_light"), 0)
+        self.drivable: list[float] = []  # share of each picture
+        self.seen = dict.fromkeys(SOUGHT, 0)
 
     def add(self, percept: Percept) -> None:
         """One frame."""
         self.frames += 1
         self.latency.append(percept.latency)
         kinds = percept.objects["kind"][percept.objects["score"] >= SCORE_SHOWN]
-        self.seen["ego_lane_lines"] += bool((percept.lane_prob[1:3] >= LANE_SHOWN).all())
-        self.seen["drivable_area"] += bool(percept.drivable.size and (percept.drivable > 0.5).mean() > 0.02)
+        left, right = (bool(probability >= LANE_SHOWN) for probability in percept.lane_prob[1:3])
+        self.drivable.append(float((percept.drivable > 0.5).mean()))
+        self.seen["left_line"] += left
+        self.seen["right_line"] += right
+        self.seen["both_lines"] += left and right
+        self.seen["drivable_area"] += self.drivable[-1] > 0.02
         self.seen["vehicles"] += bool((kinds < Kind.PEDESTRIAN).any())
         self.seen["pedestrians"] += bool((kinds == Kind.PEDESTRIAN).any())
         self.seen["traffic_light"] += bool(percept.light[:3].sum() > 0.5)
@@ -163,6 +186,7 @@ class Found:
         return {
             "frames": self.frames,
             "seen_in": {name: count / max(self.frames, 1) for name, count in self.seen.items()},
+            "drivable_share": float(np.mean(self.drivable)) if self.drivable else 0.0,
             "not_found": [name for name, count in self.seen.items() if count == 0],
             **percentiles(self.latency),
         }

@@ -97,10 +97,13 @@ def test_two_processes_average_their_gradients_and_resume_exactly(shards: Path, 
     torchrun(WORKER, shards, halves, "1", cwd=tmp_path)
     after_one = load_file(halves / "state.safetensors")
     run = Run(tiny(shards, tmp_path / "alone"))
+    batches = []
     for rank in (0, 1):
         run.seat = replace(run.seat, rank=rank)
-        total, _ = run.objective(*batch_of(run))
+        batches.append(batch_of(run))
+        total, _ = run.objective(*batches[-1])
         (total / 2).backward()
+    assert not torch.equal(batches[0][0], batches[1][0])  # each draws its own
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), 10.0)
     run.optimizer.step()
     run.log.close()
