@@ -1,0 +1,48 @@
+"""The localiser learns from a stop line once, however long the car stands before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fakes import FakeWorld
+
+from roadcraft.control.localiser import HALF_LENGTH, LEFT_AFTER_LINE, Localiser
+from roadcraft.sim.messages import Episode
+
+LINE = 15.0  # m from the bumper
+
+
+def path_to_a_left_turn(corner: float) -> np.ndarray:
+    """(60, 2) straight ahead, then a square turn whose middle is `corner` [m] away."""
+    radius = 8.0
+    start = corner - radius * np.pi / 4
+    s = np.arange(60.0)
+    bend = np.clip((s - start) / radius, 0.0, np.pi / 2)
+    after = np.maximum(s - start - radius * np.pi / 2, 0.0)
+    x = np.minimum(s, start) + radius * np.sin(bend)
+    return np.stack([x, radius * (1 - np.cos(bend)) + after], -1)
+
+
+def test_standing_before_a_line_that_flickers_moves_nobody() -> None:
+    ego = replace(FakeWorld().reset(Episode("grid", 0)).observation.ego, speed=0.0, yaw_rate=0.0)
+    localiser, rng = Localiser(), np.random.default_rng(0)
+    # The belief is right: the corner is where the line says, but the perceived distance is 30 % wrong either way.
+    path = path_to_a_left_turn(LINE + HALF_LENGTH + LEFT_AFTER_LINE)
+    for _ in range(400):
+        localiser.move(ego, 0.0, 0.05)
+        localiser.see_line(LINE * rng.normal(1.0, 0.3), path, 0.0)
+    assert np.abs(localiser.error).max() < 1.5
+
+
+def test_a_line_that_is_approached_tells_the_error_along_the_street() -> None:
+    ego = replace(FakeWorld().reset(Episode("grid", 0)).observation.ego, speed=5.0, yaw_rate=0.0)
+    localiser = Localiser()
+    for k in range(100):  # 0.25 m a tick; the route's corner seems 1.5 m nearer than it is
+        left, moved = 20.0 - 0.25 * k, 0.25 * k
+        step = replace(ego, xy_world=np.array([moved, 0.0]))
+        localiser.move(step, 0.0, 0.05)
+        localiser.see_line(left, path_to_a_left_turn(left + HALF_LENGTH + LEFT_AFTER_LINE - 1.5), 0.0)
+    assert localiser.error[0] == pytest.approx(1.0, abs=0.6)
+    assert abs(localiser.error[1]) < 0.05
