@@ -11,6 +11,7 @@ from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.launch import config
 from roadcraft.launch.faults import FaultyCamera, Image
 from roadcraft.launch.waiting import FIRST_TIME, waiting
+from roadcraft.launch.warm import compile_ahead
 from roadcraft.perception.delay import Latency
 from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.world import EmbeddedWorld
@@ -99,6 +100,7 @@ def open_world(asked: config.Sim, town: str) -> Iterator[World]:
         from roadcraft.sim.bridge import CarlaWorld
 
         if asked.host is None and asked.port is None:
+            compile_ahead()
             with waiting("starting the simulator", FIRST_TIME):
                 server = stack.enter_context(ServerProcess(town=town))
             world = CarlaWorld("127.0.0.1", server.port, Watched(server))

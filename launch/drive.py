@@ -21,6 +21,7 @@ from roadcraft.launch.log import Log, Progress
 from roadcraft.launch.loop import Subscriber
 from roadcraft.launch.runs import Run, plain
 from roadcraft.launch.session import Session
+from roadcraft.launch.warm import compile_ahead
 from roadcraft.launch.workers import Failed, run_jobs
 from roadcraft.sim.results import failed_record, results
 
@@ -70,6 +71,7 @@ def drive_many(asked: Drive, run: Run) -> None:
     seeds = range(asked.seed, asked.seed + asked.sessions)
     jobs = [(replace(asked, seed=seed, sessions=1), run.folder / str(seed)) for seed in seeds]
     records: dict[int, dict[str, Any]] = {}
+    compile_ahead()  # once, not in each process
     try:
         for job, answer in run_jobs(drive_job, jobs, min(asked.sessions, os.cpu_count() or 1)):
             seed = job[0].seed

@@ -1,7 +1,8 @@
 """python launch/install.py: makes .venv with Roadcraft in it (`make install`). Needs Python's own library only.
 
 A machine without an NVIDIA GPU is not made to download CUDA: torch comes from torch's own index of CPU builds, which is
-given up within seconds where it cannot be reached; then pip's configuration of this machine decides.
+given up within seconds where it cannot be reached; then pip's configuration of this machine decides. The simulator's
+kernels are compiled meanwhile: pip keeps one core busy at best.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,12 +78,44 @@ def pip(*arguments: str) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             said.append(line.rstrip())
-            if sys.stderr.isatty() and line.strip():
-                print(f"\r\033[K    {line.strip()[: shutil.get_terminal_size().columns - 6]}", end="", file=sys.stderr)
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr)
+            if line.strip():
+                show(line.strip())
+    show("")
     if process.returncode != 0:
         raise InstallError("pip could not install:\n" + "\n".join(said[-15:]))
+
+
+def show(text: str) -> None:
+    """The growing line, on a terminal only; nothing takes it away."""
+    if sys.stderr.isatty():
+        indented = f"    {text[: shutil.get_terminal_size().columns - 6]}" if text else ""
+        print(f"\r\033[K{indented}", end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def kernels() -> Iterator[subprocess.Popen[str]]:
+    """The process that compiles the kernels; it ends with the block, whatever it has done by then."""
+    command = [str(python()), "-m", "roadcraft.launch.warm"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    """Waits for the kernels. Where they could not be compiled the first drive does it, so that is said and no error."""
+    began = time.monotonic()
+    while True:
+        try:
+            said = process.communicate(timeout=1.0)[1]
+            break
+        except subprocess.TimeoutExpired:
+            show(f"{time.monotonic() - began:.0f} s")
+    show("")
+    if process.returncode != 0:
+        reason = said.strip().splitlines()[-1:] or ["it said nothing"]
+        say(f"    not compiled ({reason[0]}): the first drive does it")
 
 
 def python() -> Path:
@@ -118,7 +154,7 @@ def main() -> int:
     """Installs; the exit status is 2 where something a person must do stands in the way."""
     try:
         check_python()
-        say(f"[1/3] environment {VENV.name} with Python {sys.version.split()[0]}")
+        say(f"[1/4] environment {VENV.name} with Python {sys.version.split()[0]}")
         fresh = not STAMP.exists()
         STAMP.unlink(missing_ok=True)
         made = subprocess.run(
@@ -127,10 +163,14 @@ def main() -> int:
         )  # fmt: skip
         if made.returncode != 0:
             raise InstallError(f"{sys.executable} -m venv failed: " + " ".join(made.stdout.split()))
-        say("[2/3] torch")
-        install_torch()
-        say("[3/3] roadcraft and what it stands on (some minutes the first time)")
-        pip("-c", "constraints.txt", "-e", ".[all,dev]")
+        say("[2/4] the simulator and what it stands on")
+        pip("-c", "constraints.txt", "-e", ".")
+        with kernels() as compiling:
+            say("[3/4] torch and the rest, while the simulator's kernels are compiled (some minutes the first time)")
+            install_torch()
+            pip("-c", "constraints.txt", "roadcraft[all,dev]")
+            say("[4/4] the rest of the kernels")
+            finish(compiling)
         link_packages()
     except InstallError as error:
         say(f"roadcraft: {error}")

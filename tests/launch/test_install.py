@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,11 +125,62 @@ def test_an_interrupted_installation_begins_anew(checkout: Path, monkeypatch: py
     assert (checkout / ".typing" / "roadcraft" / "launch").is_dir()
 
 
-def fake_venv(checkout: Path, clear: bool) -> subprocess.CompletedProcess[str]:
+def fake_venv(checkout: Path, clear: bool, python: str = "exit 0") -> subprocess.CompletedProcess[str]:
+    """An environment whose interpreter is a line of shell."""
     if clear:
         shutil.rmtree(checkout / ".venv", ignore_errors=True)
-    (checkout / ".venv").mkdir(exist_ok=True)
+    executable = checkout / ".venv" / "bin" / "python"
+    executable.parent.mkdir(parents=True, exist_ok=True)
+    executable.write_text(f"#!/bin/sh\n{python}\n")
+    executable.chmod(0o755)
     return subprocess.CompletedProcess([], 0, "")
+
+
+def install_with(python: str, pip: Callable[..., None], checkout: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The status of an installation whose interpreter is a line of shell; it may write to the pipe `said`."""
+    os.mkfifo(checkout / "said")
+    monkeypatch.setattr(install, "has_gpu", lambda: True)
+    monkeypatch.setattr(install, "pip", pip)
+    monkeypatch.setattr(install.subprocess, "run", lambda words, **_: fake_venv(checkout, True, python))  # type: ignore[attr-defined]
+    return install.main()
+
+
+def test_kernels_are_compiled_while_pip_works(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The simulator is there when they begin; the rest comes while they run."""
+    order: list[str] = []
+
+    def pip(*words: str) -> None:
+        order.append(words[-1] if words[-1] != "constraints.txt" else words[0])
+        if words[-1] == "roadcraft[all,dev]":  # blocks for ever where nobody compiles
+            order.append((checkout / "said").read_text().strip())
+
+    assert install_with('echo "$@" > said', pip, checkout, monkeypatch) == 0
+    assert order == [".", "torch==2.13.0", "roadcraft[all,dev]", "-m roadcraft.launch.warm"]
+    assert "not compiled" not in capsys.readouterr().err
+
+
+def test_kernels_that_cannot_be_compiled_are_no_error(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    python = "echo first >&2; echo no compiler for this machine >&2; exit 3"
+    assert install_with(python, lambda *words: None, checkout, monkeypatch) == 0
+    assert "not compiled (no compiler for this machine): the first drive does it" in capsys.readouterr().err
+    assert install.STAMP.exists()
+
+
+def test_an_installation_that_fails_stops_compiling(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def pip(*words: str) -> None:
+        if words[-1] == "roadcraft[all,dev]":
+            seen.append(int((checkout / "said").read_text()))
+            raise install.InstallError("cut short")
+
+    assert install_with("echo $$ > said; exec sleep 1000", pip, checkout, monkeypatch) == 2
+    with pytest.raises(ProcessLookupError):
+        os.kill(seen[0], 0)
 
 
 def test_the_script_needs_pythons_own_library_only() -> None:
