@@ -33,7 +33,7 @@ def test_standing_before_a_line_that_flickers_moves_nobody() -> None:
     for _ in range(400):
         localiser.move(ego, 0.0, 0.05)
         localiser.see_line(LINE * rng.normal(1.0, 0.3), path, 0.0)
-    assert np.abs(localiser.error).max() < 1.5
+    assert np.abs(localiser.error).max() < 0.5
 
 
 def test_a_line_that_is_approached_tells_the_error_along_the_street() -> None:
