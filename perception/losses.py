@@ -25,7 +25,7 @@ TASKS = (
 )  # fmt: skip
 SELF_SCALED = ("depth", "velocity", "path")
 PRIORITY = {
-    "heat": 6.0, "box": 3.0, "depth": 1.0, "column": 3.0, "velocity": 1.0, "path": 0.2, "lanes": 3.0, "light": 4.0,
+    "heat": 6.0, "box": 6.0, "depth": 1.0, "column": 3.0, "velocity": 1.0, "path": 0.2, "lanes": 3.0, "light": 4.0,
     "signs": 3.0, "lane_mask": 0.5, "drivable": 0.7,
 }  # fmt: skip
 EVENT_WEIGHT = 4.0  # events are rare

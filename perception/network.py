@@ -31,7 +31,7 @@ class Architecture:
     hidden: int = 48  # channels of the memory
     motion_map: int = 16  # channels kept from one frame to the next to see things move
     scene: int = 128  # size of the scene's memory
-    describe: int = 0  # channels of a layer of its own for what objects are like; 0: none
+    describe: int = 0  # residual blocks of their own for what objects are like
     memory: str = "gru"  # "gru", "attention" or "none"
 
     def __post_init__(self) -> None:
@@ -44,10 +44,10 @@ class Architecture:
     def named(name: str) -> Architecture:
         """One of the shipped sizes: small, base, tiny (for tests)."""
         sizes = {
-            "small": Architecture(),
-            "base": Architecture(widths=(40, 80, 160, 256), depths=(2, 3, 5, 3), neck=80, hidden=64, describe=128),
+            "small": Architecture(describe=2),
+            "base": Architecture(widths=(40, 80, 160, 256), depths=(2, 3, 5, 3), neck=80, hidden=64, describe=3),
             "tiny": Architecture(
-                360, 640, (8, 8, 16, 16), (1, 1, 1, 1), neck=16, hidden=8, motion_map=4, scene=16, describe=8
+                360, 640, (8, 8, 16, 16), (1, 1, 1, 1), neck=16, hidden=8, motion_map=4, scene=16, describe=1
             ),
         }
         if name not in sizes:
@@ -201,8 +201,8 @@ class Network(nn.Module):
         self.mask_fine = nn.Conv2d(w1, 2, 3, padding=1)
         self.detect = ConvBlock(a.neck + 32, a.neck)
         self.heat = nn.Conv2d(a.neck, GROUPS, 1)
-        self.describe = ConvBlock(a.neck, a.describe) if a.describe else nn.Identity()
-        self.objects = nn.Conv2d(a.describe or a.neck, sum(FIELDS.values()), 1)
+        self.describe = nn.Sequential(*(Bottleneck(a.neck) for _ in range(a.describe)))
+        self.objects = nn.Conv2d(a.neck, sum(FIELDS.values()), 1)
         self.signs = nn.Sequential(ConvBlock(a.neck, 32), nn.Conv2d(32, SIGNS, 1))
         self.scene = SceneHead(a.neck, w4, embed, a.scene)
         self.lane = LaneHead(a.neck, a.scene)
