@@ -88,6 +88,10 @@ class Bodies:
         if jump and body["velocity"][2] == 0.0:
             body["velocity"][2] = 4.0
 
+    def lay_down(self, number: int, seconds: float) -> None:
+        """Throws a walker over; it lies for so long, or until its physics is switched off."""
+        self._motion[self._rows[number]]["down"] = seconds
+
     def set_velocity(self, number: int, velocity: ArrayLike) -> None:
         """Sets the velocity (x, y) or (x, y, z) [m/s], world."""
         body = self.body(number)

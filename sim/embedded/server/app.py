@@ -364,6 +364,8 @@ class Server:
         if self.replay is not None and not self.replay.advance(delta, self.replay_factor):
             self.stop_replay(keep=True)
         live.step(delta)
+        for actor in live.buried():
+            self.sensors.forget(actor)
         if self.recorder is not None:
             self.recorder.frame(live, delta)
         self.faults.at_tick(live.frame)

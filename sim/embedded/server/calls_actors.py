@@ -155,13 +155,9 @@ def enable_gravity(server: Server, number: int, on: bool) -> None:
         server.live.simulation.set_gravity(number, on)
 
 
-@call("set_actor_dead", VOID, u32, status=Status.PARTLY, note="a walker stops; it does not fall")
+@call("set_actor_dead", VOID, u32, note="a walker falls, lies and is gone after 10 s, as in CARLA")
 def set_dead(server: Server, number: int) -> None:
-    actor = server.live.actors.get(number, Category.VEHICLE, Category.WALKER)
-    if actor.category is Category.WALKER:
-        server.live.simulation.control_walker(actor.id, (0.0, 0.0), 0.0)
-    else:
-        server.live.simulation.control_vehicle(actor.id, 0.0, 0.0, 1.0)
+    server.live.let_die(server.live.actors.get(number, Category.WALKER))
 
 
 accept("set_actor_autopilot", VOID, None, "autopilots run in the clients' traffic managers", u32, flag)

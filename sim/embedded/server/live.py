@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import cos, pi, sin
+from math import cos, hypot, pi, sin
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from roadcraft.sim.roads import LaneKind, RoadNetwork, SignalKind
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.rays import Rays
 
+AFTER_DEATH = 10.0  # s that a dead walker lies before it is gone, as in CARLA
 SKIN = 0.3  # [m] around a body within which a sensor mounted on it looks through it
 LONGEST_STEP = 0.05  # s; a longer tick is made of several equal steps
 ACKERMANN_GAINS = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)  # CARLA's speed and acceleration PID
@@ -63,6 +64,9 @@ class LiveWorld:
         self.slippery: dict[int, float] = {}  # vehicles inside one, and the friction there
         self.own_friction: dict[int, float] = {}  # theirs outside
         self.forgetful: set[int] = set()  # vehicles without sticky control
+        self.dying: dict[int, float] = {}  # dead walkers, and the simulation time [s] at which they go
+        self.led: set[int] = set()  # walkers that a client's crowd has placed since the last tick
+        self.walking: set[int] = set()  # those of the tick before
         self.last_id = after
         self._rays: Rays | None = None
         self.rearrange()
@@ -207,8 +211,22 @@ class LiveWorld:
                 self.triggers.remove(each)
             for notes in (self.told_physics, self.gains, self.slippery, self.own_friction):
                 notes.pop(each.id, None)
-            self.forgetful.discard(each.id)
+            self.dying.pop(each.id, None)
+            for group in (self.forgetful, self.led, self.walking):
+                group.discard(each.id)
         return gone
+
+    def let_die(self, walker: Actor) -> None:
+        """A walker falls, lies and is gone after a while: see `buried`."""
+        self.simulation.set_physics(walker.id, True)
+        self.simulation.control_walker(walker.id, (0.0, 0.0), 0.0)
+        self.simulation.lay_down(walker.id, 2.0 * AFTER_DEATH)
+        self.dying.setdefault(walker.id, self.simulation.time + AFTER_DEATH)
+
+    def buried(self) -> list[Actor]:
+        """Removes the walkers that have lain long enough, and what is attached to them; returns them."""
+        due = [number for number, at in self.dying.items() if self.simulation.time >= at]
+        return [actor for number in due for actor in self.destroy(number)]
 
     # ---------------------------------------------------------------------------------------------------- moving
     def place(self, actor: Actor, where: Pose) -> None:
@@ -223,11 +241,18 @@ class LiveWorld:
                 actor.relative = relative(self.pose_of(self.actors.get(actor.parent)), where)
 
     def walk(self, actor: Actor, where: Pose, speed: float) -> None:
-        """A client's crowd says where a walker is and how fast it goes on."""
+        """A client's crowd says where a walker is and how fast it goes on.
+
+        Its velocity, which the clients' TrafficManager looks ahead by, points where it came to since the last tick.
+        """
         ground = self.simulation.ground(where.x, where.y)
-        direction = (cos(where.yaw), sin(where.yaw))
-        self.simulation.place(actor.id, (where.x, where.y, ground), where.yaw)
-        self.simulation.control_walker(actor.id, direction, speed)
+        x, y, _ = self.body(actor)["xyz"].tolist()
+        way = hypot(where.x - x, where.y - y)
+        pace = speed / way if way > 1e-6 else 0.0
+        velocity = (pace * (where.x - x), pace * (where.y - y), 0.0)
+        self.simulation.place(actor.id, (where.x, where.y, ground), where.yaw, velocity=velocity)
+        self.simulation.control_walker(actor.id, (cos(where.yaw), sin(where.yaw)), speed)
+        self.led.add(actor.id)
 
     def holder(self, actor: Actor) -> Actor | None:
         """The body that an actor is or is fixed to."""
@@ -240,6 +265,9 @@ class LiveWorld:
     # ---------------------------------------------------------------------------------------------------- time
     def step(self, dt: float) -> None:
         """One tick of `dt` seconds; what hangs on moving things follows them."""
+        for number in self.walking - self.led:
+            self.simulation.set_velocity(number, (0.0, 0.0, 0.0))  # the crowd has let go of it
+        self.walking, self.led = self.led, set()
         steps = max(1, int(np.ceil(dt / LONGEST_STEP - 1e-9)))
         contacts = []
         for _ in range(steps):

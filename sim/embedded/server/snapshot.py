@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.live import LiveWorld
 
 AT_LIGHT = 12.0  # [m] before a stop line from which a vehicle's origin counts as at the light
+OVER_LINE = 1.0  # [m] of a vehicle's front past the line, from where it goes on whatever the light shows
 MAP_CHANGED, LIGHTS_CHANGED = 1, 2  # flags
 KM_H = 3.6  # km/h in a m/s
 ACTIVE = 1
@@ -125,7 +126,7 @@ class Snapshots:
         part["steer"], part["manual"] = 0.0 - body["steer"], body["manual_gear"]
         lane = body["lane"]
         signal, ahead = lanes["signal"][lane], lanes["signal_s"][lane] - body["lane_s"]
-        at_light = (lane >= 0) & (signal >= 0) & (ahead > 0.0) & (ahead < AT_LIGHT)
+        at_light = (lane >= 0) & (signal >= 0) & (ahead > body["extent"][:, 0] - OVER_LINE) & (ahead < AT_LIGHT)
         signal = np.where(at_light, signal, 0)
         steps = lanes["count"][lane] - 1
         share = np.clip(body["lane_s"] / np.maximum(lanes["length"][lane], 1e-6), 0.0, 1.0)

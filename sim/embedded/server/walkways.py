@@ -20,6 +20,7 @@ LONGEST = 12.0  # [m] of a quadrilateral
 DEVIATION = 0.06  # [m] that a quadrilateral may stray from the lane's centre
 REACH = 3.0  # [m] from a crosswalk's end to the sidewalk's edge, at most
 NARROWEST = 0.4  # [m]; nobody walks on less
+SHY = 0.5  # [m] that walkers keep from the edge of a sidewalk: cars that pass are less than a metre from its kerb
 CUT_GAP = 0.3  # [m] between two cuts
 
 
@@ -113,7 +114,8 @@ def _strip(network: RoadNetwork, chain: list[int], closed: bool) -> Strip:
     xy = network.xy[rows]
     s = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
     yaw = np.unwrap(network.yaw[rows])
-    return Strip(xy, yaw, network.z[rows], network.width[rows] / 2, s, closed)
+    half = np.maximum(network.width[rows] / 2 - SHY, NARROWEST / 2)
+    return Strip(xy, yaw, network.z[rows], half, s, closed)
 
 
 @dataclass(slots=True)
