@@ -237,6 +237,17 @@ def test_a_light_tells_where_it_is_obeyed(world: Any) -> None:
         assert light.get_light_boxes()[0].extent.z > 0
 
 
+def test_the_level_has_the_heads_of_its_lights(world: Any) -> None:
+    """Not the road before them, which is their trigger volume."""
+    lights = world.get_actors().filter("traffic.traffic_light")
+    boxes = world.get_level_bbs(carla.CityObjectLabel.TrafficLight)
+    heads = [light.get_light_boxes()[0] for light in lights]
+    assert len(boxes) == len(heads) > 0
+    for head in heads:
+        assert head.location.z > 3.0
+        assert any(box.location == head.location and box.extent == head.extent for box in boxes)
+
+
 def test_a_vehicle_knows_its_light(world: Any) -> None:
     light = world.get_actors().filter("traffic.traffic_light")[0]
     stop = light.get_affected_lane_waypoints()[0]

@@ -9,7 +9,7 @@ from raw_client import RawClient
 from test_server import spawn, ticks
 
 from roadcraft.sim.embedded.server.live import AFTER_DEATH
-from roadcraft.sim.embedded.server.snapshot import OVER_LINE
+from roadcraft.sim.embedded.server.records import OVER_LINE
 from roadcraft.sim.embedded.server.walkways import SHY
 
 carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")

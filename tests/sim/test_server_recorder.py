@@ -90,6 +90,34 @@ def test_a_time_factor_makes_the_replay_faster(recorder: Any) -> None:
     world.tick()
 
 
+@pytest.mark.slow
+def test_a_replay_takes_over_what_is_still_there(recorder: Any) -> None:
+    """As in CARLA: the recorded car is driven by the replay, not doubled, and stays afterwards."""
+    _, client, world, _ = recorder
+    blueprint = world.get_blueprint_library().find("vehicle.tesla.model3")
+    car = world.spawn_actor(blueprint, world.get_map().get_spawn_points()[9])
+    world.tick()
+    client.start_recorder("again.log")
+    car.apply_control(carla.VehicleControl(throttle=0.6))
+    for _ in range(40):
+        world.tick()
+    client.stop_recorder()
+    end, before = car.get_location(), len(world.get_actors())
+    assert end.distance(world.get_map().get_spawn_points()[9].location) > 2.0
+    client.replay_file("again.log", 0.0, 0.0, car.id)
+    world.tick()
+    assert len(world.get_actors()) == before
+    assert car.get_location().distance(world.get_map().get_spawn_points()[9].location) < 1.0
+    assert world.get_spectator().get_location().distance(car.get_location()) < 15.0
+    for _ in range(39):
+        world.tick()
+    assert car.get_location().distance(end) < 0.5
+    client.stop_replayer(False)
+    world.tick()
+    assert len(world.get_actors()) == before
+    car.destroy()
+
+
 def _ids(world: Any) -> list[int]:
     world.tick()
     return [actor.id for actor in world.get_actors()]

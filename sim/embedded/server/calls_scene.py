@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import surroundings, wire
-from roadcraft.sim.embedded.server.calls import Result, call
+from roadcraft.sim.embedded.server.calls import Result, Status, call
 from roadcraft.sim.embedded.server.wire import Vector, number, u8, u16, vector
 
 if TYPE_CHECKING:
@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 VALUE, VOID = Result.VALUE, Result.VOID
 
 
-@call("get_environment_objects", VALUE, u8)
+@call(
+    "get_environment_objects", VALUE, u8, status=Status.PARTLY,
+    note="what stands on the ground; roads, sidewalks and terrain are one surface here and have no boxes",
+)  # fmt: skip
 def environment_objects(server: Server, tag: int) -> list[Any]:
     return surroundings.environment_objects(server.live, tag)
 
 
-@call("get_all_level_BBs", VALUE, u8)
+@call(
+    "get_all_level_BBs", VALUE, u8, status=Status.PARTLY,
+    note="what stands on the ground, and actors; roads, sidewalks and terrain have no boxes",
+)  # fmt: skip
 def level_boxes(server: Server, tag: int) -> list[Any]:
     return surroundings.level_boxes(server.live, tag)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Category
 from roadcraft.sim.embedded.server.calls import Result, Status, accept, call
-from roadcraft.sim.embedded.server.wire import Pose, box_wire, flag, number, text, u8, u32
+from roadcraft.sim.embedded.server.surroundings import head_box
+from roadcraft.sim.embedded.server.wire import flag, number, text, u8, u32
 from roadcraft.sim.messages import LightState
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 VALUE, VOID = Result.VALUE, Result.VOID
 light_state = wire.integer(0, int(LightState.UNKNOWN))
-HEAD = (0.2, 0.25, 0.6)  # [m] half sizes of a light's head
 
 
 def _row(server: Server, actor: int) -> int:
@@ -71,9 +71,7 @@ def group(server: Server, actor: int) -> list[int]:
 @call("get_light_boxes", VALUE, u32)
 def light_boxes(server: Server, actor: int) -> list[Any]:
     """The head of the light, in the world."""
-    light = server.live.actors.get(actor, Category.LIGHT)
-    x, y, z = server.live.town.network.signals["xyz"][light.signal].tolist()
-    return [box_wire(Pose(x, y, z, light.pose.yaw), HEAD, light.id)]
+    return [head_box(server.live, server.live.actors.get(actor, Category.LIGHT))]
 
 
 # ------------------------------------------------------------------------------------------------------ street lights

@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.catalogue import find
 from roadcraft.sim.embedded.physics import with_friction
 from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
+from roadcraft.sim.embedded.server.attributes import chosen_attributes
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
+from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
 from roadcraft.sim.embedded.server.snapshot import Snapshots
 from roadcraft.sim.embedded.server.street_lights import StreetLights
-from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, WireError, relative
+from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, relative
 from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Kind
-from roadcraft.sim.roads import LaneKind, RoadNetwork, SignalKind
+from roadcraft.sim.roads import SignalKind
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.rays import Rays
@@ -31,10 +33,6 @@ SKIN = 0.3  # [m] around a body within which a sensor mounted on it looks throug
 LONGEST_STEP = 0.05  # s; a longer tick is made of several equal steps
 ACKERMANN_GAINS = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)  # CARLA's speed and acceleration PID
 GRAVITY = 9.81  # m/s^2 that an accelerometer feels at rest, unless a client sets another
-TURN_ACCELERATION = 4.0  # m/s^2 across, at which bends are told to be driven
-CURVE_POINTS = 4  # of a lane, about 4 m, over which its curvature is taken
-CURVE_AHEAD = 12  # points of a lane, about 12 m, before a bend from which its speed is told
-STRAIGHT = 1e-3  # [rad] between two points of a lane that has no bend
 TRIGGER_DEPTH = 2.0  # [m] of road before a stop line that a light's trigger volume covers
 _SIGN_TYPES = {SignalKind.STOP: "traffic.stop", SignalKind.YIELD: "traffic.yield"}
 _KINDS = {Kind.PEDESTRIAN: Category.WALKER, Kind.PROP: Category.PROP}
@@ -159,7 +157,7 @@ class LiveWorld:
         definition = by_id().get(type_id)
         if definition is None:
             raise UserError(f"actor definition not found: {type_id}")
-        attributes = _chosen(definition, given)
+        attributes = chosen_attributes(definition, given)
         values = {name: value for name, _, value in attributes}
         holder = self.actors.get(parent) if parent else None
         place = pose
@@ -225,7 +223,7 @@ class LiveWorld:
 
     def buried(self) -> list[Actor]:
         """Removes the walkers that have lain long enough, and what is attached to them; returns them."""
-        due = [number for number, at in self.dying.items() if self.simulation.time >= at]
+        due = [number for number, at in self.dying.items() if self.simulation.time >= at - 1e-6]
         return [actor for number in due for actor in self.destroy(number)]
 
     # ---------------------------------------------------------------------------------------------------- moving
@@ -364,57 +362,3 @@ class LiveWorld:
                 self.own_friction.setdefault(actor.id, physics.tire_friction)
                 wanted = self.slippery[actor.id] = friction
             self.simulation.set_vehicle_physics(actor.id, with_friction(physics, max(wanted, SMALLEST_FRICTION)))
-
-
-def told_limits(network: RoadNetwork) -> NDArray[np.float64]:
-    """(N,) [m/s] the speed limit that a vehicle is told at each lane point.
-
-    In bends and turns it is what they can be driven at: the clients' TrafficManager slows down before a turn, speeds up
-    to the limit inside it, and would not stay in its lane.
-    """
-    limits = network.lanes["speed_limit"][network.lane_of].astype(float)
-    for lane in np.flatnonzero(network.lanes["kind"] == LaneKind.DRIVING):
-        points = network.points(int(lane))
-        turned = np.abs(np.diff(np.unwrap(network.yaw[points])))
-        length = np.diff(network.s[points])
-        window = min(len(turned), CURVE_POINTS)
-        if not window or turned.max() < STRAIGHT:
-            continue
-        ones = np.ones(window)
-        curvature = np.convolve(turned, ones, "same") / np.convolve(length, ones, "same")
-        speed = np.sqrt(TURN_ACCELERATION / np.maximum(np.append(curvature, curvature[-1]), 1e-6))
-        ahead = [speed[k : k + CURVE_AHEAD].min() for k in range(len(speed))]
-        limits[points] = np.minimum(limits[points], ahead)
-    return limits
-
-
-def _chosen(definition: list[Any], given: list[list[Any]]) -> list[list[Any]]:
-    """[id, type, value] of all attributes of a definition, with what a client chose for those that may be chosen."""
-    wanted = {}
-    for item in given:
-        if not isinstance(item, (list, tuple)) or len(item) < 3 or not isinstance(item[2], str):
-            raise WireError(f"expected an attribute, got {item!r:.60}")
-        wanted[item[0]] = item[2]
-    chosen = []
-    for name, kind, value, recommended, modifiable, restricted in definition[3]:
-        text = wanted.get(name, value) if modifiable else value
-        _check(definition[1], name, kind, text, recommended if restricted else ())
-        chosen.append([name, kind, text])
-    return chosen
-
-
-def _check(blueprint: str, name: str, kind: int, text: str, allowed: Any) -> None:
-    try:
-        if kind == 2 and abs(int(text)) < 2**62:
-            return
-        if kind == 3 and abs(float(text)) < 1e12:
-            return
-        if kind == 1 and text.lower() in ("true", "false", "0", "1"):
-            return
-        if kind == 5 and len([int(part) for part in text.split(",")]) == 3:
-            return
-        if kind == 4 and len(text) < 4096 and (not allowed or text in allowed):
-            return
-    except ValueError:
-        pass
-    raise WireError(f"{blueprint}: attribute {name} cannot be '{text:.60}'")

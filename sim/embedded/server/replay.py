@@ -39,6 +39,7 @@ class Replay:
         self.end = recording.duration if duration <= 0 else min(recording.duration, self.time + duration)
         self.follow, self.sensors, self.offset = follow, sensors, offset
         self.actors: dict[int, int] = {}  # of the recording, and here
+        self.made: set[int] = set()  # those here that there were not before
         self.frame = -1
         self._show()
 
@@ -51,12 +52,12 @@ class Replay:
         return True
 
     def finish(self, keep: bool) -> None:
-        """Gives the actors back to physics, or removes them."""
+        """Gives the actors back to physics; `keep` False removes those that the replay brought."""
         live = self.server.live
         for number in self.actors.values():
             if number not in live.actors.by_id:
                 continue
-            if not keep:
+            if not keep and number in self.made:
                 for gone in live.destroy(number):
                     self.server.sensors.forget(gone)
             elif live.actors.by_id[number].is_body:
@@ -88,10 +89,13 @@ class Replay:
             try:
                 if parent and parent not in self.actors:
                     continue
-                actor = live.spawn(type_id, chosen, Pose(*place), self.actors.get(parent, 0), attachment)
+                actor = live.actors.by_id.get(number)
+                if actor is None or actor.type_id != type_id:  # otherwise it is still here: the replay takes it over
+                    actor = live.spawn(type_id, chosen, Pose(*place), self.actors.get(parent, 0), attachment)
+                    self.server.sensors.equip(actor)
+                    self.made.add(actor.id)
             except UserError:
                 continue  # the place is taken by something that is not of the recording
-            self.server.sensors.equip(actor)
             self.actors[number] = actor.id
             if actor.is_body:
                 live.simulation.set_physics(actor.id, False)

@@ -1,7 +1,7 @@
 """World snapshots: what a client knows of all actors after a tick, packed as one structured array.
 
 Order of the records: vehicles, walkers, props, lights, signs, others. The layout is rebuilt only when an actor comes or
-goes; a tick then costs a few dozen array assignments, however many actors there are.
+goes; a tick then costs two kernels and a few array assignments, however many actors there are.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.server.actors import Actor, Category
+from roadcraft.sim.embedded.server.records import DRIVEN, fill_driven, fill_motion
 from roadcraft.sim.embedded.server.wire import WORLD_OBSERVER, Pose, header, location_wire, rotation_wire
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.live import LiveWorld
 
-AT_LIGHT = 12.0  # [m] before a stop line from which a vehicle's origin counts as at the light
-OVER_LINE = 1.0  # [m] of a vehicle's front past the line, from where it goes on whatever the light shows
 MAP_CHANGED, LIGHTS_CHANGED = 1, 2  # flags
-KM_H = 3.6  # km/h in a m/s
 ACTIVE = 1
 
 # name, type, offset; the bytes from 65 on mean something else for each category.
@@ -67,6 +65,8 @@ RECORD = np.dtype(
     }
 )
 _MIRROR = np.array([1.0, -1.0, 1.0])  # our vectors in CARLA's frame
+MOVED = slice(5, 65)  # bytes of a record from location to acceleration
+TOLD = slice(65, 65 + DRIVEN.itemsize)  # bytes of a vehicle's record from throttle to its light
 
 
 class Snapshots:
@@ -77,6 +77,7 @@ class Snapshots:
         self.records = np.zeros(0, RECORD)
         self.rows = np.zeros(0, np.intp)  # of the bodies, in the records' order
         self.vehicles = self.walkers = self.lights = slice(0, 0)
+        self.moved, self.driven = np.zeros((0, 15), np.float32), np.zeros(0, DRIVEN)
         self.light_rows = np.zeros(0, np.intp)  # of the network's signals
         self.others: list[tuple[int, Actor]] = []  # place in the records, and the actor
 
@@ -90,6 +91,7 @@ class Snapshots:
         records["id"], records["state"] = [actor.id for actor in actors], ACTIVE
         self.rows = np.array([live.simulation.row(actor.id) for actor in actors[:bodies]], np.intp)
         self.vehicles = slice(0, ends[Category.VEHICLE])
+        self.moved, self.driven = np.zeros((bodies, 15), np.float32), np.zeros(ends[Category.VEHICLE], DRIVEN)
         self.walkers = slice(ends[Category.VEHICLE], ends[Category.WALKER])
         self.lights = slice(ends[Category.SENSOR], ends[Category.LIGHT])
         self.light_rows = np.array([actor.signal for actor in actors[self.lights]], np.intp)
@@ -103,38 +105,18 @@ class Snapshots:
         self.others = [(at, actor) for at, actor in self.others if actor.parent or actor is live.spectator]
 
     def _bodies(self, live: LiveWorld) -> None:
-        body, count = live.simulation.bodies[self.rows], len(self.rows)
-        part = self.records[:count]
-        part["location"] = body["xyz"] * _MIRROR + 0.0  # no negative zeros
-        part["location"][self.walkers, 2] += body["extent"][self.walkers, 2]  # a walker's origin is its middle
-        part["rotation"][:, 0] = 0.0 - np.degrees(body["pitch"])
-        yaw = 0.0 - np.degrees(body["yaw"])
-        part["rotation"][:, 1] = yaw - 360.0 * np.ceil((yaw - 180.0) / 360.0)  # in (-180, 180]
-        part["rotation"][:, 2] = np.degrees(body["roll"])
-        part["velocity"] = body["velocity"] * _MIRROR + 0.0
-        part["angular_velocity"][:, 2] = 0.0 - np.degrees(body["yaw_rate"])
-        part["acceleration"] = body["accel"] * _MIRROR + 0.0
-        self._drivers(live, body[self.vehicles])
-        on_foot, part = body[self.walkers], self.records[self.walkers]
+        simulation = live.simulation
+        records, bodies = self.records.view(np.uint8).reshape(-1, RECORD.itemsize), simulation.bodies
+        fill_motion(bodies, self.rows, self.walkers.start, self.walkers.stop, self.moved)
+        records[: len(self.rows), MOVED] = self.moved.view(np.uint8)
+        fill_driven(
+            bodies, self.rows, live.town.network.lanes, live.told_limits, live.default_limit,
+            simulation.lights.state, live.light_ids, self.driven,
+        )  # fmt: skip
+        records[self.vehicles, TOLD] = self.driven.view(np.uint8).reshape(-1, DRIVEN.itemsize)
+        on_foot, part = bodies[self.rows[self.walkers]], self.records[self.walkers]
         part["direction"][:, :2] = on_foot["target_direction"] * _MIRROR[:2]
         part["speed"] = on_foot["target_speed"]
-
-    def _drivers(self, live: LiveWorld, body: NDArray[np.void]) -> None:
-        part, lanes = self.records[self.vehicles], live.town.network.lanes
-        for name in ("throttle", "brake", "hand_brake", "reverse", "gear"):
-            part[name] = body[name]
-        part["steer"], part["manual"] = 0.0 - body["steer"], body["manual_gear"]
-        lane = body["lane"]
-        signal, ahead = lanes["signal"][lane], lanes["signal_s"][lane] - body["lane_s"]
-        at_light = (lane >= 0) & (signal >= 0) & (ahead > body["extent"][:, 0] - OVER_LINE) & (ahead < AT_LIGHT)
-        signal = np.where(at_light, signal, 0)
-        steps = lanes["count"][lane] - 1
-        share = np.clip(body["lane_s"] / np.maximum(lanes["length"][lane], 1e-6), 0.0, 1.0)
-        point = lanes["first"][lane] + np.rint(share * steps).astype(np.intp)
-        part["speed_limit"] = np.where(lane >= 0, live.told_limits[point], live.default_limit) * KM_H
-        part["has_light"] = at_light
-        part["light_state"] = np.where(at_light, live.simulation.lights.state[signal], 2) if len(live.light_ids) else 2
-        part["light_actor"] = np.where(at_light, live.light_ids[signal], 0) if len(live.light_ids) else 0
 
     def _lights(self, live: LiveWorld) -> None:
         part, light = self.records[self.lights], live.simulation.lights.rows[self.light_rows]

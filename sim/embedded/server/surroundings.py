@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roadcraft.sim.embedded.scenery import Shape
+from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.wire import ANY_TAG, CITY_TAGS, Pose, Vector, box_wire, location_wire, transform_wire
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _TAG_NAMES = {tag: name for name, tag in CITY_TAGS.items()}
 MOST_HITS = 64  # along one ray
+HEAD, PLATE = (0.2, 0.25, 0.6), (0.4, 0.05, 0.4)  # [m] half sizes of a light's head and a sign's plate, x across
 THROUGH = 0.02  # [m] that a ray goes on behind a hit
 GROUND = tuple(CITY_TAGS[name] for name in ("roads", "sidewalks", "terrain", "road_lines", "ground"))
 
@@ -37,11 +39,19 @@ def level_boxes(live: LiveWorld, tag: int) -> list[Any]:
     """Bounding boxes in the world of all things with that tag, moving ones included."""
     boxes = [box_wire(_poses(row)[1], row["extent"].tolist()) for row in _rows(live, tag)]
     for actor in live.actors:
-        if (actor.is_body or actor.signal >= 0) and tag in (actor.tag, ANY_TAG):
+        if actor.signal >= 0 and tag in (actor.tag, ANY_TAG):
+            boxes.append(head_box(live, actor))
+        elif actor.is_body and tag in (actor.tag, ANY_TAG):
             pose = live.pose_of(actor)
             lift = actor.centre.z
             boxes.append(box_wire(Pose(pose.x, pose.y, pose.z + lift, *pose[3:]), actor.extent, actor.id))
     return boxes
+
+
+def head_box(live: LiveWorld, actor: Actor) -> list[Any]:
+    """Bounding box in the world of a light's head or a sign's plate."""
+    x, y, z = live.town.network.signals["xyz"][actor.signal].tolist()
+    return box_wire(Pose(x, y, z, actor.pose.yaw), HEAD if actor.category is Category.LIGHT else PLATE, actor.id)
 
 
 def names(live: LiveWorld) -> list[str]:
