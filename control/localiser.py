@@ -28,10 +28,11 @@ NEAR = 6  # entries of LANE_X that are used: up to 20 m
 LINE_PROB = 0.5  # a line that is likelier than this exists
 GATE = 2.2  # m beyond which a lane centre is another lane's
 # m from a stop line to the middle of the turn behind it, in our towns; a left turn may cross two lanes or four.
-LEFT_AFTER_LINE, WIDE_LEFT_AFTER_LINE, RIGHT_AFTER_LINE = 14.0, 21.0, 11.2
+LEFT_AFTER_LINE, WIDE_LEFT_AFTER_LINE, RIGHT_AFTER_LINE = 14.6, 21.4, 12.0
 CORNER_SIGMA = 0.7  # m, how much that differs from junction to junction
 SQUARE = (1.4, 1.75)  # rad, turns at right angles, for which those distances hold
-CORNER_AT = (10.0, 4.0)  # m before the line where it is measured, once each ...
+CORNER_GATE = 2.5  # m beyond which the junction, not GNSS, is another than thought: GNSS errs so far once in eighty
+CORNER_AT = (4.0, 1.5)  # m before the line where it is measured, once each ...
 CORNER_APART = 20.0  # m of driving: a car that stands there and sees the line now nearer, now further, learns nothing
 DISTANCE_SIGMA = 0.25  # relative error of a perceived distance to a line (0.22 measured on validation drives)
 
@@ -197,7 +198,6 @@ class Localiser:
         after = (LEFT_AFTER_LINE, WIDE_LEFT_AFTER_LINE) if turn > 0.0 else (RIGHT_AFTER_LINE,)
         residual = min((distance + HALF_LENGTH + a - corner for a in after), key=abs)
         along = yaw_world + yaw[0]
-        u = np.array([cos(along), sin(along)])
         variance = CORNER_SIGMA**2 + (DISTANCE_SIGMA * distance) ** 2
-        if residual**2 < 9.0 * (u @ self.covariance @ u + variance):
+        if abs(residual) < CORNER_GATE:
             correct(self.error, self.covariance, along, residual, variance)

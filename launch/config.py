@@ -340,7 +340,20 @@ class Export:
     weights: str | None = None
     """A checkpoint (.safetensors); the shipped one when not given."""
     out: str | None = None
-    """The graph's file; in the run's folder when not given."""
+    """The graph's file, the others beside it; in the run's folder when not given."""
+    precisions: tuple[Literal["f32", "f16", "int8"], ...] = ("f32", "f16", "int8")
+    """Graphs of the perception network; f32 is always written. int8 takes minutes of driving to look at."""
+    calibration_seeds: str = "900-919"
+    """Drives from which int8 takes its ranges, as A-B."""
+    check_seeds: str = "940-949"
+    """Drives on which int8 is compared with f32, as A-B."""
+    frames: int = 50
+    """Frames of each of those."""
+
+    def __post_init__(self) -> None:
+        seed_range(self.calibration_seeds)
+        seed_range(self.check_seeds)
+        check(self.frames >= 1, f"frames {self.frames} is below 1")
 
 
 @dataclass(frozen=True)
@@ -433,7 +446,14 @@ class BenchEnv:
 class BenchPerception:
     """From a uint8 camera frame to a percept: engines, precisions, sizes and batches in turn, and your own graphs."""
 
-    engines: tuple[str, ...] = ("openvino:bf16", "openvino:f32", "onnxruntime:f32", "torch:f32")
+    engines: tuple[str, ...] = (
+        "openvino:int8",
+        "openvino:bf16",
+        "openvino:f32",
+        "onnxruntime:int8",
+        "onnxruntime:f32",
+        "torch:f32",
+    )
     """Each as engine:precision."""
     sizes: tuple[str, ...] = ("640x360", "320x192")
     """Input sizes; the first is the headline's."""

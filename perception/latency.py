@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.perception.delay import histogram
-from roadcraft.perception.shipped import read_card, shipped
+from roadcraft.perception.shipped import graph_hash, read_card, shipped
 from roadcraft.sim.cache import cache_dir
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera, Command, Ego, Observation
@@ -80,12 +80,9 @@ def _timed_engine(c: Contender) -> Timed:
 
     engine = load_engine(c.engine, c.precision, _weights(c), c.threads)
     frames = np.load(c.frames)
-    ego = Ego(np.zeros(2), 0.0, 8.0, 0.0, np.zeros(2), 0.0)
-    route, camera = np.zeros((20, 2)), Camera(frames.shape[2], frames.shape[1])
 
     def run(number: int) -> dict[str, float]:
-        rgb = frames[number % len(frames)]
-        observation = Observation(number, number * 0.05, rgb, camera, ego, route, Command.FOLLOW)
+        observation = _observation(number, frames[number % len(frames)])
         began = time.perf_counter()
         engine(observation)
         total = time.perf_counter() - began
@@ -96,7 +93,7 @@ def _timed_engine(c: Contender) -> Timed:
 
 def _timed_graph(c: Contender) -> Timed:
     """A graph by itself, on random inputs of its shapes; free dimensions become 1, or the small size's."""
-    path = Path(c.onnx) if c.onnx else ours(c.weights, c.width, c.height, c.batch)
+    path = Path(c.onnx) if c.onnx else ours(c)
     if not path.is_file():
         raise UserError(f"no network at {path}")
     rng = np.random.default_rng(0)
@@ -165,24 +162,39 @@ def _openvino_graph(path: Path, c: Contender, rng: np.random.Generator) -> Timed
 def _weights(c: Contender) -> Path | None:
     if c.engine == "torch" or not c.width:
         return Path(c.weights) if c.weights else None
-    return ours(c.weights, c.width, c.height, 1)
+    return ours(c)
 
 
-def ours(weights: str, width: int, height: int, batch: int) -> Path:
-    """Our network's graph at a size and batch, exported once into the cache."""
+def ours(c: Contender) -> Path:
+    """Our network's graph at the contender's size, batch and precision, made once into the cache. The int8 graph that
+    ships is taken where it fits; elsewhere ranges come from the contender's frames, good for speed alone."""
     from roadcraft.perception.export import resized, to_onnx
+    from roadcraft.perception.quantize import to_int8
     from roadcraft.perception.weights_io import load_network
 
-    path = Path(weights) if weights else shipped()
+    path = Path(c.weights) if c.weights else shipped()
     card = read_card(path)
-    graph = cache_dir() / f"graph-{card['hash']}-{width}x{height}-{batch}.onnx"
+    native = (card["architecture"]["width"], card["architecture"]["height"]) == (c.width, c.height)
+    graph = cache_dir() / f"graph-{card['hash']}-{c.width}x{c.height}-{c.batch}.onnx"
     if not graph.is_file():
         network, _ = load_network(path)
-        a = network.architecture
-        if (a.height, a.width) != (height, width):
-            network = resized(network, height, width)
-        to_onnx(network, graph, card, batch)
-    return graph
+        to_onnx(network if native else resized(network, c.height, c.width), graph, card, c.batch)
+    if c.precision != "int8":
+        return graph
+    beside = path.with_suffix(".int8.onnx")
+    if native and beside.is_file() and graph_hash(beside) == card["hash"]:
+        return beside
+    quantised = graph.with_suffix(".int8.onnx")
+    if not quantised.is_file():
+        to_int8(graph, quantised, [[_observation(k, rgb) for k, rgb in enumerate(np.load(c.frames)[:8])]])
+    return quantised
+
+
+def _observation(number: int, rgb: NDArray[np.uint8]) -> Observation:
+    """A frame as an engine is given it, 20 a second, the car at 8 m/s."""
+    ego = Ego(np.zeros(2), 0.0, 8.0, 0.0, np.zeros(2), 0.0)
+    camera = Camera(rgb.shape[1], rgb.shape[0])
+    return Observation(number, number * 0.05, rgb, camera, ego, np.zeros((20, 2)), Command.FOLLOW)
 
 
 # --- the process that drives them ---
@@ -257,7 +269,7 @@ class Worker:
 class Benchmark:
     """What is measured."""
 
-    engines: tuple[str, ...] = ("openvino:bf16", "openvino:f32", "onnxruntime:f32", "torch:f32")
+    engines: tuple[str, ...] = ("openvino:int8", "openvino:f32", "onnxruntime:f32", "torch:f32")
     sizes: tuple[tuple[int, int], ...] = ((640, 360), SMALL)
     batches: tuple[int, ...] = (1, 4)
     onnx: tuple[str, ...] = ()  # others' graphs
@@ -268,15 +280,17 @@ class Benchmark:
     warm_up: int = 10
 
     def contenders(self, frames: str) -> list[Contender]:
-        """Our network on each engine at its own size; the fastest two engines at other sizes and batches; others'."""
+        """Our network on each engine at each size (torch at the first alone); other batches on the first engine in
+        float; others' graphs."""
         out = []
-        for k, named in enumerate(self.engines):
+        floats = [named for named in self.engines if not named.endswith(":int8")]
+        for named in self.engines:
             engine, _, precision = named.partition(":")
             for size in self.sizes if engine != "torch" else self.sizes[:1]:
                 name = f"street {size[0]}x{size[1]} {engine} {precision}"
                 base = Contender(name, engine, precision, *size, 1, self.weights, "", self.threads, frames)
                 out.append(base)
-                if k == 0 and size == self.sizes[0]:
+                if named in floats[:1] and size == self.sizes[0]:
                     out += [replace(base, name=f"{name} batch {b}", batch=b) for b in self.batches if b > 1]
         for path in self.onnx:
             for named in self.engines:
@@ -299,7 +313,8 @@ def bench(
         contenders = how.contenders(str(file))
         for c in contenders:
             if not c.onnx and c.engine != "torch":
-                ours(c.weights, c.width, c.height, c.batch)
+                progress(f"the graph of {c.name}")
+                ours(c)
         workers = []
         for c in contenders:
             progress(f"loading {c.name}")

@@ -51,20 +51,26 @@ def read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def graph_of(weights: Path, half: bool = False) -> Path:
-    """The ONNX graph of a weights file, in float32 or float16: beside it or in the cache, exported if need be (which
-    takes torch)."""
+def graph_of(weights: Path, precision: str = "f32") -> Path:
+    """The ONNX graph of a weights file in f32, f16 or int8: beside it or in the cache, exported if need be (which takes
+    torch). Raises UserError when int8 is wanted and there is none, because that takes drives to look at."""
     card = read_card(weights)
-    beside = weights.with_suffix(".onnx")
-    if not half and beside.is_file() and graph_hash(beside) == card["hash"]:
+    ending = {"f16": ".f16.onnx", "int8": ".int8.onnx"}.get(precision, ".onnx")
+    beside = weights.with_suffix(ending)
+    if beside.is_file() and graph_hash(beside) == card["hash"]:
         return beside
-    path = cache_dir() / f"graph-{card['hash']}{'-half' if half else ''}.onnx"
+    if precision == "int8":
+        raise UserError(
+            f"no int8 graph of these weights at {beside}: "
+            f"`roadcraft export --weights {weights} --out {weights.with_suffix('.onnx')}` makes it"
+        )
+    path = cache_dir() / f"graph-{card['hash']}{ending}"
     if not path.is_file():
         from roadcraft.perception.export import to_onnx
         from roadcraft.perception.weights_io import load_network
 
         network, card = load_network(weights)
-        to_onnx(network, path, card, half=half)
+        to_onnx(network, path, card, half=precision == "f16")
     return path
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from roadcraft.perception.engines.base import Model
 from roadcraft.perception.heads import OUTPUTS
@@ -24,7 +25,7 @@ from roadcraft.sim.cache import cache_dir, digest
 from roadcraft.sim.errors import UserError
 
 log = logging.getLogger(__name__)
-PACKAGES = ("tensorrt", "tensorrt_rtx")
+PACKAGES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 
 
 def bindings() -> Any:
@@ -60,11 +61,13 @@ def build(graph: Path, progress: Callable[[str], None] = lambda what: None) -> b
     config = builder.create_builder_config()
     timings = cache_dir() / f"tensorrt-timings-{digest(trt.__version__, gpu_name())}.bin"
     cache = None
-    if hasattr(config, "create_timing_cache"):
+    if "rtx" not in trt.__name__:  # TensorRT-RTX times nothing when it builds
         cache = config.create_timing_cache(timings.read_bytes() if timings.is_file() else b"")
         config.set_timing_cache(cache, ignore_mismatch=False)
     progress(f"TensorRT {trt.__version__} builds {graph.name}")
+    config.progress_monitor = watcher = monitor(trt, progress)
     plan = builder.build_serialized_network(network, config)
+    del watcher  # must live until here
     if plan is None:
         raise UserError(f"{graph}: TensorRT {trt.__version__} could not build an engine of it")
     if cache is not None:
@@ -72,14 +75,36 @@ def build(graph: Path, progress: Callable[[str], None] = lambda what: None) -> b
     return bytes(plan)
 
 
-def engine_file(graph: Path, progress: Callable[[str], None] = lambda what: None) -> Path:
+def monitor(trt: Any, progress: Callable[[str], None]) -> Any:
+    """What TensorRT tells how far it is; handed on as words."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            self.steps[name] = steps
+
+        def step_complete(self, name: str, step: int) -> bool:
+            progress(f"TensorRT: {name}, {step} of {self.steps[name]}")
+            return True
+
+        def phase_finish(self, name: str) -> None:
+            self.steps.pop(name, None)
+
+    return Monitor()
+
+
+def engine_file(graph: Path) -> Path:
     """The cached engine of a graph for this GPU and version, built if there is none."""
     trt = bindings()
     key = digest(graph.read_bytes(), gpu_name(), trt.__name__, trt.__version__)
     path = cache_dir() / f"tensorrt-{key}.engine"
     if not path.is_file():
         log.info("building an engine of %s for %s", graph.name, gpu_name() or "no GPU")
-        plan = build(graph, progress)
+        with tqdm(desc="engine", bar_format="{desc}: {postfix} [{elapsed}]") as bar:
+            plan = build(graph, bar.set_postfix_str)
         path.with_suffix(".tmp").write_bytes(plan)
         path.with_suffix(".tmp").replace(path)
     return path
