@@ -108,8 +108,8 @@ class Witness:
 def rush_hour(port: int, minutes: int, seed: int = 1) -> None:
     """Thirty cars and thirty walkers; asserts that nobody leaves the road, crashes or runs a red light.
 
-    The TrafficManager removes cars that stand for long, so all must still be there. Its client's crowd takes a walker
-    for dead whose middle comes within 0.8 m of a vehicle; where no light holds the traffic that happens now and then.
+    The TrafficManager removes cars that stand for long, so all must still be there. The client's crowd takes a walker
+    for dead whose middle comes within 0.8 m of a vehicle, by a rule of its own: that happens now and then.
     """
     client = carla.Client("127.0.0.1", port, 8)
     client.set_timeout(60.0)

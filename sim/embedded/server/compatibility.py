@@ -111,6 +111,23 @@ jobs:
 `requirements.txt` names `carla==0.9.16`, `pytest` and Roadcraft.
 """
 
+TRAFFIC = """\
+## TrafficManager and AI walkers
+
+Both run inside the client, and rely on this: a walker that the crowd leads tells its velocity; the mesh ends half a
+metre before the kerb; a dead walker lies for 10 s and is gone; a light governs a vehicle until its front is a metre
+past the stop line. In ten simulated minutes with 30 cars and 30 walkers (grid, arterial, roundabout) no car crashed,
+left its lane, ran a red light, touched a walker or was given up by the TrafficManager.
+
+What belongs to the client shows here as well:
+
+- The TrafficManager removes a car that has stood for 90 s, at a red light 180 s.
+- The crowd takes a walker for dead whose middle comes within 0.8 m of a vehicle, touched or not: up to 3 of 30 in those
+  ten minutes. After that `go_to_location` prints "NAV: Failed to set request".
+- The TrafficManager cuts corners by up to a metre and may stop with its front inside a junction without lights: in the
+  narrow streets of suburb two pairs of cars scraped each other in ten minutes.
+"""
+
 SENSORS_INTRO = """\
 ## Sensors
 
@@ -157,7 +174,8 @@ def page() -> str:
     """The page as Markdown."""
     table = calls_table()
     counts = ", ".join(f"{sum(call.status is status for call in CALLS.values())} {status.value}" for status in Status)
-    return f"{INTRO}\n{SENSORS_INTRO}{sensors_table()}\n{CALLS_INTRO}{table}\n{len(CALLS)} calls: {counts}.\n"
+    sensors, calls = f"{SENSORS_INTRO}{sensors_table()}", f"{CALLS_INTRO}{table}\n{len(CALLS)} calls: {counts}."
+    return f"{INTRO}\n{TRAFFIC}\n{sensors}\n{calls}\n"
 
 
 if __name__ == "__main__":
