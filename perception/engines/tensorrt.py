@@ -56,7 +56,8 @@ def build(graph: Path, progress: Callable[[str], None] = lambda what: None) -> b
     parser = trt.OnnxParser(network, logger)
     progress(f"TensorRT {trt.__version__} reads {graph.name}")
     if not parser.parse(graph.read_bytes()):
-        errors = "; ".join(parser.get_error(i).desc().splitlines()[0] for i in range(parser.num_errors))
+        found = [parser.get_error(i) for i in range(parser.num_errors)]
+        errors = "; ".join(f"operator {error.node_operator()}: {error.desc().splitlines()[0]}" for error in found)
         raise UserError(f"{graph}: TensorRT {trt.__version__} refuses it: {errors}")
     config = builder.create_builder_config()
     timings = cache_dir() / f"tensorrt-timings-{digest(trt.__version__, gpu_name())}.bin"
@@ -78,7 +79,7 @@ def build(graph: Path, progress: Callable[[str], None] = lambda what: None) -> b
 def monitor(trt: Any, progress: Callable[[str], None]) -> Any:
     """What TensorRT tells how far it is; handed on as words."""
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+    class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:
             super().__init__()
             self.steps: dict[str, int] = {}
