@@ -68,7 +68,10 @@ def missed_gates(gate: str, result: dict[str, Any]) -> int:
 
 
 def bench_perception(asked: BenchPerception, run: Run) -> dict[str, Any]:
-    """The table goes to stderr and to bench.md."""
+    """The table goes to stderr and to bench.md, its picture to bench.png."""
+    import cv2
+
+    from roadcraft.launch.bench_plot import plot
     from roadcraft.perception.latency import Benchmark, bench, markdown
 
     before = None if asked.baseline is None else read_baseline(Path(asked.baseline))
@@ -88,6 +91,8 @@ def bench_perception(asked: BenchPerception, run: Run) -> dict[str, Any]:
         result = bench(how, frames, lambda what: bar.set_postfix_str(what))
     table = markdown(result)
     run.write("bench.md", table)
+    picture = plot(result["runs"], "From camera frame to percept")
+    cv2.imwrite(str(run.folder / "bench.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     print(table, file=sys.stderr)
     if before is not None:
         result["ratio_to_baseline"] = against(result, before)

@@ -175,10 +175,11 @@ def ours(c: Contender) -> Path:
     path = Path(c.weights) if c.weights else shipped()
     card = read_card(path)
     native = (card["architecture"]["width"], card["architecture"]["height"]) == (c.width, c.height)
-    graph = cache_dir() / f"graph-{card['hash']}-{c.width}x{c.height}-{c.batch}.onnx"
+    half = c.precision == "f16"
+    graph = cache_dir() / f"graph-{card['hash']}-{c.width}x{c.height}-{c.batch}{'-half' if half else ''}.onnx"
     if not graph.is_file():
         network, _ = load_network(path)
-        to_onnx(network if native else resized(network, c.height, c.width), graph, card, c.batch)
+        to_onnx(network if native else resized(network, c.height, c.width), graph, card, c.batch, half)
     if c.precision != "int8":
         return graph
     beside = path.with_suffix(".int8.onnx")
