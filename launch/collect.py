@@ -52,7 +52,14 @@ def record(asked: Collect, out: Path, run: Run) -> None:
 def drive_one(job: tuple[Collect, int]) -> int:
     """Records one seed's drive in this process; returns the number of frames."""
     asked, seed = job
-    recipe = Recipe(frames=asked.frames, clips=asked.clips, every=asked.every, jitter=asked.jitter, swerve=asked.swerve)
+    recipe = Recipe(
+        frames=asked.frames,
+        clips=asked.clips,
+        every=asked.every,
+        jitter=asked.jitter,
+        swerve=asked.swerve,
+        queue=asked.queue,
+    )
     traffic = Traffic(asked.traffic.vehicles, asked.traffic.walkers)
     episode = episode_from_seed(seed, traffic=traffic, **({} if asked.traffic.scenarios else {"scenarios": ()}))
     with build.open_world(asked.sim, episode.town) as world:

@@ -167,6 +167,8 @@ class Collect:
     """Ticks of 0.05 s from frame to frame."""
     swerve: float = 0.5
     """Share of clips in which the car is pushed off its line now and then."""
+    queue: float = 0.3
+    """Share of clips that begin when somebody is close ahead."""
     jitter: float = 0.4
     """Share of drives whose camera is mounted differently."""
     workers: int = 2
@@ -183,7 +185,7 @@ class Collect:
             ("workers", self.workers),
         ):
             check(value >= 1, f"{name} {value} is below 1")
-        for name, share in (("swerve", self.swerve), ("jitter", self.jitter)):
+        for name, share in (("swerve", self.swerve), ("queue", self.queue), ("jitter", self.jitter)):
             check(0 <= share <= 1, f"{name} {share} is not a share of 0 to 1")
 
 

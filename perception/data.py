@@ -25,10 +25,12 @@ from roadcraft.perception.labels import FRAME, SEEN, FrameLabels, frame_labels, 
 from roadcraft.perception.targets import Targets, frame_targets
 from roadcraft.perception.view import motion_vector
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Camera, Control, Driver, Episode, Tick, World
+from roadcraft.sim.messages import Camera, Control, Driver, Episode, Facts, Tick, World
 
 log = logging.getLogger(__name__)
 STANDING = 0.5  # probability that a clip in which the car waits is passed over: half of all driving is waiting
+LONGEST_WAIT = 900  # ticks that a clip waits for somebody ahead ...
+CLOSE = 13.0, 2.0  # [m] ... within so much, along and across, from middle to middle
 PARTS = (("jpg", "png"), ("semantic.png",), ("frame.npy",), ("objects.npy",))  # endings of a frame's files
 
 
@@ -43,6 +45,7 @@ class Recipe:
     warm_up: int = 20  # ticks before the first
     jitter: float = 0.4  # share of episodes whose camera is mounted differently
     swerve: float = 0.5  # share of clips in which the car is steered off its line now and then
+    queue: float = 0.3  # share of clips that wait until somebody is close ahead: rare on the way, and what matters most
     quality: int = 92  # of the JPEGs; 0: PNG
 
 
@@ -86,18 +89,40 @@ def record_episode(
     for clip in range(recipe.clips):
         steer = Swerving(driver, rng) if rng.random() < recipe.swerve else control
         frames: list[tuple[Tick, FrameLabels]] = []
-        for k in range(wait + recipe.frames * recipe.every):
+        patience = LONGEST_WAIT if rng.random() < recipe.queue else 0
+        for k in range(wait + patience):
+            if _astray(tick) or (k >= wait and somebody_ahead(tick.facts)):
+                break
+            watch(tick.facts)
+            tick = _step(world, steer(tick), looks=k + 1 >= wait)
+        for k in range(recipe.frames * recipe.every):
             happening = watch(tick.facts)
-            if k >= wait and (k - wait) % recipe.every == 0:
+            if k % recipe.every == 0:
                 frames.append((tick, frame_labels(tick, happening, *known)))
-            tick = _step(world, steer(tick), looks=k + 1 >= wait and (k + 1 - wait) % recipe.every == 0)
-            if abs(tick.facts.lateral_error) > 6.0 or tick.facts.progress > tick.facts.route_length - 20.0:
+            tick = _step(world, steer(tick), looks=(k + 1) % recipe.every == 0)
+            if _astray(tick):
                 break
         look_ahead([labels for _, labels in frames])
         yield f"{episode.seed:06d}-{clip}", frames
         wait = recipe.skip
-        if tick.facts.progress > tick.facts.route_length - 20.0:
+        if _arrives(tick):
             return
+
+
+def _arrives(tick: Tick) -> bool:
+    return tick.facts.progress > tick.facts.route_length - 20.0
+
+
+def _astray(tick: Tick) -> bool:
+    return abs(tick.facts.lateral_error) > 6.0 or _arrives(tick)
+
+
+def somebody_ahead(facts: Facts) -> bool:
+    """Whether an actor is CLOSE ahead of the ego."""
+    x, y, yaw = facts.pose
+    dx, dy = (facts.actors["xyz"][:, :2] - (x, y)).T
+    along, across = dx * np.cos(yaw) + dy * np.sin(yaw), dy * np.cos(yaw) - dx * np.sin(yaw)
+    return bool(((along > 0.0) & (along < CLOSE[0]) & (np.abs(across) < CLOSE[1])).any())
 
 
 def _step(world: World, control: Control, looks: bool) -> Tick:
