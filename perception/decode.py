@@ -15,6 +15,7 @@ from roadcraft.sim.messages import LANE_X, Camera, Mark, Observation
 Heads = dict[str, NDArray[np.float32]]  # of one frame, without a batch dimension
 MOST = 60  # detections of a frame
 OVERLAP = 0.6  # IoU from which two boxes of one class are one object
+INSIDE, AS_FAR = 0.7, 0.2  # share of the smaller box in the larger, and of the distance, within which they are too
 LANE_SEEN = 0.5  # probability from which a lane point is given
 NEAREST = 1.5  # [m] depth of a footprint's corner, at least: nearer ones are below the picture
 LIGHT_SEEN = 0.5  # probability of any light from which a distance is given
@@ -60,7 +61,7 @@ def detections(heads: Heads, camera: Camera, fitter: Fitter, least: float = KEPT
     out["kind"], out["group"], out["score"] = kind.argmax(1), group, score
     out["bend"] = _part(said, "bend").reshape(-1, len(PATH_TIMES), 2)
     out["bend_sigma"] = np.exp(np.clip(_part(said, "log_bend_sigma"), -4.0, 3.0)) * 1.4
-    return out[_distinct(out)]
+    return out[distinct(out)]
 
 
 _GROUP_OF_KIND = np.array([0, 0, 0, 1, 1, 2])
@@ -96,9 +97,17 @@ def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(shared / np.maximum(area_a[:, None] + area_b[None] - shared, 1e-6), float)
 
 
-def _distinct(found: NDArray[np.void]) -> NDArray[np.int64]:
-    """Rows that no better one of the same class covers; rows come best first."""
-    same = (iou(found["box"], found["box"]) > OVERLAP) & (found["group"][:, None] == found["group"][None])
+def distinct(found: NDArray[np.void]) -> NDArray[np.int64]:
+    """Rows that no better one of the same class covers; rows come best first. A box that lies in a better one's, as
+    far away, is a part of the same object: near ones have several peaks."""
+    box, depth = found["box"], np.hypot(*found["xy_ego"].T)
+    low, high = np.maximum(box[:, None, :2], box[None, :, :2]), np.minimum(box[:, None, 2:], box[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), -1)
+    area = np.prod(box[:, 2:] - box[:, :2], -1)
+    inside = shared > INSIDE * np.minimum(area[:, None], area[None])
+    as_far = np.abs(depth[:, None] - depth[None]) < AS_FAR * np.minimum(depth[:, None], depth[None])
+    same = (iou(box, box) > OVERLAP) | (inside & as_far)
+    same &= found["group"][:, None] == found["group"][None]
     keep = np.ones(len(found), bool)
     for i in np.flatnonzero(np.triu(same, 1).any(1)):
         if keep[i]:

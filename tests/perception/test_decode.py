@@ -9,7 +9,7 @@ import torch
 
 from roadcraft.perception.augment import Augmentation, Sample, augment, flipped, zoomed
 from roadcraft.perception.data import clip_of
-from roadcraft.perception.decode import Decoder, back_into_box, detections, iou
+from roadcraft.perception.decode import Decoder, back_into_box, detections, distinct, iou
 from roadcraft.perception.heads import FIELDS, GROUPS, LANE_COLUMNS, SCENE
 from roadcraft.perception.labels import FrameLabels, frame_labels, recorded_semantic
 from roadcraft.perception.network import publish
@@ -189,3 +189,15 @@ def test_frames_of_another_shape_are_fitted_and_boxes_brought_back() -> None:
     top, bottom = (lit[:, 0].min() - shift) * scale, (lit[:, 0].max() + 1 - shift) * scale
     assert (top, bottom) == (460, 500)
     assert (lit[:, 1].min() * scale, (lit[:, 1].max() + 1) * scale) == (640, 700)
+
+
+def test_a_part_of_a_near_object_is_not_another_object_but_a_far_one_seen_past_it_is() -> None:
+    def found(far: float) -> list[int]:
+        rows = np.zeros(2, DETECTION)
+        rows["box"] = (100, 100, 300, 300), (110, 150, 200, 290)
+        rows["xy_ego"] = (7.0, 0.0), (far, 0.5)
+        rows["score"] = 0.8, 0.4
+        return distinct(rows).tolist()
+
+    assert found(7.5) == [0]
+    assert found(20.0) == [0, 1]
