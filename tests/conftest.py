@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # `fakes`
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 os.environ.setdefault("MPLBACKEND", "agg")
+# A shell without job control starts background jobs deaf to Ctrl-C, and their children after them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
