@@ -22,13 +22,15 @@ from numpy.typing import NDArray
 from roadcraft.perception.augment import Augmentation, Sample, augment
 from roadcraft.perception.events import EventWatch
 from roadcraft.perception.labels import FRAME, SEEN, FrameLabels, frame_labels, look_ahead, recorded_semantic, standing
-from roadcraft.perception.targets import Targets, frame_targets
+from roadcraft.perception.targets import Targets, asked_for, frame_targets
 from roadcraft.perception.view import motion_vector
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera, Control, Driver, Episode, Facts, Tick, World
 
 log = logging.getLogger(__name__)
 STANDING = 0.5  # probability that a clip in which the car waits is passed over: half of all driving is waiting
+FAR = 0.6  # probability that a clip without anybody near is passed over: one frame in thirty has somebody ahead
+NEAR = 14.0, 4.0  # [m] along and across from the ego's middle: near
 LONGEST_WAIT = 900  # ticks that a clip waits for somebody ahead ...
 CLOSE = 13.0, 2.0  # [m] ... within so much, along and across, from middle to middle
 PARTS = (("jpg", "png"), ("semantic.png",), ("frame.npy",), ("objects.npy",))  # endings of a frame's files
@@ -247,29 +249,36 @@ class Shards:
                     log.warning("skipped shard %s: %s", path, error)
         return sum(map(len, self.clips))
 
-    def speed(self, place: Place) -> float:
-        """The ego's speed [m/s] in a frame."""
-        offset, size = place.parts[2]
-        with place.shard.open("rb") as file:
-            file.seek(offset)
-            frame = np.load(io.BytesIO(file.read(size)), allow_pickle=False)
-        return float(frame["speed"])
+    def labels(self, place: Place) -> FrameLabels:
+        """The labels of one frame, but the semantic image. Raises ValueError when they are not what they should be."""
+        return _labels(place, *_read(place, 2, 3))
 
     def read(self, place: Place) -> Sample:
         """One frame. Raises ValueError when its files are not what they should be."""
-        with place.shard.open("rb") as file:
-            data = []
-            for offset, size in place.parts:
-                file.seek(offset)
-                data.append(file.read(size))
-        picture = cv2.imdecode(np.frombuffer(data[0], np.uint8), cv2.IMREAD_COLOR)
-        semantic = cv2.imdecode(np.frombuffer(data[1], np.uint8), cv2.IMREAD_GRAYSCALE)
-        frame = np.load(io.BytesIO(data[2]), allow_pickle=False)
-        objects = np.load(io.BytesIO(data[3]), allow_pickle=False)
-        if picture is None or semantic is None or frame.dtype != FRAME or objects.dtype != SEEN:
-            raise ValueError(f"{place.shard}: a frame's files are not of this version")
+        coded, coded_semantic, frame, objects = _read(place, 0, 1, 2, 3)
+        picture = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR)
+        semantic = cv2.imdecode(np.frombuffer(coded_semantic, np.uint8), cv2.IMREAD_GRAYSCALE)
+        if picture is None or semantic is None:
+            raise ValueError(f"{place.shard}: a frame's pictures cannot be read")
         rgb = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-        return Sample(rgb, np.asarray(semantic, np.uint8), FrameLabels(frame[()].copy(), objects.copy()))
+        return Sample(rgb, np.asarray(semantic, np.uint8), _labels(place, frame, objects))
+
+
+def _read(place: Place, *parts: int) -> list[bytes]:
+    """Some of a frame's files, by their place in PARTS."""
+    with place.shard.open("rb") as file:
+        data = []
+        for offset, size in (place.parts[part] for part in parts):
+            file.seek(offset)
+            data.append(file.read(size))
+    return data
+
+
+def _labels(place: Place, frame: bytes, objects: bytes) -> FrameLabels:
+    arrays = [np.load(io.BytesIO(data), allow_pickle=False) for data in (frame, objects)]
+    if [a.dtype for a in arrays] != [FRAME, SEEN]:
+        raise ValueError(f"{place.shard}: a frame's labels are not of this version")
+    return FrameLabels(arrays[0][()].copy(), arrays[1].copy())
 
 
 def _index(path: Path) -> list[list[Place]]:
@@ -308,14 +317,22 @@ def draw_clip(shards: Shards, length: int, size: tuple[int, int], how: Augmentat
     long_enough = [clip for clip in shards.clips if len(clip) >= length]
     if not long_enough:
         raise UserError(f"{shards.folder} holds no clip of {length} frames")
-    for _ in range(4):
+    for _ in range(6):
         clip = long_enough[int(rng.integers(len(long_enough)))]
         step = 2 if len(clip) >= 2 * length and rng.random() < 0.2 else 1
         start = int(rng.integers(len(clip) - (length - 1) * step))
-        if rng.random() > STANDING or shards.speed(clip[start]) > 0.5:
+        if _worth(shards.labels(clip[start]), rng):
             break
     samples = [shards.read(clip[start + k * step]) for k in range(length)]
     return clip_of(augment(samples, how, rng), size)
+
+
+def _worth(labels: FrameLabels, rng: np.random.Generator) -> bool:
+    """Whether a clip that begins so shall be learned from: rare sights are preferred, see STANDING and FAR."""
+    at = np.abs(labels.objects["xyz_ego"][asked_for(labels), :2])
+    passed_over = STANDING if labels.frame["speed"] < 0.5 else 0.0
+    passed_over = 0.0 if (at < NEAR).all(1).any() else max(passed_over, FAR)
+    return bool(rng.random() >= passed_over)
 
 
 def clip_of(samples: list[Sample], size: tuple[int, int], before: float | None = None) -> Clip:
