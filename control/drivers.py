@@ -19,6 +19,7 @@ from roadcraft.control.expert import ExpertDriver
 from roadcraft.control.features import Features
 from roadcraft.control.follower import RouteFollower
 from roadcraft.control.policy import DECIDE_TICKS, Policy, control_for
+from roadcraft.control.senses import Senses
 from roadcraft.control.supervisor import Supervisor
 from roadcraft.perception.delay import Delay, Latency
 from roadcraft.perception.percept import Engine, Percept
@@ -82,15 +83,18 @@ class TruthDriver:
         seed: int = 0,
         supervise: bool = True,
         delay: Delay | None = None,
+        senses: Senses | None = None,
     ) -> None:
         self.perception = TruthPerception(error_model, seed)
         self.stack = Stack(policy or Policy.load(), Supervisor() if supervise else None, delay)
+        self.senses = senses or Senses()
         self.seed = seed
         self._frame = -1
 
     def reset(self) -> None:
         """A new episode; its errors are those of the seed again."""
         self.perception.reset(self.seed)
+        self.senses.reset()
         self.stack.reset()
         self._frame = -1
 
@@ -98,16 +102,22 @@ class TruthDriver:
         if tick.facts.frame <= self._frame:
             self.reset()
         self._frame = tick.facts.frame
-        return self.stack.decide(tick.observation, self.perception(tick))
+        return self.stack.decide(tick.observation, self.senses(tick, self.perception(tick)))
 
 
 class NetworkDriver:
     """The stack on what an engine perceives in the camera's image. If the engine fails, the car stops in its lane."""
 
     def __init__(
-        self, engine: Engine, policy: Acts | None = None, supervise: bool = True, delay: Delay | None = None
+        self,
+        engine: Engine,
+        policy: Acts | None = None,
+        supervise: bool = True,
+        delay: Delay | None = None,
+        senses: Senses | None = None,
     ) -> None:
         self.engine = engine
+        self.senses = senses or Senses()
         self.stack = Stack(policy or Policy.load(), Supervisor() if supervise else None, delay)
         self.failure = ""  # what the engine raised last
         self._frame = -1
@@ -115,6 +125,7 @@ class NetworkDriver:
     def reset(self) -> None:
         """A new episode."""
         self.engine.reset()
+        self.senses.reset()
         self.stack.reset()
         self.failure = ""
         self._frame = -1
@@ -125,8 +136,10 @@ class NetworkDriver:
             self.reset()
         self._frame = observation.frame
         percept: Percept | None = None
+        if self.senses.forgets:
+            self.engine.reset()
         try:
-            percept = self.engine(observation)
+            percept = self.senses(tick, self.engine(observation))
         except (ValueError, RuntimeError) as error:
             self.failure = str(error)
         return self.stack.decide(observation, percept)
@@ -140,22 +153,23 @@ def load_driver(
     seed: int = 0,
     supervise: bool = True,
     latency: Latency | None = None,
+    senses: Senses | None = None,
 ) -> Driver:
     """A driver by name, network, truth, expert or follower, or from a file: `FILE.py:CLASS`.
 
     `engine` is needed for network; `policy` is a weights file, the shipped one without; `latency` delays the percepts
-    of network and truth. Raises UserError.
+    of network and truth, `senses` changes them. Raises UserError.
     """
     if name == "expert":
         return ExpertDriver()
     if name == "follower":
         return RouteFollower()
     if name == "truth":
-        return TruthDriver(Policy.load(policy), error_model, seed, supervise, Delay(latency, seed))
+        return TruthDriver(Policy.load(policy), error_model, seed, supervise, Delay(latency, seed), senses)
     if name == "network":
         if engine is None:
             raise UserError("driver 'network' needs a perception engine (--engine.name)")
-        return NetworkDriver(engine, Policy.load(policy), supervise, Delay(latency, seed))
+        return NetworkDriver(engine, Policy.load(policy), supervise, Delay(latency, seed), senses)
     if ":" in name:
         return driver_from_file(name)
     raise UserError(f"unknown driver '{name}': expected network, truth, expert, follower or FILE.py:CLASS")

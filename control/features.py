@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from roadcraft.control import spacetime
 from roadcraft.control.car import ACCEL_MAX, BRAKE_MAX, HALF_LENGTH, steer_for
+from roadcraft.control.freespace import clear_length, lens_of, refuted
 from roadcraft.control.paths import curvatures, curve_speed, headings, project, pursue, stations
 from roadcraft.control.planner import Planner
 from roadcraft.control.signs import Signs
 from roadcraft.control.spacetime import FREE, OTHER
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.kernels import njit
-from roadcraft.sim.messages import DT, PATH_POINTS, Kind, Mark, Observation
+from roadcraft.sim.messages import DT, PATH_POINTS, Camera, Kind, Mark, Observation
 
 AT = np.array([3, 6, 10, 15, 20, 30, 40, 55])  # m along the path where it is looked at
 RAMPS = np.array([-4.0, -2.0, 0.0, 2.0])  # m/s^2 tried for when they would meet somebody
@@ -280,7 +281,7 @@ class Features:
         self._time = observation.time
         self.signs.update(percept, observation.ego.speed, dt)
         self.path = self.planner(observation, percept, self.signs.line_distance)
-        self.others = self._others(percept)
+        self.others = self._others(percept, observation.camera)
         self._observation, self._percept = observation, percept
 
     def coast(self, observation: Observation) -> None:
@@ -324,11 +325,15 @@ class Features:
         )
         return out
 
-    def _others(self, percept: Percept) -> NDArray[np.void]:
+    def _others(self, percept: Percept, camera: Camera | None) -> NDArray[np.void]:
         objects = percept.objects
         others = np.zeros(len(objects), OTHER)
         columns = ("kind", "xy_ego", "yaw_ego", "size", "velocity_ego", "score", "track", "path_ego")
-        return others[: others_from(*(objects[name] for name in columns), self._seen, others)]
+        others = others[: others_from(*(objects[name] for name in columns), self._seen, others)]
+        if not percept.drivable.size or camera is None:
+            return others
+        clear = clear_length(self.path, percept.drivable, lens_of(camera, percept.drivable.shape[1]))
+        return others[~refuted(self.path, others, clear)]
 
 
 def mirrored(vector: NDArray[np.float32]) -> NDArray[np.float32]:

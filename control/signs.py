@@ -14,6 +14,8 @@ import numpy as np
 from roadcraft.perception.percept import Percept
 
 RATE = 0.35  # share of a new frame in the belief; 20 frames a second
+NEWS, NEWS_LENGTH = 0.25, 0.8  # share of a new distance, at most; m of driving after which one is news: a car that
+# stands, or creeps, sees the same picture with the same error again
 GOVERNS = 0.5  # probability from which a light or a stop sign counts as seen
 KEEP_TIME = 3.0  # s that an unseen light is remembered
 KEEP_BEFORE = 14.0  # m before its line within which it is
@@ -32,6 +34,7 @@ class Signs:
 
     def reset(self) -> None:
         """Nothing seen yet."""
+        self._gain = NEWS
         self.light = np.zeros(3)  # belief in red, yellow, green; sums to the belief that one governs us
         self.light_distance = INF
         self.stop = 0.0  # belief that an unserved stop sign governs us
@@ -43,6 +46,7 @@ class Signs:
     def update(self, percept: Percept | None, speed: float, dt: float) -> None:
         """Takes one percept (None: nothing new), the speed [m/s] and the time since the last one [s]."""
         moved = max(0.0, speed) * dt
+        self._gain = min(NEWS, moved / NEWS_LENGTH)
         self.light_distance -= moved
         self.stop_distance -= moved
         self._light_age += dt
@@ -98,6 +102,5 @@ class Signs:
         if self.served:
             self.stop = 0.0
 
-    @staticmethod
-    def _blend(old: float, new: float) -> float:
-        return old + 0.25 * (new - old)
+    def _blend(self, old: float, new: float) -> float:
+        return old + self._gain * (new - old)

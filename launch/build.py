@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from roadcraft.control.drivers import ExpertDriver, load_driver
+from roadcraft.control.senses import Senses
 from roadcraft.launch import config
 from roadcraft.launch.faults import FaultyCamera, Image
 from roadcraft.launch.waiting import FIRST_TIME, waiting
@@ -50,7 +51,10 @@ def build_driver(asked: Asked, seed: int) -> tuple[Driver, str, str]:
     """The driver, and its engine's name and precision ("none" for drivers without one)."""
     engine = build_engine(asked.engine) if asked.driver == "network" else None
     latency = Latency.of(asked.latency)
-    driver = load_driver(asked.driver, engine, asked.policy, seed=seed, supervise=asked.supervisor, latency=latency)
+    senses = Senses(asked.without, asked.exact) if isinstance(asked, config.EvaluatePolicy) else Senses()
+    driver = load_driver(
+        asked.driver, engine, asked.policy, seed=seed, supervise=asked.supervisor, latency=latency, senses=senses
+    )
     fault = camera_fault(asked)
     if fault != "none":
         elsewhere = frames(episode_from_seed(seed + ELSEWHERE)) if fault == "other_town" else None

@@ -382,6 +382,10 @@ class EvaluatePolicy:
     """What is wrong with the camera."""
     latency: float | str | None = None
     """Percepts arrive that much later: milliseconds, or a bench.json whose measured latencies are replayed."""
+    without: tuple[str, ...] = ()
+    """Senses of network and truth that are switched off: lanes, lights, vehicles, pedestrians, memory."""
+    exact: tuple[str, ...] = ()
+    """Senses that the facts give instead: which one errs? lanes, lights, vehicles, pedestrians."""
     max_ticks: int | None = None
     """Stop each route after that many ticks of 0.05 s."""
     resume: str | None = None

@@ -1,6 +1,7 @@
 """roadcraft evaluate perception --seeds 9000-9009              what the network sees right, by weather and distance
 roadcraft evaluate policy --seeds 9000-9009                  driving scores over routes, one a seed
 roadcraft evaluate policy --seeds 9000-9009 --compare        the other drivers on the same routes beside it
+roadcraft evaluate policy --without '[lights]'                what a sense is worth; --exact '[lights]': what it costs
 roadcraft evaluate policy --seeds 9000-9009 --resume runs/X  goes on where an interrupted run stopped
 roadcraft evaluate policy --seeds 9000-9009 --against runs/X/results.json    exit status 1 when it drives worse
 
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from roadcraft.control.drivers import load_driver
+from roadcraft.control.senses import Senses
 from roadcraft.launch import against, build
 from roadcraft.launch.cli import dump
 from roadcraft.launch.config import EvaluatePerception, EvaluatePolicy, seed_range
@@ -89,6 +91,7 @@ def evaluate_perception(asked: EvaluatePerception, run: Run) -> None:
 def evaluate_policy(asked: EvaluatePolicy, run: Run) -> int:
     """Drives every route with every driver asked for; whatever ends it, the finished routes are written."""
     seeds = seed_range(asked.seeds)
+    Senses(asked.without, asked.exact)  # wrong names are told before the first route
     before = None
     if asked.against is not None:
         names = [route_name(seed) for seed in seeds]

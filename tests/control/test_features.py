@@ -124,13 +124,26 @@ def test_another_lane_is_not_taken_for_the_routes() -> None:
 
 def test_a_served_stop_sign_lets_the_car_go() -> None:
     features = Features()
-    for frame in range(10):
-        features.update(observation(frame, 4.0), percept(frame, stop_prob=0.95, stop_distance=5.0))
+    for frame in range(20):
+        features.update(observation(frame, 4.0), percept(frame, stop_prob=0.95, stop_distance=5.0 - 4.0 * frame * DT))
     assert features.signs.stop > 0.5
-    for frame in range(10, 20):
+    for frame in range(20, 30):
         features.update(observation(frame, 0.0), percept(frame, stop_prob=0.95, stop_distance=1.0))
     assert features.signs.served
     assert features.signs.stop == 0.0
+
+
+def test_a_car_that_stands_learns_nothing_of_the_lines_distance() -> None:
+    """It sees the same picture with the same error again: it must not creep over a line that seems to draw back."""
+    features, red = Features(), np.array([0.97, 0.01, 0.01, 0.01])
+    for frame in range(20):
+        line = 5.0 - 4.0 * frame * DT
+        features.update(observation(frame, 4.0), percept(frame, light=red, light_distance=line))
+    near = features.signs.light_distance
+    assert near == pytest.approx(1.2, abs=0.3)
+    for frame in range(20, 220):
+        features.update(observation(frame, 0.0), percept(frame, light=red, light_distance=line + 0.02 * (frame - 19)))
+    assert features.signs.light_distance == near
 
 
 def test_a_red_light_out_of_sight_is_remembered_for_a_while() -> None:
