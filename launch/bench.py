@@ -72,22 +72,31 @@ def bench_perception(asked: BenchPerception, run: Run) -> dict[str, Any]:
     import cv2
 
     from roadcraft.launch.bench_plot import plot
+    from roadcraft.perception.contender import SMALL
+    from roadcraft.perception.engines import runnable
     from roadcraft.perception.latency import Benchmark, bench, markdown
+    from roadcraft.perception.reference import reference_graph
+    from roadcraft.perception.shipped import all_shipped
 
     before = None if asked.baseline is None else read_baseline(Path(asked.baseline))
-    how = Benchmark(
-        engines=asked.engines,
-        sizes=tuple(pixels(size) for size in asked.sizes),
-        batches=asked.batches,
-        onnx=asked.onnx,
-        weights=asked.weights,
-        threads=asked.threads,
-        rounds=asked.rounds,
-        frames=asked.frames,
-    )
     with tqdm(desc="bench", bar_format="{desc}: {postfix} [{elapsed}]") as bar:
-        bar.set_postfix_str("a drive for its pictures")
+        began = perf_counter()
+        bar.set_postfix_str("graphs, and a drive for its pictures")
+        onnx = tuple(Path(path) for path in asked.onnx)
+        if asked.reference:
+            onnx += (reference_graph(*SMALL),)
         frames = drive_frames(min(PICTURES, asked.rounds * asked.frames))
+        how = Benchmark(
+            engines=asked.engines or runnable(),
+            weights=tuple(Path(path) for path in asked.weights) or all_shipped(),
+            sizes=tuple(pixels(size) for size in asked.sizes),
+            batches=asked.batches,
+            onnx=onnx,
+            threads=asked.threads,
+            rounds=asked.rounds,
+            frames=asked.frames,
+            seconds=asked.seconds - (perf_counter() - began),
+        )
         result = bench(how, frames, lambda what: bar.set_postfix_str(what))
     table = markdown(result)
     run.write("bench.md", table)
@@ -96,6 +105,8 @@ def bench_perception(asked: BenchPerception, run: Run) -> dict[str, Any]:
     print(table, file=sys.stderr)
     if before is not None:
         result["ratio_to_baseline"] = against(result, before)
+        for name, ratio in result["ratio_to_baseline"].items():
+            print(f"{ratio:5.2f} x the baseline's p50: {name}", file=sys.stderr)
     return result
 
 

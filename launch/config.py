@@ -313,6 +313,42 @@ class Perceive:
 
 
 @dataclass(frozen=True)
+class Show:
+    """A sheet of pictures: every style of town by day, in rain and by night, as a car in its traffic sees it."""
+
+    towns: tuple[str, ...] = ("grid", "suburb", "arterial", "roundabout", "highway")
+    """Styles, towns such as grid-20, or the paths of OpenDRIVE files."""
+    weathers: tuple[str, ...] = ("clear", "rain", "night")
+    """Of clear, rain, fog and night."""
+    size: str = "320x180"
+    """Of each picture on the sheet [pixels]."""
+    seed: int = 2000
+    """Draws the traffic."""
+    traffic: Traffic = field(default_factory=lambda: Traffic(80, 80))
+    seconds: float = 40.0
+    """Of traffic in which the best view is looked for."""
+    height: float = 3.0
+    """Of the camera above the road [m]."""
+    out: str | None = None
+    """The sheet's file, .jpg or .png; in the run's folder when not given."""
+
+    def __post_init__(self) -> None:
+        check(len(self.towns) > 0, "towns is empty")
+        check(len(self.weathers) > 0, "weathers is empty")
+        numbers = re.fullmatch(r"(\d+)x(\d+)", self.size)
+        check(numbers is not None, f"size {self.size!r} is not like 320x180")
+        good = numbers is not None and all(32 <= int(number) <= 2000 for number in numbers.groups())
+        check(good, f"size {self.size}: both must lie between 32 and 2000")
+        check(self.seed >= 0, f"seed {self.seed} is below 0")
+        check(0 < self.seconds <= 3600, f"seconds {self.seconds} is outside 0 to 3600")
+        check(0.3 <= self.height <= 50, f"height {self.height} is outside 0.3 to 50 m")
+        check(
+            self.out is None or self.out.lower().endswith((".jpg", ".jpeg", ".png")),
+            f"out {self.out}: neither .jpg nor .png",
+        )
+
+
+@dataclass(frozen=True)
 class EvaluatePerception:
     """Figures of perception on drives that training never saw, in four weathers."""
 
@@ -452,29 +488,26 @@ class BenchEnv:
 class BenchPerception:
     """From a uint8 camera frame to a percept: engines, precisions, sizes and batches in turn, and your own graphs."""
 
-    engines: tuple[str, ...] = (
-        "openvino:int8",
-        "openvino:bf16",
-        "openvino:f32",
-        "onnxruntime:int8",
-        "onnxruntime:f32",
-        "torch:f32",
-    )
-    """Each as engine:precision."""
+    engines: tuple[str, ...] = ()
+    """Each as engine:precision; all that this machine runs when not given."""
     sizes: tuple[str, ...] = ("640x360", "320x192")
     """Input sizes; the first is the headline's."""
     batches: tuple[int, ...] = (1, 4)
     """Batch sizes."""
     onnx: tuple[str, ...] = ()
     """Anybody's ONNX files, measured in the same run."""
-    weights: str = ""
-    """A checkpoint (.safetensors); the shipped one when not given."""
+    reference: bool = True
+    """Measure a network of TwinLiteNet's class too: 0.44 M parameters, two tasks, random weights."""
+    weights: tuple[str, ...] = ()
+    """Checkpoints (.safetensors), the headline's first; all that ship when not given."""
     threads: int = 0
     """Threads of each engine; 0 leaves it to the engine."""
     rounds: int = 8
     """Rounds in which all take turns."""
     frames: int = 25
     """Frames of each round."""
+    seconds: float = 165.0
+    """No new round begins that would end later than this after the start."""
     gate: str = ""
     """Limits such as mean_ms=25,max_ms=35; exit status 1 when one is missed."""
     baseline: str | None = None
@@ -482,11 +515,17 @@ class BenchPerception:
 
     def __post_init__(self) -> None:
         check_gate(self.gate, ("mean_ms", "p50_ms", "p90_ms", "p99_ms", "max_ms"))
+        check(len(self.sizes) > 0, "sizes is empty")
         for size in self.sizes:
-            check(re.fullmatch(r"\d+x\d+", size) is not None, f"sizes: {size!r} is not like 640x360")
-        for path in self.onnx:
-            check(Path(path).is_file(), f"onnx: there is no file {path}")
+            check(re.fullmatch(r"[1-9]\d*x[1-9]\d*", size) is not None, f"sizes: {size!r} is not like 640x360")
+        for name, paths in (("onnx", self.onnx), ("weights", self.weights)):
+            for path in paths:
+                check(Path(path).is_file(), f"{name}: there is no file {path}")
+            stems = [Path(path).stem for path in paths]
+            check(len(set(stems)) == len(stems), f"{name}: two files have the same name, {', '.join(paths)}")
         check(min(self.rounds, self.frames) >= 1, "rounds and frames are at least 1")
+        check(min(self.batches, default=1) >= 1, f"batches {self.batches} are at least 1")
+        check(self.threads >= 0, f"threads {self.threads} is below 0")
 
 
 @dataclass(frozen=True)
@@ -518,6 +557,7 @@ class BenchLoop:
 VERBS: dict[str, type | dict[str, type]] = {
     "serve": Serve,
     "drive": Drive,
+    "show": Show,
     "collect": Collect,
     "train": {"perception": TrainPerception, "policy": TrainPolicy},
     "perceive": Perceive,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -72,34 +73,46 @@ def to_onnx(
     network: Network, path: Path, card: dict[str, Any] | None = None, batch: int = 1, half: bool = False
 ) -> Path:
     """Writes the checked graph for a fixed batch; returns the path. `half`: float16 inside, float32 outside."""
-    import onnx
-
     network = copy.deepcopy(network).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     inputs = example(network, batch)
     network = network.half() if half else network
+    about = {"architecture": json.dumps(network.architecture.as_dict()), "weights": str((card or {}).get("hash", ""))}
+    return write_graph(Step(network), inputs, path, input_names(network), output_names(network), about)
+
+
+def write_graph(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    input_names: list[str],
+    output_names: list[str],
+    about: dict[str, str] | None = None,
+) -> Path:
+    """Any module as a checked graph with `about` in its metadata, whole or not at all; returns the path."""
+    import onnx
+
     path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}.part")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
-            Step(network),
+            module,
             inputs,
-            str(path),
-            input_names=input_names(network),
-            output_names=output_names(network),
+            str(draft),
+            input_names=input_names,
+            output_names=output_names,
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
             verbose=False,
             optimize=True,
         )
-    model = onnx.load(str(path))
-    for key, value in (
-        ("architecture", json.dumps(network.architecture.as_dict())),
-        ("weights", str((card or {}).get("hash", ""))),
-    ):
+    model = onnx.load(str(draft))
+    for key, value in (about or {}).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
+    onnx.save(model, str(draft))
+    draft.replace(path)
     return path

@@ -28,6 +28,12 @@ def shipped(name: str = DEFAULT, ending: str = ".safetensors") -> Path:
     return path
 
 
+def all_shipped() -> tuple[Path, ...]:
+    """Every network in the package, the default first. Raises UserError when that is missing."""
+    default = shipped()
+    return default, *(path for path in sorted(FOLDER.glob("*.safetensors")) if path != default)
+
+
 def file_hash(path: Path) -> str:
     """First 16 hex digits of the file's SHA-256."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

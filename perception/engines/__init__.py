@@ -77,6 +77,17 @@ def _fastest(precision: str, weights: Path | str | None) -> tuple[str, str, str]
     raise UserError("no runtime for networks is installed: pip install 'roadcraft[perception]'")
 
 
+def runnable() -> tuple[str, ...]:
+    """Every engine:precision that this machine runs, natively and with what is installed."""
+    return tuple(
+        f"{name}:{precision}"
+        for name, (_, precisions) in ENGINES.items()
+        if _installed(name) and (name != "tensorrt" or _has_gpu())
+        for precision in precisions
+        if precision != "bf16" or has_bf16()
+    )
+
+
 def _has_int8(weights: Path | str | None) -> bool:
     from roadcraft.perception.quantize import accurate
 

@@ -28,6 +28,10 @@ class Model:
 class Stepper(Protocol):
     """Runs one step of the network and keeps its state."""
 
+    @property
+    def threads(self) -> int | None:
+        """Of the CPU, that compute; None where the runtime does not say."""
+
     def reset(self) -> None:
         """Back to the state before the first frame."""
 
@@ -41,6 +45,7 @@ class NetworkEngine:
 
     def __init__(self, name: str, precision: str, stepper: Stepper, model: Model, why: str = "asked for") -> None:
         self.name, self.precision, self.model, self.why = name, precision, model, why
+        self.threads = stepper.threads
         self._stepper = stepper
         self._fitter = Fitter(model.width, model.height)
         self._decoder = Decoder(self._fitter)
@@ -66,6 +71,7 @@ class NetworkEngine:
         self.heads = heads = self._stepper.step(frame, motion)
         stepped = time.perf_counter()
         if not np.isfinite(heads["scene"]).all() or not np.isfinite(heads["lane_column"]).all():
+            self.reset()  # or the memory would hand it on for ever
             raise ValueError(f"frame {observation.frame}: the network's answer is not finite")
         percept = self._decoder(heads, observation)
         done = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,32 @@ from numpy.typing import NDArray
 
 from roadcraft.perception.engines.base import Model
 from roadcraft.perception.heads import OUTPUTS
+from roadcraft.sim.errors import UserError
+
+TASKS = Path("/proc/self/task")  # the threads of this process, on Linux
+
+
+def open_session(onnx: Path, threads: int) -> tuple[onnxruntime.InferenceSession, int | None]:
+    """A session on the CPU that takes denormal numbers as zero and does not spin, and how many threads compute (None
+    where that cannot be told); `threads` 0 leaves it to the runtime. Raises UserError for a graph that it refuses."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need the cores too
+    options.log_severity_level = 4
+    before = len(os.listdir(TASKS)) if TASKS.is_dir() else None
+    try:
+        session = onnxruntime.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base
+        raise UserError(f"{onnx}: ONNX Runtime refuses it: {error}") from None
+    return session, None if before is None else len(os.listdir(TASKS)) - before + 1
 
 
 class OnnxRuntimeStepper:
     """One session; the state's arrays go out of one step and into the next."""
 
     def __init__(self, onnx: Path, model: Model, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need the cores too
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
+        self._session, self.threads = open_session(onnx, threads)
         self._names = [output.name for output in self._session.get_outputs()]
         self._shapes = model.state
         self.reset()

@@ -10,22 +10,51 @@ from numpy.typing import NDArray
 
 from roadcraft.perception.engines.base import Model, TwoBuffers
 from roadcraft.perception.heads import OUTPUTS
-from roadcraft.sim.cache import cache_dir
+from roadcraft.sim.errors import UserError
+
+
+def last_line(error: RuntimeError) -> str:
+    """What went wrong; the lines before say where in OpenVINO."""
+    return str(error).strip().splitlines()[-1]
+
+
+def read_model(onnx: Path) -> ov.Model:
+    """A graph as OpenVINO reads it. Raises UserError for one that it refuses."""
+    try:
+        return ov.Core().read_model(str(onnx))
+    except RuntimeError as error:
+        raise UserError(f"{onnx}: OpenVINO refuses it: {last_line(error)}") from None
+
+
+def compiled(
+    model: ov.Model, precision: str, threads: int, shapes: dict[int, list[int]] | None = None
+) -> tuple[ov.CompiledModel, int]:
+    """A model ready for single frames on the CPU, denormal numbers taken as zero, and how many threads compute;
+    `threads` 0 leaves it to the runtime. `shapes` fixes the inputs' by number. Raises UserError for a model that it
+    cannot compile, and for bf16 on a CPU on which it would silently become f32."""
+    config: dict[str, str | bool | int] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "CPU_DENORMALS_OPTIMIZATION": True,  # forgotten by a model from OpenVINO's cache, hence none
+    }
+    if threads:
+        config["INFERENCE_NUM_THREADS"] = threads
+    try:
+        if shapes is not None:
+            model.reshape(shapes)
+        ready = ov.Core().compile_model(model, "CPU", config)
+    except RuntimeError as error:
+        raise UserError(f"{model.get_friendly_name()}: OpenVINO cannot compile it: {last_line(error)}") from None
+    if precision == "bf16" and ready.get_property("INFERENCE_PRECISION_HINT") != ov.Type.bf16:
+        raise UserError("engine openvino cannot run bf16 on this CPU, it would run f32: ask for f32 or int8")
+    return ready, int(ready.get_property("INFERENCE_NUM_THREADS"))
 
 
 class OpenVinoStepper:
     """A compiled model, one infer request, two state buffers in turn."""
 
     def __init__(self, onnx: Path, model: Model, threads: int, precision: str) -> None:
-        core = ov.Core()
-        config = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-            "CACHE_DIR": str(cache_dir() / "openvino"),
-        }
-        if threads:
-            config["INFERENCE_NUM_THREADS"] = str(threads)
-        self._compiled = core.compile_model(str(onnx), "CPU", config)
+        self._compiled, self.threads = compiled(read_model(onnx), precision, threads)
         self._request = self._compiled.create_infer_request()
         self._state = TwoBuffers(model.state)
         self._tensors = [

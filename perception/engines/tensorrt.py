@@ -121,6 +121,7 @@ class TensorRtStepper:
             raise UserError("engine tensorrt needs an NVIDIA GPU that torch can use; there is none here")
         trt = bindings()
         self._torch = torch
+        self.threads = 1
         runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         path = engine_file(graph)
         engine = runtime.deserialize_cuda_engine(path.read_bytes())

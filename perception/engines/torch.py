@@ -17,6 +17,8 @@ class TorchStepper:
         self._device = torch.device(device)
         self._network = network.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._bf16 = precision == "bf16"
+        self.threads = torch.get_num_threads()
+        torch.set_flush_denormal(True)
         self.reset()
 
     def reset(self) -> None:

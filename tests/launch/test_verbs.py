@@ -121,8 +121,14 @@ def test_bench_loop_and_its_gate(runs: Path, capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.slow
 def test_bench_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = ran(capsys, "bench", "perception", "bench-perception-tiny")
-    assert above_zero(found["p50_ms"], found["p99_ms"])
+    words = ["bench", "perception", "bench-perception-tiny", "--sizes", "[640x360, 320x192]", "--reference"]
+    found = ran(capsys, *words)
+    assert above_zero(found["p50_ms"], found["p99_ms"], found["ratio_to"]["twinlite-like"])
+    assert [(row["input"], row["ours"]) for row in found["runs"]] == [
+        ([640, 360], True),
+        ([320, 192], True),
+        ([320, 192], False),
+    ]
     assert found["runs"][0]["frames"] == sum(count for _, _, count in found["histogram"]) == 4
     assert (Path(found["run"]) / "bench.md").is_file()
 

@@ -1,0 +1,186 @@
+"""The latency benchmark: who runs, what is compared with what, and that anybody's graph is timed or refused by name."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import perception_fakes as fake
+import pytest
+import torch
+
+from roadcraft.perception.contender import SMALL
+from roadcraft.perception.engines import has_bf16, load_engine
+from roadcraft.perception.engines.base import Model, NetworkEngine
+from roadcraft.perception.heads import OUTPUTS
+from roadcraft.perception.latency import Benchmark, accuracy, bench, image_size, markdown, native, summary
+from roadcraft.perception.reference import TwinLite
+from roadcraft.perception.shipped import read_card, shipped
+from roadcraft.sim.errors import UserError
+
+onnx = pytest.importorskip("onnx")
+
+
+def graph(path: Path, shape: list[Any], op: str = "Mul", factor: float = 0.5) -> Path:
+    """image times a factor, as ONNX."""
+    h = onnx.helper
+    value = h.make_tensor_value_info
+    node = h.make_node(op, ["image", "factor"], ["out"])
+    constant = h.make_tensor("factor", onnx.TensorProto.FLOAT, [1], [factor])
+    name, kind = "g", onnx.TensorProto.FLOAT
+    body = h.make_graph([node], name, [value("image", kind, shape)], [value("out", kind, shape)], [constant])
+    onnx.save(h.make_model(body, opset_imports=[h.make_opsetid("", 18)], ir_version=10), str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [([1, 3, 160, 256], (256, 160)), ([1, 160, 256, 3], (256, 160)), (["n", 3, "h", "w"], SMALL), ([1, 7], SMALL)],
+)
+def test_the_size_of_the_image_that_a_graph_takes(tmp_path: Path, shape: list[Any], size: tuple[int, int]) -> None:
+    assert image_size(graph(tmp_path / "g.onnx", shape)) == size
+
+
+def test_ours_runs_at_the_size_of_each_other_graph(tmp_path: Path) -> None:
+    path = graph(tmp_path / "mine.onnx", [1, 3, 160, 256])
+    how = Benchmark(("openvino:int8", "openvino:f32", "onnxruntime:f32", "torch:f32", "tensorrt:f16"), onnx=(path,))
+    contenders = how.contenders("")
+    assert len({c.name for c in contenders}) == len(contenders)
+    others = [(c.engine, c.precision, c.width, c.height) for c in contenders if not c.ours]
+    assert others == [("openvino", "f32", 256, 160), ("onnxruntime", "f32", 256, 160)]
+    there = {(c.engine, c.precision) for c in contenders if c.ours and (c.width, c.height) == (256, 160)}
+    assert there == {("openvino", "int8"), ("openvino", "f32"), ("onnxruntime", "f32")}
+    assert [(c.engine, c.precision) for c in contenders if c.batch > 1] == [("openvino", "f32")]
+    assert [(c.width, c.height) for c in contenders if c.engine == "torch"] == [(640, 360)]
+
+
+def row(network: str, engine: str, p50: float, size: tuple[int, int], **other: Any) -> dict[str, Any]:
+    """As `Worker.row` gives it."""
+    name, precision = f"{network} {size} {engine}", other.get("precision", "f32")
+    same: dict[str, Any] = dict.fromkeys(("p90_ms", "p99_ms", "mean_ms", "max_ms"), p50)
+    known = {"name": name, "network": network, "ours": True, "engine": engine, "precision": precision}
+    about = {"frames_per_s": 1.0, "load_s": 1.0, "peak_mb": 1.0, "threads": 2, "histogram": [], "parts_ms": {}}
+    return {**known, **same, **about, "p50_ms": p50, "input": list(size), "batch": 1, **other}
+
+
+def test_ratios_are_at_the_same_input_and_the_headline_is_the_fastest_on_a_cpu(tmp_path: Path) -> None:
+    how = Benchmark((), onnx=(tmp_path / "mine.onnx",))
+    rows = [
+        row("street-small", "openvino", 40.0, (640, 360)),
+        row("street-small", "onnxruntime", 50.0, (640, 360)),
+        row("street-small", "tensorrt", 1.0, (640, 360), precision="f16"),
+        row("street-small", "openvino", 3.0, (320, 192), batch=4),
+        row("street-small", "openvino", 8.0, (320, 192)),
+        row("street-small", "openvino", 6.0, (320, 192), precision="int8"),
+        row("street-small", "onnxruntime", 12.0, (320, 192)),
+        row("mine", "openvino", 20.0, (320, 192), ours=False),
+        row("mine", "onnxruntime", 48.0, (320, 192), ours=False),
+    ]
+    for image in ((320, 192), (640, 360)):
+        result = summary(how, [{**r, "input": list(image)} if not r["ours"] else r for r in rows])
+        assert (result["engine"], result["p50_ms"]) == ("openvino", 40.0)
+        fastest = 6.0 if image == (320, 192) else 40.0
+        assert result["ratio_to"] == {"mine": pytest.approx(fastest / 20.0)}
+    assert result["ratio_by_engine"]["mine"] == pytest.approx({"openvino f32": 2.0, "onnxruntime f32": 50 / 48})
+    table = markdown(result).splitlines()
+    assert len({line.count("|") for line in table[: len(rows) + 2]}) == 1
+    assert result["weights"] == read_card(shipped())["hash"]
+
+
+def test_accuracy_is_the_cards_at_the_size_and_precision_that_it_was_measured_at() -> None:
+    card = read_card(shipped()) | {"figures": {"f32": {"drivable_miou": 0.9}}}
+    at = native(card)
+    assert accuracy(card, row("x", "openvino", 1.0, at))["accuracy"] == {"drivable_miou": 0.9}
+    assert accuracy(card, row("x", "openvino", 1.0, at, precision="int8"))["accuracy"] is None
+    assert accuracy(card, row("x", "openvino", 1.0, (320, 192)))["accuracy"] is None
+
+
+def test_the_reference_is_of_its_class() -> None:
+    network = TwinLite().eval()
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(0.44e6, rel=0.01)
+    with torch.no_grad():
+        drivable, lanes = network(torch.rand(1, 3, 64, 96))
+    assert drivable.shape == lanes.shape == (1, 2, 64, 96)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_a_graph_with_an_unknown_operator_is_refused_by_its_name(tmp_path: Path, engine: str) -> None:
+    path = graph(tmp_path / "strange.onnx", [1, 3, 360, 640], op="NoSuchOperator")
+    how = Benchmark((f"{engine}:f32",), sizes=((640, 360),), onnx=(path,), rounds=1, frames=1, warm_up=1)
+    with pytest.raises(UserError, match=r"strange\.onnx.*NoSuchOperator"):
+        bench(how, np.zeros((1, 360, 640, 3), np.uint8))
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_an_engine_refuses_it_too(tmp_path: Path, engine: str) -> None:
+    model = onnx.load(str(shipped(ending=".onnx")))
+    model.graph.node[-1].op_type = "NoSuchOperator"
+    onnx.save(model, str(tmp_path / "strange.onnx"))
+    with pytest.raises(UserError, match=r"strange\.onnx.*NoSuchOperator"):
+        load_engine(engine, "f32", tmp_path / "strange.onnx")
+
+
+def test_what_is_no_graph_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(UserError, match=r"text\.onnx"):
+        image_size(tmp_path / "text.onnx")
+
+
+ASK = {
+    "onnxruntime": "print(engine.open_session(path, 1)[0].run(None, {'image': image})[0].max() == 0)",
+    "openvino": "print(engine.compiled(engine.read_model(path), 'f32', 1)[0](image)[0].max() == 0)",
+}
+
+
+@pytest.mark.parametrize("name", list(ASK))
+def test_denormal_numbers_are_zero(tmp_path: Path, name: str) -> None:
+    """In a process of its own: a runtime that flushes them does so for the whole thread."""
+    path = graph(tmp_path / "small.onnx", [1, 3, 8, 64], factor=1e-20)
+    begin = f"import numpy, pathlib\nfrom roadcraft.perception.engines import {name} as engine\n"
+    begin += f"path, image = pathlib.Path({str(path)!r}), numpy.full((1, 3, 8, 64), 1e-20, numpy.float32)\n"
+    done = subprocess.run([sys.executable, "-c", begin + ASK[name]], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+@pytest.mark.skipif(has_bf16(), reason="this CPU has bfloat16")
+def test_bf16_does_not_silently_become_f32() -> None:
+    with pytest.raises(UserError, match="bf16"):
+        load_engine("openvino", "bf16")
+
+
+class Broken:
+    """A stepper that answers NaN when it has been told to."""
+
+    threads = 1
+
+    def __init__(self) -> None:
+        self.answer, self.resets = 0.0, 0
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def step(self, frame: Any, motion: Any) -> dict[str, Any]:
+        return {name: np.full((1,), self.answer, np.float32) for name in OUTPUTS}
+
+
+def test_an_answer_that_is_not_finite_is_raised_and_forgotten() -> None:
+    stepper = Broken()
+    engine = NetworkEngine("broken", "f32", stepper, Model(360, 640, {}, ""))
+    stepper.answer, before = float("nan"), stepper.resets
+    with pytest.raises(ValueError, match="not finite"):
+        engine(fake.observation(0, np.zeros((360, 640, 3), np.uint8)))
+    assert stepper.resets == before + 1
+
+
+def test_rounds_end_when_the_time_is_over(tmp_path: Path) -> None:
+    path = graph(tmp_path / "mine.onnx", [1, 3, 360, 640])
+    how = Benchmark(("onnxruntime:f32",), sizes=((640, 360),), batches=(1,), onnx=(path,), threads=1)
+    one = replace(how, rounds=50, frames=1, warm_up=1, seconds=0.0)
+    result = bench(one, np.zeros((1, 360, 640, 3), np.uint8))
+    assert {r["frames"] for r in result["runs"]} == {1}
+    json.dumps(result)
