@@ -1,6 +1,7 @@
 """roadcraft bench perception                     from camera frame to percept: engines, precisions, sizes, batches
 roadcraft bench perception --onnx '[mine.onnx]'  your own network in the same run
-roadcraft bench sim     ticks a second of the simulator, without a camera, with one, and through CARLA's protocol
+roadcraft bench parity  how far each engine and precision is from torch in f32, over frames with memory
+roadcraft bench sim     pictures, lidar points and ticks a second of the simulator, here and through CARLA's protocol
 roadcraft bench env     steps a second of the training environment, with percepts from truth and from the network
 roadcraft bench loop    from camera frame to applied control in the closed loop: percentiles, missed deadlines
 
@@ -12,11 +13,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -26,8 +24,9 @@ from tqdm import tqdm
 
 from roadcraft.control.expert import ExpertDriver
 from roadcraft.launch import build
-from roadcraft.launch.bench_server import bench_server
-from roadcraft.launch.config import BenchEnv, BenchLoop, BenchPerception, BenchSim, gates
+from roadcraft.launch.bench_parity import bench_parity
+from roadcraft.launch.bench_world import bench_env, bench_sim
+from roadcraft.launch.config import BenchEnv, BenchLoop, BenchParity, BenchPerception, BenchSim, gates
 from roadcraft.launch.log import percentiles
 from roadcraft.launch.loop import decided, reset_driver
 from roadcraft.launch.machine import machine
@@ -36,18 +35,19 @@ from roadcraft.perception.delay import histogram
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import DT, Camera, Control, Traffic, World
 
 DEADLINES = {"20_hz": 0.05, "50_hz": 0.02, "100_hz": 0.01}  # s
 PICTURES = 48  # that the engines are shown in turn
 
 
-def run(asked: BenchPerception | BenchSim | BenchEnv | BenchLoop, run: Run) -> int:
+def run(asked: BenchPerception | BenchSim | BenchEnv | BenchLoop | BenchParity, run: Run) -> int:
     """The verb; its status is 1 when a gate is missed."""
     if isinstance(asked, BenchPerception):
         run.result.update(bench_perception(asked, run))
     elif isinstance(asked, BenchSim):
         run.result.update(bench_sim(asked))
+    elif isinstance(asked, BenchParity):
+        run.result.update(bench_parity(asked, run))
     elif isinstance(asked, BenchEnv):
         run.result.update(bench_env(asked))
     else:
@@ -59,8 +59,9 @@ def run(asked: BenchPerception | BenchSim | BenchEnv | BenchLoop, run: Run) -> i
 
 def missed_gates(gate: str, result: dict[str, Any]) -> int:
     """1 when a figure is above its limit (or not a number), and says which; otherwise 0."""
+    figures = result | {f"missed_{name}": count for name, count in result.get("missed", {}).items()}
     missed = [
-        f"{name} {result[name]:.2f} > {limit:g}" for name, limit in gates(gate).items() if not result[name] <= limit
+        f"{name} {figures[name]:.2f} > {limit:g}" for name, limit in gates(gate).items() if not figures[name] <= limit
     ]
     if missed:
         print("gate missed: " + ", ".join(missed), file=sys.stderr)
@@ -145,78 +146,6 @@ def against(result: dict[str, Any], before: dict[str, Any]) -> dict[str, float]:
     """By row: this run's median by the earlier one's."""
     medians = {row["name"]: row["p50_ms"] for row in before["runs"]}
     return {row["name"]: row["p50_ms"] / medians[row["name"]] for row in result["runs"] if row["name"] in medians}
-
-
-def in_turn(contenders: dict[str, Callable[[int], float]], rounds: int, count: int) -> dict[str, float]:
-    """Rates [1/s] by name: each contender does `count` things a round and says how long it took; medians of rounds."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in tqdm(range(rounds), desc="rounds"):
-        for name, contender in contenders.items():
-            times[name].append(contender(count))
-    return {name: count / median(taken) for name, taken in times.items()}
-
-
-def stepping(world: World) -> Callable[[int], float]:
-    """Steps a world with a car that rolls along; returns how long `count` ticks took [s]."""
-
-    def steps(count: int) -> float:
-        began = perf_counter()
-        for _ in range(count):
-            world.step(Control(throttle=0.3))
-        return perf_counter() - began
-
-    return steps
-
-
-def bench_sim(asked: BenchSim) -> dict[str, Any]:
-    """Ticks a second with the ego standing in traffic."""
-    episode = episode_from_seed(
-        asked.seed, traffic=Traffic(asked.traffic.vehicles, asked.traffic.walkers), scenarios=()
-    )
-    cameras = {
-        "no_camera": None,
-        "camera_320x180": Camera(320, 180),
-        "camera_640x360": Camera(),
-        "labels_640x360": Camera(labels=True),
-    }
-    contenders: dict[str, Callable[[int], float]] = {}
-    worlds: list[World] = []
-    for name, camera in cameras.items():
-        worlds.append(EmbeddedWorld())
-        worlds[-1].reset(replace(episode, camera=camera))
-        contenders[name] = stepping(worlds[-1])
-    rates = in_turn(contenders, asked.rounds, asked.ticks)
-    for world in worlds:
-        world.close()
-    served = bench_server(asked, episode.town)
-    if served:
-        rates["client_320x180"] = served.pop("client_320x180")
-    return {"ticks_per_s": rates, "real_time_factor": {name: rate * DT for name, rate in rates.items()}, **served}
-
-
-def bench_env(asked: BenchEnv) -> dict[str, Any]:
-    """Steps a second of `DriveEnv`, one environment, one process."""
-    from roadcraft.control.env import DriveEnv
-
-    envs = {"truth": DriveEnv(), "network": DriveEnv(engine=build.build_engine(asked.engine))}
-
-    def steps(env: DriveEnv) -> Callable[[int], float]:
-        env.reset(seed=asked.seed, options={"seed": asked.seed})
-        action = np.array([0.0, 0.2], np.float32)
-
-        def go(count: int) -> float:
-            began = perf_counter()
-            for _ in range(count):
-                if any(env.step(action)[2:4]):
-                    env.reset()
-            return perf_counter() - began
-
-        return go
-
-    rates = in_turn({name: steps(env) for name, env in envs.items()}, asked.rounds, asked.steps)
-    for env in envs.values():
-        env.close()
-    return {"steps_per_s": rates}
 
 
 def bench_loop(asked: BenchLoop) -> dict[str, Any]:

@@ -362,11 +362,14 @@ class EvaluatePerception:
     corruption: str = "none"
     """What is done to each frame: none, noise, blur, jpeg or patch."""
     traffic: Traffic = field(default_factory=Traffic)
+    card: bool = False
+    """Write the figures into the weights' card, where `bench perception` finds them."""
 
     def __post_init__(self) -> None:
         seed_range(self.seeds)
         check(self.frames >= 1, f"frames {self.frames} is below 1")
         check(len(self.weathers) > 0, "weathers is empty")
+        check(not self.card or self.corruption == "none", "card: figures of corrupted frames do not belong there")
 
 
 @dataclass(frozen=True)
@@ -441,6 +444,40 @@ class EvaluatePolicy:
         check(self.tolerance >= 0, f"tolerance {self.tolerance} is below 0")
 
 
+@dataclass(frozen=True)
+class EvaluateLatency:
+    """Driving scores by how late percepts arrive: the same routes at each latency."""
+
+    latencies: tuple[float | str, ...] = (0.0, 50.0, 100.0, 200.0, 400.0)
+    """Milliseconds, or a bench.json whose measured latencies are replayed; the others are compared with the first."""
+    seeds: str = "9000-9009"
+    """One route a seed, as A-B."""
+    driver: Literal["network", "truth"] = "network"
+    """network, or truth: percepts made from facts with the network's errors, many times faster."""
+    workers: int = 2
+    """Processes."""
+    engine: Engine = field(default_factory=Engine)
+    traffic: Traffic = field(default_factory=Traffic)
+    route_length: float = 500.0
+    """Each route is at least this long [m]."""
+    policy: str | None = None
+    """Policy weights (.safetensors); the shipped ones when not given."""
+    max_ticks: int | None = None
+    """Stop each route after that many ticks of 0.05 s."""
+    resume: str | None = None
+    """Folder of an earlier run: routes that it finished are kept."""
+
+    def __post_init__(self) -> None:
+        check(len(self.latencies) > 0, "latencies is empty")
+        self.at(self.latencies[0])
+
+    def at(self, latency: float | str, resume: str | None = None) -> EvaluatePolicy:
+        """The evaluation at one latency."""
+        same = {name: getattr(self, name) for name in ("seeds", "driver", "workers", "engine", "traffic")}
+        drive = {name: getattr(self, name) for name in ("route_length", "policy", "max_ticks")}
+        return EvaluatePolicy(**same, **drive, latency=latency, clips=False, resume=resume)
+
+
 def gates(text: str) -> dict[str, float]:
     """The limits of "name=value,name=value". Raises UserError for anything else."""
     limits: dict[str, float] = {}
@@ -460,7 +497,7 @@ def check_gate(text: str, figures: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class BenchSim:
-    """Ticks a second of the embedded simulator, with and without a camera."""
+    """Pictures, lidar points and ticks a second of the embedded simulator, and how long a drive takes to start."""
 
     seed: int = 2000
     """Draws town and traffic."""
@@ -469,11 +506,18 @@ class BenchSim:
     """Ticks of each round."""
     rounds: int = 5
     """Rounds; the median counts."""
+    starts: int = 2
+    """How often a drive is started, the first time perhaps with a cold cache; 0 leaves it out."""
+
+    def __post_init__(self) -> None:
+        check(self.seed >= 0, f"seed {self.seed} is below 0")
+        check(min(self.ticks, self.rounds) >= 1, "ticks and rounds are at least 1")
+        check(self.starts >= 0, f"starts {self.starts} is below 0")
 
 
 @dataclass(frozen=True)
 class BenchEnv:
-    """Steps a second of the training environment."""
+    """Steps a second of the training environment, and what each further vehicle costs."""
 
     seed: int = 0
     """Of the first episode; draws those after it."""
@@ -482,6 +526,10 @@ class BenchEnv:
     """Steps of each round."""
     rounds: int = 5
     """Rounds; the median counts."""
+
+    def __post_init__(self) -> None:
+        check(self.seed >= 0, f"seed {self.seed} is below 0")
+        check(min(self.steps, self.rounds) >= 1, "steps and rounds are at least 1")
 
 
 @dataclass(frozen=True)
@@ -529,6 +577,24 @@ class BenchPerception:
 
 
 @dataclass(frozen=True)
+class BenchParity:
+    """Each engine and precision beside torch in f32 on rendered drives: deviations of outputs, losses of figures."""
+
+    engines: tuple[str, ...] = ()
+    """Each as engine:precision; all that this machine runs when not given."""
+    weights: str | None = None
+    """A checkpoint (.safetensors) with its graphs beside it; the shipped one when not given."""
+    seeds: str = "1990-1991"
+    """One drive a seed, as A-B."""
+    frames: int = 100
+    """Frames of each drive, at 10 Hz."""
+
+    def __post_init__(self) -> None:
+        seed_range(self.seeds)
+        check(self.frames >= 1, f"frames {self.frames} is below 1")
+
+
+@dataclass(frozen=True)
 class BenchLoop:
     """From camera frame to applied control in the closed loop."""
 
@@ -543,11 +609,13 @@ class BenchLoop:
     warmup: int = 40
     """Ticks before, that do not."""
     gate: str = ""
-    """Limits such as p99_ms=20,max_ms=50; exit status 1 when one is missed."""
+    """Limits such as p99_ms=20,missed_20_hz=0; exit status 1 when one is missed."""
 
     def __post_init__(self) -> None:
         check(self.ticks >= 1, f"ticks {self.ticks} is below 1")
-        check_gate(self.gate, ("mean_ms", "p50_ms", "p99_ms", "max_ms"))
+        check(self.warmup >= 0, f"warmup {self.warmup} is below 0")
+        missed = tuple(f"missed_{hz}_hz" for hz in (20, 50, 100))
+        check_gate(self.gate, ("mean_ms", "p50_ms", "p99_ms", "max_ms", *missed))
 
     def drive(self) -> Drive:
         """The drive that is measured."""
@@ -562,6 +630,12 @@ VERBS: dict[str, type | dict[str, type]] = {
     "train": {"perception": TrainPerception, "policy": TrainPolicy},
     "perceive": Perceive,
     "export": Export,
-    "evaluate": {"perception": EvaluatePerception, "policy": EvaluatePolicy},
-    "bench": {"perception": BenchPerception, "sim": BenchSim, "env": BenchEnv, "loop": BenchLoop},
+    "evaluate": {"perception": EvaluatePerception, "policy": EvaluatePolicy, "latency": EvaluateLatency},
+    "bench": {
+        "perception": BenchPerception,
+        "sim": BenchSim,
+        "env": BenchEnv,
+        "loop": BenchLoop,
+        "parity": BenchParity,
+    },
 }

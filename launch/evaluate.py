@@ -1,5 +1,7 @@
 """roadcraft evaluate perception --seeds 9000-9009              what the network sees right, by weather and distance
+roadcraft evaluate perception --card                         the same, and the weights' card tells it from now on
 roadcraft evaluate policy --seeds 9000-9009                  driving scores over routes, one a seed
+roadcraft evaluate latency --latencies '[0, 50, 100, runs/X/bench.json]'    the same at several latencies of percepts
 roadcraft evaluate policy --seeds 9000-9009 --compare        the other drivers on the same routes beside it
 roadcraft evaluate policy --without '[lights]'                what a sense is worth; --exact '[lights]': what it costs
 roadcraft evaluate policy --seeds 9000-9009 --resume runs/X  goes on where an interrupted run stopped
@@ -28,7 +30,7 @@ from roadcraft.control.drivers import load_driver
 from roadcraft.control.senses import Senses
 from roadcraft.launch import against, build
 from roadcraft.launch.cli import dump
-from roadcraft.launch.config import EvaluatePerception, EvaluatePolicy, seed_range
+from roadcraft.launch.config import EvaluateLatency, EvaluatePerception, EvaluatePolicy, check, seed_range
 from roadcraft.launch.loop import Subscriber
 from roadcraft.launch.runs import Run, plain
 from roadcraft.launch.scoreboard import Record, figures, table
@@ -56,8 +58,13 @@ class Job(NamedTuple):
     folder: Path
 
 
-def run(asked: EvaluatePolicy | EvaluatePerception, run: Run) -> int:
+def run(asked: EvaluatePolicy | EvaluatePerception | EvaluateLatency, run: Run) -> int:
     """The verb; returns its exit status."""
+    if isinstance(asked, EvaluateLatency):
+        from roadcraft.launch.evaluate_latency import evaluate_latency
+
+        evaluate_latency(asked, run)
+        return 0
     if isinstance(asked, EvaluatePolicy):
         return evaluate_policy(asked, run)
     evaluate_perception(asked, run)
@@ -75,6 +82,7 @@ def evaluate_perception(asked: EvaluatePerception, run: Run) -> None:
         for seed in seed_range(asked.seeds)
         for weather in asked.weathers
     ]
+    checkpoint = card_to_fill(asked)
     engine = build.build_engine(asked.engine)
     with closing(EmbeddedWorld()) as place, tqdm(total=len(episodes), desc="drives", unit="drive") as bar:
 
@@ -86,6 +94,31 @@ def evaluate_perception(asked: EvaluatePerception, run: Run) -> None:
         found = evaluate(engine, place, episodes, drivers, asked.frames, asked.corruption, progress)
     run.result.update(found)
     run.write_json("figures.json", found)
+    if checkpoint is not None:
+        fill_card(checkpoint, found, asked)
+
+
+def card_to_fill(asked: EvaluatePerception) -> Path | None:
+    """The weights whose card is to have the figures; None when it is not asked for. Raises UserError for a graph."""
+    from roadcraft.perception.shipped import read_card, shipped
+
+    if not asked.card:
+        return None
+    weights = shipped() if asked.engine.weights is None else Path(asked.engine.weights)
+    check(weights.suffix == ".safetensors", f"card: {weights} is no checkpoint (.safetensors) with a card")
+    read_card(weights)
+    return weights
+
+
+def fill_card(weights: Path, found: dict[str, Any], asked: EvaluatePerception) -> None:
+    """Puts the figures into the weights' card, under the precision that they were measured in."""
+    from roadcraft.perception.shipped import card_path, read_card
+
+    card = read_card(weights)
+    numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
+    about = {"seeds": asked.seeds, "weathers": asked.weathers, "engine": found["engine"]}
+    card.setdefault("figures", {})[found["precision"]] = plain({**about, **numbers})
+    card_path(weights).write_text(json.dumps(card, indent=2) + "\n")
 
 
 def evaluate_policy(asked: EvaluatePolicy, run: Run) -> int:

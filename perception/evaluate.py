@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,15 @@ Corrupt = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 Frame = tuple[Percept, NDArray[np.void], FrameLabels, NDArray[np.uint8]]
 
 
+class Seen(NamedTuple):
+    """A frame and what is known of it."""
+
+    observation: Observation
+    camera: Camera
+    labels: FrameLabels
+    semantic: NDArray[np.uint8]
+
+
 def corruption(name: str) -> Corrupt:
     """One of CORRUPTIONS, at one strength. Raises UserError for another name."""
     known: dict[str, Corrupt] = {
@@ -45,6 +54,40 @@ def corruption(name: str) -> Corrupt:
     return known[name]
 
 
+def labelled_drive(
+    world: World, episode: Episode, driver: Driver, frames: int = 250, every: int = 2, corrupt: str = "none"
+) -> Iterator[Seen]:
+    """Drives one episode for `frames` frames, one each `every` ticks."""
+    camera = replace(episode.camera or Camera(), labels=True)
+    tick = world.reset(replace(episode, camera=camera))
+    known = standing(world)
+    watch, rng, spoil = EventWatch(), np.random.default_rng(episode.seed), corruption(corrupt)
+    for k in range(frames * every):
+        happening = watch(tick.facts)
+        if k % every == 0:
+            assert tick.observation.rgb is not None
+            assert tick.labels is not None
+            observation = replace(tick.observation, rgb=spoil(tick.observation.rgb, rng))
+            labels = frame_labels(tick, happening, *known)
+            yield Seen(observation, camera, labels, recorded_semantic(tick.labels, known[1] is not None))
+        if tick.facts.progress > tick.facts.route_length - 5.0:
+            break
+        if hasattr(world, "looking"):
+            world.looking = (k + 1) % every == 0
+        tick = world.step(driver(tick).control)
+    if hasattr(world, "looking"):
+        world.looking = True
+
+
+def watched(engine: NetworkEngine, seen: Seen) -> Frame:
+    """What an engine makes of a frame, beside its labels."""
+    percept = engine(seen.observation)
+    fitter = Fitter(engine.model.width, engine.model.height)
+    found = detections(engine.heads, seen.camera, fitter, LEAST)
+    kept = replace(percept, drivable=percept.drivable.copy(), lane_mask=percept.lane_mask.copy())
+    return kept, found, seen.labels, seen.semantic
+
+
 def watch_drive(
     world: World,
     episode: Episode,
@@ -54,33 +97,9 @@ def watch_drive(
     every: int = 2,
     corrupt: str = "none",
 ) -> Records:
-    """Drives one episode for `frames` frames, one each `every` ticks, and scores what the engine saw."""
-    camera = replace(episode.camera or Camera(), labels=True)
-    tick = world.reset(replace(episode, camera=camera))
-    known = standing(world)
-    watch, rng = EventWatch(), np.random.default_rng(episode.seed)
-    spoil, fitter = corruption(corrupt), Fitter(engine.model.width, engine.model.height)
+    """Drives one episode and scores what the engine saw."""
     engine.reset()
-    seen: list[Frame] = []
-    for k in range(frames * every):
-        happening = watch(tick.facts)
-        if k % every == 0:
-            assert tick.observation.rgb is not None
-            assert tick.labels is not None
-            observation = replace(tick.observation, rgb=spoil(tick.observation.rgb, rng))
-            percept = engine(observation)
-            found = detections(engine.heads, camera, fitter, LEAST)
-            labels = frame_labels(tick, happening, *known)
-            kept = replace(percept, drivable=percept.drivable.copy(), lane_mask=percept.lane_mask.copy())
-            seen.append((kept, found, labels, recorded_semantic(tick.labels, known[1] is not None)))
-        if tick.facts.progress > tick.facts.route_length - 5.0:
-            break
-        if hasattr(world, "looking"):
-            world.looking = (k + 1) % every == 0
-        tick = world.step(driver(tick).control)
-    if hasattr(world, "looking"):
-        world.looking = True
-    return scored(seen)
+    return scored([watched(engine, seen) for seen in labelled_drive(world, episode, driver, frames, every, corrupt)])
 
 
 def scored(seen: list[Frame]) -> Records:

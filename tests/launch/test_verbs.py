@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from roadcraft.launch.__main__ import main
+from roadcraft.launch.bench_world import drive_start
 from roadcraft.perception.data import Shards
+from roadcraft.perception.shipped import read_card, shipped
 from roadcraft.sim.scores import KINDS
 
 
@@ -75,6 +77,18 @@ def test_evaluate_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (Path(found["run"]) / "figures.json").is_file()
 
 
+def test_evaluate_perception_fills_the_card(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for ending in (".safetensors", ".json"):
+        Path(f"mine{ending}").write_bytes(shipped(ending=ending).read_bytes())
+    words = ["evaluate", "perception", "evaluate-perception-tiny", "--frames", "1", "--card"]
+    found = ran(capsys, *words, "--engine.name", "torch", "--engine.weights", "mine.safetensors")
+    card = read_card(Path("mine.safetensors"))
+    assert card["figures"]["f32"]["drivable_miou"] == found["drivable_miou"]
+    assert card["figures"]["f32"]["seeds"] == "2000"
+    assert main([*words, "--engine.weights", str(shipped(ending=".onnx"))]) == 2
+    assert "card" in capsys.readouterr().err
+
+
 def test_evaluate_policy_beside_the_others(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = ran(capsys, "evaluate", "policy", "evaluate-policy-tiny", "--compare")
     assert set(found["compare"]) == {"network", "truth", "expert", "follower"}
@@ -94,20 +108,60 @@ def test_evaluate_policy_with_late_percepts(runs: Path, capsys: pytest.CaptureFi
     assert "latency nowhere.json" in capsys.readouterr().err
 
 
+def test_evaluate_latency(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file from another machine is replayed; a run is resumed without driving; the first is what others lose to."""
+    slow = {"histogram": [[390.0, 400.0, 3], [400.0, 410.0, 1]], "machine": {"cpu": "another"}}
+    Path("jetson").mkdir()
+    Path("jetson/bench.json").write_text(json.dumps(slow))
+    words = ["evaluate", "latency", "evaluate-latency-tiny", "--latencies", "[0, jetson/bench.json]"]
+    found = ran(capsys, *words)["latencies"]
+    assert list(found) == ["0ms", "jetson-bench"]
+    assert found["0ms"]["lost"] == 0
+    assert found["0ms"]["vetoes"].get("stale_percept", 0) == 0
+    late = found["jetson-bench"]
+    assert late["vetoes"]["missing_percept"] + late["vetoes"]["stale_percept"] == 1
+    assert late["lost"] == pytest.approx(found["0ms"]["driving_score"] - late["driving_score"])
+    first = next(Path("runs").iterdir())
+    table = (first / "latency.md").read_text()
+    assert "| jetson-bench |" in table
+    again = ran(capsys, *words, "--resume", str(first))
+    assert again["latencies"] == found
+    assert not list(Path(again["run"]).glob("*/trails/*.part"))
+    assert main([*words[:3], "--latencies", "[0, 0.0]"]) == 2
+    assert "twice" in capsys.readouterr().err
+    assert main([*words[:3], "--latencies", "[0, nowhere.json]"]) == 2
+    assert "nowhere.json" in capsys.readouterr().err
+
+
 def test_bench_sim(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = ran(capsys, "bench", "sim", "bench-sim-tiny")
-    rates = result["ticks_per_s"]
-    assert above_zero(*rates.values())
+    rates = result["in_process_ticks_per_s"]
+    assert above_zero(*rates.values(), result["lidar_points_per_s"])
     assert rates["no_camera"] > rates["labels_640x360"]
-    if "client_320x180" in rates:  # where the carla wheel exists
+    assert result["render_ratio"] == pytest.approx(result["render_fps"] / result["reference_fps"], rel=0.01)
+    assert result["render_ratio"] > result["render_ratio_weather"] > 0
+    sizes = [result[f"render_fps{size}"] for size in ("", "_640x360", "_800x600", "_three_800x600")]
+    assert sizes == sorted(sizes, reverse=True)
+    if "ticks_per_s" in result:  # where the carla wheel exists
         served = result["server"]
-        assert above_zero(served["cpu_ms"], served["in_process_cpu_ms"], served["round_trip_ms"])
+        assert above_zero(result["ticks_per_s"], served["cpu_ms"], served["in_process_cpu_ms"], served["round_trip_ms"])
         assert served["serving_ms"] == pytest.approx(served["cpu_ms"] - served["in_process_cpu_ms"], abs=1e-5)
 
 
+@pytest.mark.slow
+def test_a_drive_starts() -> None:
+    assert 0 < drive_start() < 300.0
+
+
 def test_bench_env(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rates = ran(capsys, "bench", "env", "bench-env-tiny")["steps_per_s"]
-    assert above_zero(rates["truth"], rates["network"])
+    found = ran(capsys, "bench", "env", "bench-env-tiny")
+    rates = found["decisions_per_s"]
+    assert above_zero(rates["network"])
+    assert found["env_steps_per_s"] == pytest.approx(2 * rates["truth"])  # a decision is two ticks
+    assert found["env_camera_steps_per_s"] == pytest.approx(2 * rates["camera"])
+    assert [int(count) for count in found["us_per_step_by_vehicles"]] == [10, 50, 100, 200]
+    costs = list(found["us_per_step_by_vehicles"].values())
+    assert found["us_per_vehicle"]["100-200"] == pytest.approx((costs[3] - costs[2]) / 100, abs=1e-4)
 
 
 def test_bench_loop_and_its_gate(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,6 +169,10 @@ def test_bench_loop_and_its_gate(runs: Path, capsys: pytest.CaptureFixture[str])
     assert found["ticks"] == 10
     assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
     assert sum(count for _, _, count in found["histogram"]) == 10
+    missed = found["missed"]
+    assert 0 <= missed["20_hz"] <= missed["50_hz"] <= missed["100_hz"] <= 10
+    assert main(["bench", "loop", "bench-loop-tiny", "--ticks", "1", "--gate", "missed_100_hz=-1"]) == 2
+    assert "missed_100_hz" in capsys.readouterr().err
     assert main(["bench", "loop", "bench-loop-tiny", "--gate", "p50_ms=0.0001"]) == 1
     assert "gate missed: p50_ms" in capsys.readouterr().err
 
@@ -131,6 +189,13 @@ def test_bench_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ]
     assert found["runs"][0]["frames"] == sum(count for _, _, count in found["histogram"]) == 4
     assert (Path(found["run"]) / "bench.md").is_file()
+
+
+def test_bench_parity(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "parity", "bench-parity-tiny", "--engines", "[onnxruntime:f32]", "--frames", "2"]
+    found = ran(capsys, *words)
+    assert 0 < found["deviation"]["onnxruntime:f32"]["masks"]["largest_ppm"] < 1000
+    assert "onnxruntime:f32" in (Path(found["run"]) / "parity.md").read_text()
 
 
 def test_perceive(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
