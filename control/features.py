@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from roadcraft.control import spacetime
 from roadcraft.control.car import ACCEL_MAX, BRAKE_MAX, HALF_LENGTH, steer_for
-from roadcraft.control.freespace import clear_length, lens_of, refuted
+from roadcraft.control.freespace import FreeSpace
 from roadcraft.control.paths import curvatures, curve_speed, headings, project, pursue, stations
 from roadcraft.control.planner import Planner
 from roadcraft.control.signs import Signs
@@ -262,12 +262,14 @@ class Features:
     def __init__(self) -> None:
         self.planner = Planner()
         self.signs = Signs()
+        self.freespace = FreeSpace()
         self.reset()
 
     def reset(self) -> None:
         """A new episode."""
         self.planner.reset()
         self.signs.reset()
+        self.freespace.reset()
         self.path = np.zeros((PATH_POINTS, 2))
         self.others = np.zeros(0, OTHER)
         self._seen = np.zeros((64, 2), np.int32)
@@ -330,10 +332,7 @@ class Features:
         others = np.zeros(len(objects), OTHER)
         columns = ("kind", "xy_ego", "yaw_ego", "size", "velocity_ego", "score", "track", "path_ego")
         others = others[: others_from(*(objects[name] for name in columns), self._seen, others)]
-        if not percept.drivable.size or camera is None:
-            return others
-        clear = clear_length(self.path, percept.drivable, lens_of(camera, percept.drivable.shape[1]))
-        return others[~refuted(self.path, others, clear)]
+        return self.freespace(self.path, others, percept.drivable, camera)
 
 
 def mirrored(vector: NDArray[np.float32]) -> NDArray[np.float32]:

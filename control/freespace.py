@@ -1,8 +1,9 @@
-"""How far the road ahead is seen to be free, and who therefore cannot be standing there.
+"""How far the road ahead is seen to be free; who therefore cannot be standing there, and where something must be.
 
-The network tells twice whether something stands in the way: by its vehicles and by the road that it sees. A parked car
-cut off by the picture's edge is easily turned or pushed into the way; but a vehicle hides the ground under it, so where
-road is seen on our path, nothing stands.
+The network tells twice whether something stands in the way: by its objects and by the road that it sees. A parked car
+cut off by the picture's edge is easily turned or pushed into the way, and a motorcycle before a car is easily missed.
+But whatever stands hides the ground behind it: where road is seen on our path, nothing stands, and where the road ends
+though the path goes on, something does.
 """
 
 from __future__ import annotations
@@ -12,17 +13,22 @@ from math import cos, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.control.car import HALF_WIDTH
-from roadcraft.control.paths import headings, project, stations
-from roadcraft.control.spacetime import FREE, STANDING, STANDING_MARGIN, occupied
+from roadcraft.control.car import HALF_LENGTH, HALF_WIDTH
+from roadcraft.control.paths import headings, point_at, project, stations
+from roadcraft.control.spacetime import FREE, OTHER, STANDING, STANDING_MARGIN, occupied
 from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import Camera
 
 ROAD = 0.5  # probability from which a cell of the mask is road
-BESIDE = 0.1  # m beside our flanks that must be road too
+WIDE, NARROW = HALF_WIDTH + 0.1, 0.5  # m to each side of the path: room to pass, and where nothing may be
 POINTS = 5  # across the way that are looked at
 FARTHEST = 25.0  # m, beyond which a cell of the mask is longer than a car's place is wrong
+LIFTED = 0.8  # share of the length seen free that is sure to be: road is seen under a bumper 0.3 m high
 BEHIND = 1.0  # m that must be free beyond the first station that somebody seems to take
+BLOCKED = 18.0  # m within which the end of the road is an obstacle ...
+ALONG = 0.3  # rad ... where the path does not turn by more: at a corner its own error may lead over a kerb
+EXPLAINED = 3.0  # m beyond the end of the road within which a known object explains it
+FEWEST = 3  # percepts in a row that must find the road blocked
 
 
 def lens_of(camera: Camera, columns: int) -> tuple[float, ...]:
@@ -32,9 +38,14 @@ def lens_of(camera: Camera, columns: int) -> tuple[float, ...]:
 
 
 @njit
-def clear_length(path: NDArray[np.float64], mask: NDArray[np.float32], lens: tuple[float, ...]) -> float:
-    """Station [m] up to which the way along the path (T, 2) is seen to be road, on our width. `mask` (h, w): the
-    probability of drivable area, the optical axis in its middle. What lies below the picture is taken to be free."""
+def clear_length(
+    path: NDArray[np.float64], mask: NDArray[np.float32], lens: tuple[float, ...], half_width: float
+) -> float:
+    """Station [m] up to which the way along the path (T, 2), `half_width` [m] to each side, is seen to be road.
+
+    `mask` (h, w) is the probability of drivable area, the optical axis in its middle. What lies below the picture is
+    taken to be free.
+    """
     x, y, z, c, d, focal = lens
     s, yaw = stations(path), headings(path)
     rows, columns = mask.shape
@@ -43,7 +54,7 @@ def clear_length(path: NDArray[np.float64], mask: NDArray[np.float32], lens: tup
         if s[j] > FARTHEST:
             break
         for k in range(POINTS):
-            aside = (2.0 * k / (POINTS - 1) - 1.0) * (HALF_WIDTH + BESIDE)
+            aside = (2.0 * k / (POINTS - 1) - 1.0) * half_width
             px = path[j, 0] - aside * sin(yaw[j]) - x
             py = path[j, 1] + aside * cos(yaw[j]) - y
             depth, down = c * px - d * z, -d * px - c * z
@@ -61,8 +72,8 @@ def clear_length(path: NDArray[np.float64], mask: NDArray[np.float32], lens: tup
 
 @njit
 def refuted(path: NDArray[np.float64], others: NDArray[np.void], clear: float) -> NDArray[np.bool_]:
-    """Which of `others` (N,) OTHER seem to stand in our way from beside it, where it is seen to be free up to `clear`
-    [m]. Whoever has his middle on our path, moves or walks is never doubted."""
+    """Which of `others` (N,) OTHER seem to stand in our way from beside it, where road is seen up to `clear` [m].
+    Whoever has his middle on our path, moves or walks is never doubted."""
     s = stations(path)
     out = np.zeros(len(others), np.bool_)
     for i in range(len(others)):
@@ -75,5 +86,49 @@ def refuted(path: NDArray[np.float64], others: NDArray[np.void], clear: float) -
             continue
         side = HALF_WIDTH + STANDING_MARGIN
         first, _ = occupied(path, s, x, y, o.yaw, o.half[0] + side, o.half[1] + side)
-        out[i] = first < FREE and first + BEHIND < clear
+        out[i] = first < FREE and first + BEHIND < LIFTED * clear
     return out
+
+
+@njit
+def road_end(path: NDArray[np.float64], others: NDArray[np.void], clear: float) -> float:
+    """Station [m] of something on our path that none of `others` (N,) OTHER explains, where road is seen up to
+    `clear` [m] only; FREE where there is nothing of the kind."""
+    s, yaw = stations(path), headings(path)
+    if clear > BLOCKED or abs(yaw[min(int(clear) + 2, len(path) - 1)]) > ALONG:
+        return FREE
+    for i in range(len(others)):
+        o = others[i]
+        first, _ = occupied(path, s, o.xy[0], o.xy[1], o.yaw, o.half[0] + HALF_WIDTH, o.half[1] + HALF_WIDTH)
+        if first < clear + EXPLAINED:
+            return FREE
+    return max(LIFTED * clear, HALF_LENGTH + 0.5)
+
+
+class FreeSpace:
+    """Corrects the others on the road by the road that is seen. Remembers for how long the road has been blocked."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """A new episode."""
+        self._blocked = 0
+
+    def __call__(
+        self, path: NDArray[np.float64], others: NDArray[np.void], mask: NDArray[np.float32], camera: Camera | None
+    ) -> NDArray[np.void]:
+        """`others` (N,) OTHER without those that stand where road is seen on the path (T, 2) [m], and with something
+        that stands where the road ends. A mask of size 0: nothing is known, all stay."""
+        if not mask.size or camera is None:
+            return others
+        lens = lens_of(camera, mask.shape[1])
+        others = others[~refuted(path, others, clear_length(path, mask, lens, WIDE))]
+        end = road_end(path, others, clear_length(path, mask, lens, NARROW))
+        self._blocked = self._blocked + 1 if end < FREE else 0
+        if self._blocked < FEWEST:
+            return others
+        something = np.zeros(1, OTHER)
+        s = stations(path)
+        something["xy"], something["half"] = point_at(path, s, end), NARROW
+        return np.concatenate([others, something])
