@@ -39,7 +39,7 @@ Clock = Callable[[], float]
 TURNS = 5  # turns of the renderer in a round
 LIDAR = {"channels": "64", "range": "100", "points_per_second": "2000000", "rotation_frequency": "20"}
 ROOF = 2.4  # [m] of the lidar above the road
-CROWDED = "arterial"  # a town with room for the largest crowd
+CROWDED: dict[str, Any] = {"town": "highway", "route_length": 2000.0, "scenarios": ()}  # has room for all of CROWD
 CROWD = (10, 50, 100, 200)  # vehicles
 ONWARDS = np.array([0.0, 0.2], np.float32)  # a policy's action: along the path, faster
 
