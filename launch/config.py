@@ -482,11 +482,17 @@ def gates(text: str) -> dict[str, float]:
     """The limits of "name=value,name=value". Raises UserError for anything else."""
     limits: dict[str, float] = {}
     for part in filter(None, text.split(",")):
-        match = re.fullmatch(r"\s*(\w+)=([0-9.]+)\s*", part)
+        match = re.fullmatch(r"\s*(\w+)=(\d+(?:\.\d*)?|\.\d+)\s*", part)
         if match is None:
             raise UserError(f"gate {part!r} is not like p99_ms=20")
         limits[match[1]] = float(match[2])
     return limits
+
+
+def check_engines(engines: tuple[str, ...]) -> None:
+    """Raises UserError unless each is an engine and a precision."""
+    for one in engines:
+        check(re.fullmatch(r"\w+:\w+", one) is not None, f"engines: {one!r} is not like openvino:f32")
 
 
 def check_gate(text: str, figures: tuple[str, ...]) -> None:
@@ -563,6 +569,7 @@ class BenchPerception:
 
     def __post_init__(self) -> None:
         check_gate(self.gate, ("mean_ms", "p50_ms", "p90_ms", "p99_ms", "max_ms"))
+        check_engines(self.engines)
         check(len(self.sizes) > 0, "sizes is empty")
         for size in self.sizes:
             check(re.fullmatch(r"[1-9]\d*x[1-9]\d*", size) is not None, f"sizes: {size!r} is not like 640x360")
@@ -590,6 +597,7 @@ class BenchParity:
     """Frames of each drive, at 10 Hz."""
 
     def __post_init__(self) -> None:
+        check_engines(self.engines)
         seed_range(self.seeds)
         check(self.frames >= 1, f"frames {self.frames} is below 1")
 

@@ -23,6 +23,7 @@ from roadcraft.launch.config import Export, seed_range
 from roadcraft.launch.runs import Run
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
+from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Observation
 
 START, CALIBRATING, EVERY = 60, 10, 2  # ticks before a clip, frames of it, ticks from frame to frame
@@ -31,6 +32,8 @@ START, CALIBRATING, EVERY = 60, 10, 2  # ticks before a clip, frames of it, tick
 def run(asked: Export, run: Run) -> None:
     """The verb. Raises UserError for weights that are missing or do not fit."""
     weights = None if asked.weights is None else Path(asked.weights)
+    if asked.out is not None:
+        writable(Path(asked.out))
     if asked.what == "policy":
         graph = run.folder / "policy.onnx" if asked.out is None else Path(asked.out)
         about = export_policy(weights, graph)
@@ -38,6 +41,15 @@ def run(asked: Export, run: Run) -> None:
         graph = run.folder / "network.onnx" if asked.out is None else Path(asked.out)
         about = export_perception(asked, weights, graph)
     run.result.update(graph=graph, bytes=graph.stat().st_size, **about)
+
+
+def writable(path: Path) -> None:
+    """Raises UserError unless a file can be written there; makes its folder."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    except OSError as error:
+        raise UserError(f"out {path}: {error.strerror}") from None
 
 
 def export_perception(asked: Export, weights: Path | None, graph: Path) -> dict[str, Any]:

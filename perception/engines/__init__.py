@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from roadcraft.perception.engines.base import Model, NetworkEngine
+from roadcraft.perception.heads import MOTION, OUTPUTS
 from roadcraft.perception.shipped import graph_hash, graph_of, read_card, shipped
 from roadcraft.sim.errors import UserError
 
@@ -48,6 +49,8 @@ def load_engine(
     if precision not in precisions:
         raise UserError(f"engine {name} cannot run {precision!r}: it runs {', '.join(precisions)}")
     path = None if weights is None else Path(weights)
+    if name == "torch" and path is not None and path.suffix == ".onnx":
+        raise UserError(f"engine torch runs checkpoints (.safetensors), not graphs such as {path}")
     if name == "torch":
         return _torch_engine(precision, path, threads, why)
     graph = _graph(path, precision)
@@ -139,9 +142,20 @@ def model_of(graph: Path) -> Model:
     if "architecture" not in meta:
         raise UserError(f"{graph} was not made by `roadcraft export`: it does not say which network it is")
     shapes = {i.name: tuple(d.dim_value for d in i.type.tensor_type.shape.dim) for i in proto.graph.input}
-    architecture = json.loads(meta["architecture"])
     state = {name: shape for name, shape in shapes.items() if name not in ("frame", "motion")}
-    return Model(architecture["height"], architecture["width"], state, meta.get("weights", ""))
+    try:
+        architecture = json.loads(meta["architecture"])
+        height, width = int(architecture["height"]), int(architecture["width"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{graph}: its metadata does not say the input's size: {error}") from None
+    takes, gives = {"frame": (1, height, width, 3), "motion": (1, MOTION)}, {*OUTPUTS, *(f"{s}_next" for s in state)}
+    for name, shape in takes.items():
+        if shapes.get(name) != shape:
+            raise UserError(f"{graph}: its input {name} is {shapes.get(name)}, an engine for one frame needs {shape}")
+    lacking = gives - {o.name for o in proto.graph.output}
+    if lacking:
+        raise UserError(f"{graph}: it has no output {', '.join(sorted(lacking))}")
+    return Model(height, width, state, meta.get("weights", ""))
 
 
 def _torch_engine(precision: str, path: Path | None, threads: int, why: str) -> NetworkEngine:

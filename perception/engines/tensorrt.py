@@ -125,7 +125,8 @@ class TensorRtStepper:
         runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         path = engine_file(graph)
         engine = runtime.deserialize_cuda_engine(path.read_bytes())
-        if engine is None:  # of another driver or a damaged file
+        if engine is None:
+            log.warning("%s is damaged or of another driver: building it anew", path)
             path.unlink()
             engine = runtime.deserialize_cuda_engine(engine_file(graph).read_bytes())
         if engine is None:

@@ -52,6 +52,9 @@ def test_export_policy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exported["deviation"] <= 1e-5
     assert main(["export", "--what", "policy", "--weights", "none.safetensors"]) == 2
     assert "none.safetensors" in capsys.readouterr().err
+    Path("file").touch()
+    assert main(["export", "--what", "policy", "--out", "file/policy.onnx"]) == 2
+    assert "out file/policy.onnx" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -184,3 +184,16 @@ def test_rounds_end_when_the_time_is_over(tmp_path: Path) -> None:
     result = bench(one, np.zeros((1, 360, 640, 3), np.uint8))
     assert {r["frames"] for r in result["runs"]} == {1}
     json.dumps(result)
+
+
+def test_a_graph_whose_input_is_not_what_it_says_is_refused(tmp_path: Path) -> None:
+    model = onnx.load(str(shipped(ending=".onnx")))
+    about = next(entry for entry in model.metadata_props if entry.key == "architecture")
+    about.value = json.dumps(json.loads(about.value) | {"width": 320})
+    onnx.save(model, str(tmp_path / "lying.onnx"))
+    with pytest.raises(UserError, match=r"lying\.onnx: its input frame is \(1, 360, 640, 3\)"):
+        load_engine("onnxruntime", "f32", tmp_path / "lying.onnx")
+    about.value = "{"
+    onnx.save(model, str(tmp_path / "silent.onnx"))
+    with pytest.raises(UserError, match=r"silent\.onnx"):
+        load_engine("onnxruntime", "f32", tmp_path / "silent.onnx")
