@@ -283,7 +283,7 @@ class Features:
         self._time = observation.time
         self.signs.update(percept, observation.ego.speed, dt)
         self.path = self.planner(observation, percept, self.signs.line_distance)
-        self.others = self._others(percept, observation.camera)
+        self.others = self._others(percept, observation.camera, max(0.0, observation.ego.speed) * dt)
         self._observation, self._percept = observation, percept
 
     def coast(self, observation: Observation) -> None:
@@ -327,12 +327,12 @@ class Features:
         )
         return out
 
-    def _others(self, percept: Percept, camera: Camera | None) -> NDArray[np.void]:
+    def _others(self, percept: Percept, camera: Camera | None, moved: float) -> NDArray[np.void]:
         objects = percept.objects
         others = np.zeros(len(objects), OTHER)
         columns = ("kind", "xy_ego", "yaw_ego", "size", "velocity_ego", "score", "track", "path_ego")
         others = others[: others_from(*(objects[name] for name in columns), self._seen, others)]
-        return self.freespace(self.path, others, percept.drivable, camera)
+        return self.freespace(self.path, others, percept.drivable, camera, moved)
 
 
 def mirrored(vector: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -27,8 +27,8 @@ LIFTED = 0.8  # share of the length seen free that is sure to be: road is seen u
 BEHIND = 1.0  # m that must be free beyond the first station that somebody seems to take
 BLOCKED = 18.0  # m within which the end of the road is an obstacle ...
 ALONG = 0.3  # rad ... where the path does not turn by more: at a corner its own error may lead over a kerb
-EXPLAINED = 3.0  # m beyond the end of the road within which a known object explains it
-FEWEST = 3  # percepts in a row that must find the road blocked
+EXPLAINED = 1.5  # m beyond the end of the road within which a known object explains it
+FEWEST = 3  # percepts in a row that must find the road blocked, or open again
 
 
 def lens_of(camera: Camera, columns: int) -> tuple[float, ...]:
@@ -91,44 +91,58 @@ def refuted(path: NDArray[np.float64], others: NDArray[np.void], clear: float) -
 
 
 @njit
-def road_end(path: NDArray[np.float64], others: NDArray[np.void], clear: float) -> float:
-    """Station [m] of something on our path that none of `others` (N,) OTHER explains, where road is seen up to
-    `clear` [m] only; FREE where there is nothing of the kind."""
-    s, yaw = stations(path), headings(path)
-    if clear > BLOCKED or abs(yaw[min(int(clear) + 2, len(path) - 1)]) > ALONG:
-        return FREE
+def explained(path: NDArray[np.float64], others: NDArray[np.void], end: float) -> bool:
+    """Whether one of `others` (N,) OTHER is on our path not farther than the `end` [m] of the road that is seen."""
+    s = stations(path)
     for i in range(len(others)):
         o = others[i]
         first, _ = occupied(path, s, o.xy[0], o.xy[1], o.yaw, o.half[0] + HALF_WIDTH, o.half[1] + HALF_WIDTH)
-        if first < clear + EXPLAINED:
-            return FREE
-    return max(LIFTED * clear, HALF_LENGTH + 0.5)
+        if first + HALF_WIDTH < end + EXPLAINED:
+            return True
+    return False
 
 
 class FreeSpace:
-    """Corrects the others on the road by the road that is seen. Remembers for how long the road has been blocked."""
+    """Corrects the others on the road by the road that is seen. What stands where it ends is remembered until road is
+    seen there: the nearest metres lie below the picture."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """A new episode."""
-        self._blocked = 0
+        self._end = FREE  # m along the path to what is remembered
+        self._blocked = self._open = 0  # percepts in a row
 
     def __call__(
-        self, path: NDArray[np.float64], others: NDArray[np.void], mask: NDArray[np.float32], camera: Camera | None
+        self,
+        path: NDArray[np.float64],
+        others: NDArray[np.void],
+        mask: NDArray[np.float32],
+        camera: Camera | None,
+        moved: float,
     ) -> NDArray[np.void]:
         """`others` (N,) OTHER without those that stand where road is seen on the path (T, 2) [m], and with something
-        that stands where the road ends. A mask of size 0: nothing is known, all stay."""
+        that stands where the road ends. `moved` [m] since the last percept. A mask of size 0 tells nothing."""
         if not mask.size or camera is None:
             return others
         lens = lens_of(camera, mask.shape[1])
         others = others[~refuted(path, others, clear_length(path, mask, lens, WIDE))]
-        end = road_end(path, others, clear_length(path, mask, lens, NARROW))
-        self._blocked = self._blocked + 1 if end < FREE else 0
-        if self._blocked < FEWEST:
+        self._end -= moved
+        self._look(path, others, clear_length(path, mask, lens, NARROW))
+        if self._end >= BLOCKED or explained(path, others, self._end / LIFTED):
             return others
         something = np.zeros(1, OTHER)
-        s = stations(path)
-        something["xy"], something["half"] = point_at(path, s, end), NARROW
+        something["xy"], something["half"] = point_at(path, stations(path), self._end), NARROW
         return np.concatenate([others, something])
+
+    def _look(self, path: NDArray[np.float64], others: NDArray[np.void], clear: float) -> None:
+        """Remembers where the road that is seen up to `clear` [m] is blocked, or forgets it where it is not."""
+        turns = abs(headings(path)[min(int(clear) + 2, len(path) - 1)]) > ALONG
+        blocked = clear < BLOCKED and not turns and not explained(path, others, clear)
+        self._blocked = self._blocked + 1 if blocked else 0
+        self._open = self._open + 1 if LIFTED * clear > self._end + BEHIND else 0
+        if self._open >= FEWEST:
+            self._end = FREE
+        if self._blocked >= FEWEST:
+            self._end = max(min(LIFTED * clear, self._end), HALF_LENGTH + 0.5)

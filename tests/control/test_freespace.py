@@ -10,7 +10,7 @@ import pytest
 from control_scenes import observation, percept
 
 from roadcraft.control.features import Features
-from roadcraft.control.freespace import FEWEST, NARROW, WIDE, FreeSpace, clear_length, lens_of, refuted, road_end
+from roadcraft.control.freespace import FEWEST, NARROW, WIDE, FreeSpace, clear_length, lens_of, refuted
 from roadcraft.control.spacetime import OTHER
 from roadcraft.perception.percept import OBJECT
 from roadcraft.perception.projection import corners, project
@@ -72,22 +72,38 @@ def test_only_who_stands_beside_the_way_is_doubted() -> None:
 
 
 def test_where_the_road_ends_something_is_unless_it_is_known() -> None:
-    """An unseen car on the path is there for the policy, within 3 m of its rear; a seen one is not there twice; a
-    single bad mask is nothing."""
+    """An unseen car on the path is there for the policy, before its rear; a seen one is not there twice; a single bad
+    mask is nothing."""
     mask = mask_of([(12.0, 0.0, 0.0)])
     free = FreeSpace()
-    seen = [free(PATH, others(), mask, CAMERA) for _ in range(FEWEST)]
+    seen = [free(PATH, others(), mask, CAMERA, 0.0) for _ in range(FEWEST)]
     assert [len(found) for found in seen] == [0] * (FEWEST - 1) + [1]
     assert seen[-1]["xy"][0] == pytest.approx([12.0 - HALF[0] - 1.5, 0.0], abs=1.6)
-    assert len(free(PATH, others((12.0, 0.0, 0.0)), mask, CAMERA)) == 1
-    assert len(free(PATH, others(), mask_of(), CAMERA)) == 0
-    assert len(free(PATH, others(), mask, CAMERA)) == 0
+    assert len(free(PATH, others((12.0, 0.0, 0.0)), mask, CAMERA, 0.0)) == 1
+    free.reset()
+    assert len(free(PATH, others(), mask, CAMERA, 0.0)) == 0
+
+
+def test_something_is_there_all_the_way_up_to_it_and_until_road_is_seen_again() -> None:
+    """Also when its foot has sunk below the picture; it is never told to be farther than it is."""
+    free = FreeSpace()
+    for x in np.arange(12.0, 5.2, -0.4):
+        found = free(PATH, others(), mask_of([(x, 0.0, 0.0)]), CAMERA, 0.4)
+        assert len(found) == (x <= 12.0 - 0.4 * (FEWEST - 1) + 1e-6)
+        assert all(o["xy"][0] < x - HALF[0] + 0.5 for o in found)
+    left = [len(free(PATH, others(), mask_of(), CAMERA, 0.0)) for _ in range(FEWEST)]
+    assert left == [1] * (FEWEST - 1) + [0]
 
 
 def test_a_path_that_turns_over_a_kerb_is_not_blocked() -> None:
     sharp = np.stack([8.0 * np.sin(np.arange(60) / 8), 8.0 * (1 - np.cos(np.arange(60) / 8))], -1)
-    assert road_end(sharp, others(), 7.0) > 1e3
-    assert road_end(PATH, others(), 7.0) < 7.0
+    for path, blocked in ((sharp, 0), (PATH, 1)):
+        free = FreeSpace()
+        found = [
+            free(path, others(), mask_of([(11.0, 3.5, 0.0)] * (path is sharp) or [(11.0, 0.0, 0.0)]), CAMERA, 0.0)
+            for _ in range(FEWEST)
+        ]
+        assert len(found[-1]) == blocked
 
 
 def test_features_leave_out_who_is_refuted() -> None:
