@@ -28,6 +28,7 @@ BEHIND = 1.0  # m that must be free beyond the first station that somebody seems
 BLOCKED = 18.0  # m within which the end of the road is an obstacle ...
 ALONG = 0.3  # rad ... where the path does not turn by more: at a corner its own error may lead over a kerb
 EXPLAINED = 1.5  # m beyond the end of the road within which a known object explains it
+OPEN = 2.5  # m of road that must be seen behind the remembered end: more than the nearest row of the mask
 FEWEST = 3  # percepts in a row that must find the road blocked, or open again
 
 
@@ -141,7 +142,7 @@ class FreeSpace:
         turns = abs(headings(path)[min(int(clear) + 2, len(path) - 1)]) > ALONG
         blocked = clear < BLOCKED and not turns and not explained(path, others, clear)
         self._blocked = self._blocked + 1 if blocked else 0
-        self._open = self._open + 1 if LIFTED * clear > self._end + BEHIND else 0
+        self._open = self._open + 1 if LIFTED * clear > self._end + OPEN else 0
         if self._open >= FEWEST:
             self._end = FREE
         if self._blocked >= FEWEST:
