@@ -1,5 +1,5 @@
 """roadcraft bench perception                     from camera frame to percept: engines, precisions, sizes, batches
-roadcraft bench perception --onnx '[mine.onnx]'  your own network in the same run
+roadcraft bench perception --onnx mine.onnx      your own network in the same run
 roadcraft bench parity  how far each engine and precision is from torch in f32, over frames with memory
 roadcraft bench sim     pictures, lidar points and ticks a second of the simulator, here and through CARLA's protocol
 roadcraft bench env     steps a second of the training environment, with percepts from truth and from the network

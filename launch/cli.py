@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import re
 from argparse import ArgumentError
 from collections.abc import Sequence
@@ -54,17 +55,40 @@ def parser_of(verb: str, kind: type) -> ArgumentParser:
 
 
 def words_for_parser(verb: str, kind: type, words: Sequence[str]) -> list[str]:
-    """The command line as the parser takes it: the preset by its path, `--a-b` as `--a_b`, a bare flag as true."""
+    """The command line as the parser takes it: the preset by its path, `--a-b` as `--a_b`, a bare flag as true, several
+    words of one option as a list."""
     given = [re.sub(r"^--[\w.-]+", lambda name: "--" + name[0][2:].replace("-", "_"), word) for word in words]
     switches = {"--" + name for name, value in flat(kind()).items() if isinstance(value, bool)}
     if given and not given[0].startswith("-") and "path" in flat(kind()) and not given[0].endswith((".yaml", ".yml")):
         given[:1] = ["--path", given[0]]
     elif given and not given[0].startswith("-"):
         given[:1] = ["--preset", str(preset_path(given[0], verb))]
+    given = in_lists(given, {"--" + name for name, value in flat(kind()).items() if isinstance(value, tuple)})
     ready: list[str] = []
     for word, following in pairwise([*given, "--"]):
         ready.append(f"{word}=true" if word in switches and following.startswith("--") else word)
     return ready
+
+
+def in_lists(words: Sequence[str], options: set[str]) -> list[str]:
+    """`--onnx a.onnx b.onnx` as `--onnx '["a.onnx", "b.onnx"]'`, for options that take several values."""
+    ready: list[str] = []
+    values: list[str] | None = None  # of the option that is being read
+    for word in [*words, "--"]:
+        if values is not None and not word.startswith("--"):
+            values.append(word)
+            continue
+        if values:
+            whole = len(values) == 1 and values[0].startswith("[")
+            ready.append(values[0] if whole else f"[{', '.join(map(quoted, values))}]")
+        ready.append(word)
+        values = [] if word in options else None
+    return ready[:-1]
+
+
+def quoted(word: str) -> str:
+    """A word as an element of a YAML list: numbers as they are."""
+    return word if re.fullmatch(r"-?\d+(\.\d*)?", word) else json.dumps(word)
 
 
 def parse(verb: str, kind: type, words: Sequence[str]) -> Any:

@@ -1,7 +1,7 @@
 """roadcraft evaluate perception --seeds 9000-9009              what the network sees right, by weather and distance
 roadcraft evaluate perception --card                         the same, and the weights' card tells it from now on
 roadcraft evaluate policy --seeds 9000-9009                  driving scores over routes, one a seed
-roadcraft evaluate latency --latencies '[0, 50, 100, runs/X/bench.json]'    the same at several latencies of percepts
+roadcraft evaluate latency --latencies 0 50 100 runs/X/bench.json    the same at several latencies of percepts
 roadcraft evaluate policy --seeds 9000-9009 --compare        the other drivers on the same routes beside it
 roadcraft evaluate policy --without '[lights]'                what a sense is worth; --exact '[lights]': what it costs
 roadcraft evaluate policy --seeds 9000-9009 --resume runs/X  goes on where an interrupted run stopped

@@ -22,8 +22,10 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "features": [name for name in FEATURES if name in info.get("flags", info.get("Features", "")).split()],
         "governor": first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        "mhz": clocks(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "gpu": gpu(),
+        "power_mode": power_mode(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": versions(),
@@ -39,6 +41,15 @@ def cpu_info() -> dict[str, str]:
         return {}
     pairs = [line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line]
     return {name.strip(): value.strip() for name, value in pairs}
+
+
+def clocks() -> list[float]:
+    """What each core runs at just now [MHz]; empty where that is not told."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []
+    return [float(line.split(":")[1]) for line in lines if line.startswith("cpu MHz")]
 
 
 def first_line(path: Path) -> str | None:
@@ -57,6 +68,15 @@ def gpu() -> str | None:
     query = [tool, "--query-gpu=name,driver_version,power.limit", "--format=csv,noheader"]
     done = subprocess.run(query, capture_output=True, text=True, check=False)
     return done.stdout.strip() or None
+
+
+def power_mode() -> str | None:
+    """A Jetson's power mode; None elsewhere."""
+    tool = shutil.which("nvpmodel")
+    if tool is None:
+        return None
+    done = subprocess.run([tool, "-q"], capture_output=True, text=True, check=False)
+    return " ".join(done.stdout.split()) or None
 
 
 def versions() -> dict[str, str]:

@@ -37,7 +37,7 @@ class Stepper(Protocol):
 
     def step(self, frame: NDArray[np.uint8], motion: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Frame (1, H, W, 3), motion (1, 7) to published heads without their batch dimension; they are the engine's
-        and overwritten by the next step."""
+        and overwritten by the next step. Raises RuntimeError when the runtime fails."""
 
 
 class NetworkEngine:

@@ -46,8 +46,11 @@ class OnnxRuntimeStepper:
         self.state = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
 
     def step(self, frame: NDArray[np.uint8], motion: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """See `base.Stepper`."""
-        values = self._session.run(None, {"frame": frame, "motion": motion, **self.state})
+        """See `base.Stepper`. Raises RuntimeError when the runtime fails."""
+        try:
+            values = self._session.run(None, {"frame": frame, "motion": motion, **self.state})
+        except Exception as error:  # its exceptions have no common base
+            raise RuntimeError(f"ONNX Runtime: {error}") from None
         out = dict(zip(self._names, values, strict=True))
         self.state = {name: out[f"{name}_next"] for name in self._shapes}
         return {name: out[name][0] for name in OUTPUTS}

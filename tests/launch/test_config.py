@@ -11,7 +11,7 @@ import pytest
 
 from roadcraft.launch.__main__ import main
 from roadcraft.launch.cli import dump, flat, parse, preset_path
-from roadcraft.launch.config import VERBS, Drive, seed_range
+from roadcraft.launch.config import VERBS, BenchPerception, Drive, EvaluateLatency, seed_range
 from roadcraft.sim.errors import UserError
 
 LAUNCH = Path(__file__).parents[2] / "launch"
@@ -29,6 +29,19 @@ def test_the_command_line_wins_over_the_preset(tmp_path: Path) -> None:
     assert (config.seed, config.engine.name, config.sim.port, config.blind) == (7, "torch", 4000, True)
     assert config.traffic == Drive().traffic
     assert parse("drive", Drive, []) == Drive()
+
+
+def test_several_values_are_words_in_a_row_or_a_list() -> None:
+    words = ["--sizes", "320x192", "640x360", "--batches", "1", "2", "--engines", "torch:f32", "--frames", "3"]
+    config = parse("bench perception", BenchPerception, words)
+    assert (config.sizes, config.batches, config.frames) == (("320x192", "640x360"), (1, 2), 3)
+    assert config.engines == ("torch:f32",)
+    listed = ["--sizes", "[320x192, 640x360]", "--batches", "[1, 2]", "--engines", "[torch:f32]", "--frames", "3"]
+    assert parse("bench perception", BenchPerception, listed) == config
+    late = parse("evaluate latency", EvaluateLatency, ["--latencies", "0", "62.5", "a b/bench.json"])
+    assert late.latencies == (0.0, 62.5, "a b/bench.json")
+    with pytest.raises(UserError, match="sizes"):
+        parse("bench perception", BenchPerception, ["--sizes", "--frames", "3"])
 
 
 @pytest.mark.parametrize(("verb", "kind"), ALL)

@@ -197,3 +197,10 @@ def test_a_graph_whose_input_is_not_what_it_says_is_refused(tmp_path: Path) -> N
     onnx.save(model, str(tmp_path / "silent.onnx"))
     with pytest.raises(UserError, match=r"silent\.onnx"):
         load_engine("onnxruntime", "f32", tmp_path / "silent.onnx")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_runtime_that_fails_raises_what_a_driver_stops_for(name: str) -> None:
+    engine = load_engine(name, "f32")
+    with pytest.raises(RuntimeError):
+        engine._stepper.step(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 7), np.float32))
