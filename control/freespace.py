@@ -21,6 +21,8 @@ from roadcraft.sim.messages import Camera
 
 ROAD = 0.5  # probability from which a cell of the mask is road
 WIDE, NARROW = HALF_WIDTH + 0.1, 0.5  # m to each side of the path: room to pass, and where nothing may be
+HIDDEN = 3.0  # m of the way that something hides at least
+NEAREST = 0.5  # m of depth; nearer ground is below every picture
 POINTS = 5  # across the way that are looked at
 FARTHEST = 25.0  # m, beyond which a cell of the mask is longer than a car's place is wrong
 LIFTED = 0.8  # share of the length seen free that is sure to be: road is seen under a bumper 0.3 m high
@@ -39,18 +41,18 @@ def lens_of(camera: Camera, columns: int) -> tuple[float, ...]:
 
 
 @njit
-def clear_length(
+def road_share(
     path: NDArray[np.float64], mask: NDArray[np.float32], lens: tuple[float, ...], half_width: float
-) -> float:
-    """Station [m] up to which the way along the path (T, 2), `half_width` [m] to each side, is seen to be road.
+) -> NDArray[np.float64]:
+    """Share (T,) of the way across the path (T, 2), `half_width` [m] to each side, that is seen to be road.
 
     `mask` (h, w) is the probability of drivable area, the optical axis in its middle. What lies below the picture is
-    taken to be free.
+    taken to be road, what lies beside it not. Farther than FARTHEST it is 0.
     """
     x, y, z, c, d, focal = lens
     s, yaw = stations(path), headings(path)
     rows, columns = mask.shape
-    clear = 0.0
+    out = np.zeros(len(path))
     for j in range(len(path)):
         if s[j] > FARTHEST:
             break
@@ -58,17 +60,41 @@ def clear_length(
             aside = (2.0 * k / (POINTS - 1) - 1.0) * half_width
             px = path[j, 0] - aside * sin(yaw[j]) - x
             py = path[j, 1] + aside * cos(yaw[j]) - y
-            depth, down = c * px - d * z, -d * px - c * z
-            if depth < 0.5:
-                continue
-            row = int(np.floor(0.5 * rows - down * focal / depth))
-            if row >= rows:
-                continue
-            column = int(np.floor(0.5 * columns - py * focal / depth))
-            if not 0 <= column < columns or row < 0 or mask[row, column] < ROAD:
-                return clear
+            depth, up = c * px - d * z, -d * px - c * z
+            row = int(np.floor(0.5 * rows - up * focal / max(depth, NEAREST)))
+            column = int(np.floor(0.5 * columns - py * focal / max(depth, NEAREST)))
+            below = depth < NEAREST or row >= rows
+            if below or (0 <= column < columns and row >= 0 and mask[row, column] >= ROAD):
+                out[j] += 1.0 / POINTS
+    return out
+
+
+@njit
+def clear_length(s: NDArray[np.float64], share: NDArray[np.float64]) -> float:
+    """Station [m] up to which all of the way is road; `s`, `share` (T,)."""
+    clear = 0.0
+    for j in range(len(s)):
+        if share[j] < 0.99:
+            break
         clear = s[j]
     return clear
+
+
+@njit
+def road_end(s: NDArray[np.float64], share: NDArray[np.float64]) -> float:
+    """Station [m] from which most of the way is no road for HIDDEN metres: what stands hides the ground behind it,
+    and a few wrong cells of the mask are nothing. FREE where there is no such."""
+    since = FREE
+    for j in range(len(s)):
+        if s[j] > FARTHEST:
+            break
+        if share[j] > 0.5:
+            since = FREE
+        elif since == FREE:
+            since = s[max(j - 1, 0)]
+        elif s[j] - since > HIDDEN:
+            return since
+    return FREE
 
 
 @njit
@@ -128,22 +154,23 @@ class FreeSpace:
         if not mask.size or camera is None:
             return others
         lens = lens_of(camera, mask.shape[1])
-        others = others[~refuted(path, others, clear_length(path, mask, lens, WIDE))]
+        s = stations(path)
+        others = others[~refuted(path, others, clear_length(s, road_share(path, mask, lens, WIDE)))]
         self._end -= moved
-        self._look(path, others, clear_length(path, mask, lens, NARROW))
+        self._look(path, others, road_end(s, road_share(path, mask, lens, NARROW)))
         if self._end >= BLOCKED or explained(path, others, self._end / LIFTED):
             return others
         something = np.zeros(1, OTHER)
-        something["xy"], something["half"] = point_at(path, stations(path), self._end), NARROW
+        something["xy"], something["half"] = point_at(path, s, self._end), NARROW
         return np.concatenate([others, something])
 
-    def _look(self, path: NDArray[np.float64], others: NDArray[np.void], clear: float) -> None:
-        """Remembers where the road that is seen up to `clear` [m] is blocked, or forgets it where it is not."""
-        turns = abs(headings(path)[min(int(clear) + 2, len(path) - 1)]) > ALONG
-        blocked = clear < BLOCKED and not turns and not explained(path, others, clear)
+    def _look(self, path: NDArray[np.float64], others: NDArray[np.void], end: float) -> None:
+        """Remembers that the road which is seen ends at station `end` [m], or forgets it where it goes on."""
+        turns = abs(headings(path)[min(int(end) + 2, len(path) - 1)]) > ALONG
+        blocked = end < BLOCKED and not turns and not explained(path, others, end)
         self._blocked = self._blocked + 1 if blocked else 0
-        self._open = self._open + 1 if LIFTED * clear > self._end + OPEN else 0
+        self._open = self._open + 1 if LIFTED * end > self._end + OPEN else 0
         if self._open >= FEWEST:
             self._end = FREE
         if self._blocked >= FEWEST:
-            self._end = max(min(LIFTED * clear, self._end), HALF_LENGTH + 0.5)
+            self._end = max(min(LIFTED * end, self._end), HALF_LENGTH + 0.5)
