@@ -544,8 +544,8 @@ class BenchPerception:
 
     engines: tuple[str, ...] = ()
     """Each as engine:precision; all that this machine runs when not given."""
-    sizes: tuple[str, ...] = ("640x360", "320x192")
-    """Input sizes; the first is the headline's."""
+    sizes: tuple[str, ...] = ()
+    """Input sizes, the headline's first; each network's own and 320x192 when not given."""
     batches: tuple[int, ...] = (1, 4)
     """Batch sizes."""
     onnx: tuple[str, ...] = ()
@@ -570,7 +570,6 @@ class BenchPerception:
     def __post_init__(self) -> None:
         check_gate(self.gate, ("mean_ms", "p50_ms", "p90_ms", "p99_ms", "max_ms"))
         check_engines(self.engines)
-        check(len(self.sizes) > 0, "sizes is empty")
         for size in self.sizes:
             check(re.fullmatch(r"[1-9]\d*x[1-9]\d*", size) is not None, f"sizes: {size!r} is not like 640x360")
         for name, paths in (("onnx", self.onnx), ("weights", self.weights)):

@@ -155,7 +155,7 @@ class Benchmark:
 
     engines: tuple[str, ...]  # each as engine:precision
     weights: tuple[Path, ...] = ()  # checkpoints of ours, the headline's first; the shipped network when empty
-    sizes: tuple[tuple[int, int], ...] = ((640, 360), SMALL)
+    sizes: tuple[tuple[int, int], ...] = ()  # the headline's first; each network's own and SMALL when empty
     batches: tuple[int, ...] = (1, 4)
     onnx: tuple[Path, ...] = ()  # others' graphs
     threads: int = 0
@@ -168,6 +168,10 @@ class Benchmark:
     def checkpoints(self) -> tuple[Path, ...]:
         """Those of our networks."""
         return self.weights or (shipped(),)
+
+    def sizes_of(self, weights: Path) -> tuple[tuple[int, int], ...]:
+        """At which a network of ours is measured."""
+        return self.sizes or tuple(dict.fromkeys((native(read_card(weights)), SMALL)))
 
     def contenders(self, frames: str) -> list[Contender]:
         """Our networks on each engine at each size (torch at the first alone); the first also in other batches, on the
@@ -182,12 +186,13 @@ class Benchmark:
             out[name] = replace(one, threads=self.threads, frames=frames)
 
         for number, weights in enumerate(self.checkpoints):
+            sizes = self.sizes_of(weights)
             for engine, precision in named:
-                for size in self.sizes[:1] if engine == "torch" else self.sizes:
+                for size in sizes[:1] if engine == "torch" else sizes:
                     add(weights, engine, precision, size)
             for engine, precision in floats[:1] if number == 0 else []:
                 for batch in self.batches:
-                    add(weights, engine, precision, self.sizes[0], batch)
+                    add(weights, engine, precision, sizes[0], batch)
         for path in self.onnx:
             size = image_size(path)
             for engine, precision in named:
@@ -238,7 +243,7 @@ def summary(how: Benchmark, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     first = how.checkpoints[0].stem
     rows = [{**row, **accuracy(cards[row["network"]], row)} if row["ours"] else row for row in rows]
     mine = [r for r in rows if r["network"] == first and r["ours"] and r["batch"] == 1]
-    headline = [r for r in mine if tuple(r["input"]) == how.sizes[0]]
+    headline = [r for r in mine if tuple(r["input"]) == how.sizes_of(how.checkpoints[0])[0]]
     best = min([r for r in headline if r["engine"] != "tensorrt"] or headline, key=lambda r: float(r["p50_ms"]))
     ratios: dict[str, float] = {}
     by_engine: dict[str, dict[str, float]] = {}
