@@ -3,7 +3,7 @@ roadcraft evaluate perception --card                         the same, and the w
 roadcraft evaluate policy --seeds 9000-9009                  driving scores over routes, one a seed
 roadcraft evaluate latency --latencies 0 50 100 runs/X/bench.json    the same at several latencies of percepts
 roadcraft evaluate policy --seeds 9000-9009 --compare        the other drivers on the same routes beside it
-roadcraft evaluate policy --without lights                    what a sense is worth; --exact lights: what its errors cost
+roadcraft evaluate policy --without lights             what a sense is worth; --exact lights: what its errors cost
 roadcraft evaluate policy --seeds 9000-9009 --resume runs/X  goes on where an interrupted run stopped
 roadcraft evaluate policy --seeds 9000-9009 --against runs/X/results.json    exit status 1 when it drives worse
 
