@@ -4,6 +4,7 @@ The driver here brakes for whatever is in its lane ahead and for walkers close t
 """
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -58,6 +59,7 @@ def _free_way(facts: Facts) -> float:
     return room
 
 
+@cache
 def run(world: EmbeddedWorld, name: str) -> tuple[Scenario, Verdict, list[Facts]]:
     """Drives until the scenario is done and cleaned away, in the first of the seeds from 2000 in which it happens."""
     for seed in range(2000, 2020):
@@ -76,6 +78,14 @@ def run(world: EmbeddedWorld, name: str) -> tuple[Scenario, Verdict, list[Facts]
         if scenario.happened:
             return scenario, verdict, facts
     raise AssertionError(f"{name} never happens")
+
+
+def beside_the_way(facts: Facts) -> np.ndarray:
+    """(N,) how far [m] each actor is from the path ahead; infinite behind the ego's bumper."""
+    c, s = np.cos(facts.pose[2]), np.sin(facts.pose[2])
+    xy = (facts.actors["xyz"][:, :2] - facts.pose[:2]) @ np.array([[c, -s], [s, c]])
+    away = np.hypot(*(xy[:, None] - facts.path_ego[None]).transpose(2, 0, 1)).min(1)
+    return np.where(xy[:, 0] > facts.extent[0], away, np.inf)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -126,6 +136,45 @@ def test_the_ambulance_overtakes(world: EmbeddedWorld) -> None:
             places.append(float((van["xyz"][0, :2] - f.pose[:2]) @ (np.cos(f.pose[2]), np.sin(f.pose[2]))))
     assert places[0] < -20
     assert places[-1] > 10
+
+
+def test_the_car_cuts_in_from_beside_the_way(world: EmbeddedWorld) -> None:
+    _, _, facts = run(world, "cut_in")
+    away = np.array([beside_the_way(f)[0] for f in facts if len(f.actors)])
+    ahead = np.flatnonzero(np.isfinite(away))
+    assert away[ahead[0]] > 1.3
+    assert away[ahead].min() < 0.5
+    assert ahead[np.argmin(away[ahead])] > ahead[0] + 10  # it was there before
+
+
+def test_the_obstacle_holds_the_ego_up(world: EmbeddedWorld) -> None:
+    _, _, facts = run(world, "obstacle")
+    seen = [f for f in facts if len(f.actors)]
+    assert np.hypot(*seen[0].actors["velocity"][0]) == 0.0
+    assert min(beside_the_way(f)[0] for f in seen) < 1.0
+    speeds = np.array([float(f.velocity_ego[0]) for f in seen])
+    assert speeds.max() > 5.0
+    assert speeds[speeds.argmax() :].min() < 0.5
+
+
+def test_the_bicycle_is_followed_and_then_makes_room(world: EmbeddedWorld) -> None:
+    scenario, _, facts = run(world, "slow_bicycle")
+    rides = [f for f in facts if len(f.actors) and f.actors["kind"][0] == Kind.BICYCLE]
+    speeds = np.array([np.hypot(*f.actors["velocity"][0]) for f in rides])
+    assert 3.5 < np.median(speeds[speeds > 0.1]) < 4.5
+    assert min(float(f.velocity_ego[0]) for f in rides if f.time > scenario.since) < 5.5
+    away = np.array([beside_the_way(f)[0] for f in rides])
+    away = away[np.isfinite(away)]
+    assert away.min() < 1.2
+    assert away[-1] > 1.9
+
+
+def test_the_ego_turns_left_behind_oncoming_cars(world: EmbeddedWorld) -> None:
+    scenario, _, facts = run(world, "left_turn")
+    begun = [f for f in facts if f.time > scenario.since and len(f.actors)]
+    assert np.cos(begun[0].actors["yaw"] - begun[0].pose[2]).max() < -0.8
+    turned = (facts[-1].pose[2] - begun[0].pose[2] + np.pi) % (2 * np.pi) - np.pi
+    assert turned > 0.7
 
 
 class Waiting:
