@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor
+from roadcraft.sim.embedded.server.optics import Optics
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import njit
 
@@ -95,6 +96,7 @@ class Camera:
             raise UserError(f"{actor.type_id}: fov = {self.fov:g} is outside {FIELDS_OF_VIEW} degrees")
         self.head = struct.pack("<IIf", self.width, self.height, self.fov)
         self.needs = self.needs or NEEDS[self.number]
+        self.optics = Optics(actor, self.width, self.height, self.number == wire.RGB)
         self.pixels: NDArray[np.uint8] = np.zeros((0, 0, 4), np.uint8)
 
     def view(self, actor: Actor) -> View:
@@ -125,6 +127,7 @@ class Camera:
             _tags(images.semantic, pixels)
         elif self.number == wire.INSTANCE:
             _instances(images.semantic, images.instance, pixels)
+        self.optics(pixels)
         return pixels.data.cast("B")
 
 

@@ -116,8 +116,8 @@ TRAFFIC = """\
 
 Both run inside the client, and rely on this: a walker that the crowd leads tells its velocity; the mesh ends half a
 metre before the kerb; a dead walker lies for 10 s and is gone; a light governs a vehicle until its front is a metre
-past the stop line. In ten simulated minutes with 30 cars and 30 walkers (grid, arterial, roundabout) no car crashed,
-left its lane, ran a red light, touched a walker or was given up by the TrafficManager.
+past the stop line. In ten simulated minutes with 30 cars and 30 walkers (grid, arterial, roundabout, highway) no car
+crashed, left its lane, ran a red light, touched a walker or was given up by the TrafficManager.
 
 What belongs to the client shows here as well:
 
@@ -131,9 +131,11 @@ What belongs to the client shows here as well:
 SENSORS_INTRO = """\
 ## Sensors
 
-Attributes that describe a photographic lens or its exposure (`lens_*`, `bloom_intensity`, `iso`, ...) are taken and
-have no effect: pictures are those of a pinhole camera. Blueprints that are not listed do not exist here (V2X, RSS,
-GBuffer, wide-angle lenses); the client's library says so when they are looked up.
+Of lens and film `lens_k`, `lens_kcube`, `lens_x_size`, `lens_y_size`, `lens_circle_*`, `gamma` and
+`exposure_compensation` act (colour, depth, semantic and instance cameras), by what they differ from CARLA's defaults:
+those draw what a pinhole sees. The others (`bloom_intensity`, `iso`, `motion_blur_*`, ...) are taken and have no
+effect. Blueprints that are not listed do not exist here (V2X, RSS, GBuffer, wide-angle lenses); the client's library
+says so when they are looked up.
 
 | blueprint | what it sends |
 |---|---|
