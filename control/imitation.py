@@ -23,7 +23,7 @@ from roadcraft.control.env import DriveEnv
 from roadcraft.control.expert import ExpertDriver
 from roadcraft.control.features import SIZE
 from roadcraft.control.paths import pursue
-from roadcraft.control.policy import STEER_SHARE, Policy, action_for
+from roadcraft.control.policy import Policy, action_for, steer_share
 from roadcraft.sim.errors import UserError
 
 Acts = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -69,7 +69,7 @@ def expert_action(env: DriveEnv, expert: ExpertDriver) -> NDArray[np.float32]:
     curvature, accel = expert.plan(env.tick.facts)
     speed = env.tick.observation.ego.speed
     wanted, planned = steer_for(curvature, speed), steer_for(pursue(env.features.path, speed), speed)
-    return np.array([np.clip((wanted - planned) / STEER_SHARE, -1.0, 1.0), action_for(accel)], np.float32)
+    return np.array([np.clip((wanted - planned) / steer_share(speed), -1.0, 1.0), action_for(accel)], np.float32)
 
 
 def record(

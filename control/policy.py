@@ -1,6 +1,7 @@
 """The policy at run time: a small network from the features to two actions, and what the actions mean.
 
-action[0]  a correction of the steering, in units of STEER_SHARE, added to pure pursuit along the planned path
+action[0]  a correction of the steering, in units of STEER_SHARE, added to pure pursuit along the planned path;
+           it vanishes with the speed
 action[1]  acceleration: +1 is ACCEL_MAX, -1 is -BRAKE_MAX [m/s^2]
 
 The weights are a safetensors file with a JSON card beside it; nothing is unpickled, and numpy runs them.
@@ -23,16 +24,22 @@ from roadcraft.control.paths import pursue
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Control
 
-STEER_SHARE = 0.12  # of full steering, at |action[0]| = 1
+STEER_SHARE = 0.12  # of full steering, at |action[0]| = 1 ...
+STEER_SPEED = 8.0  # m/s ... from this speed on; less below: whoever crawls round a bend shall follow the path
 DECIDE_TICKS = 2  # world ticks an action is held: 10 Hz
 SHIPPED = "policy.safetensors"
 
 
 def control_for(action: NDArray[np.floating], path: NDArray[np.float64], speed: float) -> Control:
     """The control that an action (2,) means on the planned path (T, 2) [m] at `speed` [m/s]."""
-    steer = steer_for(pursue(path, speed), speed) + STEER_SHARE * float(action[0])
+    steer = steer_for(pursue(path, speed), speed) + steer_share(speed) * float(action[0])
     accel = acceleration_for(float(action[1]))
     return Control(min(1.0, max(-1.0, steer)), throttle_for(accel, speed), brake_for(accel, speed))
+
+
+def steer_share(speed: float) -> float:
+    """Of full steering, what action[0] = 1 adds at `speed` [m/s]."""
+    return STEER_SHARE * min(max(speed / STEER_SPEED, 0.02), 1.0)
 
 
 def acceleration_for(action: float) -> float:
