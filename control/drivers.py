@@ -23,6 +23,7 @@ from roadcraft.control.senses import Senses
 from roadcraft.control.supervisor import Supervisor
 from roadcraft.perception.delay import Delay, Latency
 from roadcraft.perception.percept import Engine, Percept
+from roadcraft.perception.present import Present
 from roadcraft.perception.truth import ErrorModel, TruthPerception
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Control, Driver, Observation, Tick
@@ -31,18 +32,21 @@ Acts = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Stack:
-    """What network and truth driver share: percepts' delay, features, policy at 10 Hz, supervisor at 20 Hz."""
+    """What network and truth driver share: percepts' delay and what came of them since, features, policy at 10 Hz,
+    supervisor at 20 Hz."""
 
     def __init__(self, policy: Acts, supervisor: Supervisor | None, delay: Delay | None = None) -> None:
         self.policy = policy
         self.supervisor = supervisor
         self.delay = delay or Delay()
+        self.present = Present()
         self.features = Features()
         self.reset()
 
     def reset(self) -> None:
         """A new episode."""
         self.delay.reset()
+        self.present.reset()
         self.features.reset()
         if self.supervisor is not None:
             self.supervisor.reset()
@@ -51,16 +55,18 @@ class Stack:
         self._percept: Percept | None = None
 
     def decide(self, observation: Observation, percept: Percept | None) -> Decision:
-        """One tick, on the newest percept that has arrived; one that is no news is not taken in twice.
+        """One tick, on the newest percept that has arrived, as of now; one that is no news is not taken in twice.
 
         Without a percept the wish is to roll on along the last plan; the supervisor stops the car.
         """
         percept = self.delay(observation.time, percept)
-        if percept is None or percept is self._percept:
-            self.features.coast(observation)
-        else:
+        self.present.move(observation.time, observation.ego)
+        news, self._percept = percept is not self._percept, percept
+        percept = None if percept is None else self.present(percept)
+        if percept is not None and news:
             self.features.update(observation, percept)
-        self._percept = percept
+        else:
+            self.features.coast(observation)
         if percept is not None:
             if self._ticks % DECIDE_TICKS == 0:
                 self.action = self.policy(self.features.vector(self.action))

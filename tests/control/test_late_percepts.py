@@ -11,6 +11,7 @@ from roadcraft.control.drivers import Stack, TruthDriver
 from roadcraft.control.features import SIZE
 from roadcraft.control.supervisor import Supervisor
 from roadcraft.perception.delay import Delay, Latency
+from roadcraft.perception.percept import OBJECT
 
 UNEVEN = Latency(((20.0, 20.0, 1.0), (220.0, 220.0, 1.0)))
 
@@ -66,3 +67,15 @@ def test_the_next_episode_has_the_same_delays() -> None:
         return [d.percept and d.percept.frame for d in (driver(tick(i)) for i in range(40))]
 
     assert frames() == frames()
+
+
+def test_decisions_are_made_on_where_things_are_now() -> None:
+    """A wall comes nearer at 10 m/s; the percept is 200 ms old."""
+    stack, distances = Stack(Watching(), Supervisor(), Delay(Latency.of(200.0))), []
+    for i in range(20):
+        wall = np.zeros(1, OBJECT)
+        wall["xy_ego"], wall["path_ego"] = (40.0 - 0.5 * i, 0.0), (40.0 - 0.5 * i, 0.0)
+        seen = percept(i, objects=wall)
+        found = stack.decide(observation(i, speed=10.0), seen).percept
+        distances.append(np.nan if found is None else float(found.objects["xy_ego"][0, 0]))
+    np.testing.assert_allclose(distances[4:], 40.0 - 0.5 * np.arange(4, 20), atol=1e-3)
