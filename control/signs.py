@@ -19,6 +19,10 @@ NEWS, NEWS_LENGTH = 0.25, 0.8  # share of a new distance, at most; m of driving 
 GOVERNS = 0.5  # probability from which a light or a stop sign counts as seen
 KEEP_TIME = 3.0  # s that an unseen light is remembered
 KEEP_BEFORE = 14.0  # m before its line within which it is
+COMMIT = 1.5  # m before its line within which a car that rolls at a green light goes through ...
+ROLLS = 0.5  # m/s
+JUNCTION = 12.0  # m ... and for so long looks for no other light nearer than NEXT: those that face others stand around
+NEXT = 20.0  # m
 PASSED = 1.0  # m beyond the line after which a sign is forgotten
 SERVED_SPEED = 0.1  # m/s, the leaderboard's full stop
 SERVED_BOX = 2.2  # m before the line, as seen, within which a stop serves the sign: the box that counts has 4 m
@@ -42,6 +46,7 @@ class Signs:
         self._light_age = INF  # s since it was seen
         self._stop_age = INF
         self._since_served = INF  # m
+        self._through = 0.0  # m of a junction left to drive through
 
     def update(self, percept: Percept | None, speed: float, dt: float) -> None:
         """Takes one percept (None: nothing new), the speed [m/s] and the time since the last one [s]."""
@@ -52,6 +57,9 @@ class Signs:
         self._light_age += dt
         self._stop_age += dt
         self._since_served += moved
+        self._through = max(0.0, self._through - moved)
+        if speed > ROLLS and self.light[2] > 0.5 and -PASSED < self.light_distance < COMMIT:
+            self._through = JUNCTION
         if percept is not None:
             self._see_light(percept)
             self._see_stop(percept, speed)
@@ -77,6 +85,8 @@ class Signs:
 
     def _see_light(self, percept: Percept) -> None:
         if percept.light[3] > 1.0 - GOVERNS or not isfinite(percept.light_distance):
+            return
+        if self._through > 0.0 and percept.light_distance < NEXT:
             return
         self._light_age = 0.0
         seen = percept.light[:3] / max(1e-6, float(percept.light[:3].sum()))

@@ -146,6 +146,24 @@ def test_a_car_that_stands_learns_nothing_of_the_lines_distance() -> None:
     assert features.signs.light_distance == near
 
 
+def test_a_car_that_goes_at_green_does_not_heed_the_lights_for_others_in_the_junction() -> None:
+    """Until it is through: the next junction's light counts again, and so does a red one that it only rolls up to."""
+    red, green = np.array([0.97, 0.01, 0.01, 0.01]), np.array([0.01, 0.01, 0.97, 0.01])
+    for first, counts in ((green, False), (red, True)):
+        features = Features()
+        for frame in range(30):
+            features.update(observation(frame, 2.0), percept(frame, light=first, light_distance=3.0 - 2.0 * frame * DT))
+        for frame in range(30, 60):
+            features.update(observation(frame, 2.0), percept(frame, light=red, light_distance=1.0))
+        assert (features.signs.light[0] > 0.5) == counts
+    features = Features()
+    for frame in range(30):
+        features.update(observation(frame, 2.0), percept(frame, light=green, light_distance=3.0 - 2.0 * frame * DT))
+    for frame in range(30, 60):
+        features.update(observation(frame, 2.0), percept(frame, light=red, light_distance=60.0))
+    assert features.signs.light[0] > 0.9
+
+
 def test_a_red_light_out_of_sight_is_remembered_for_a_while() -> None:
     features, gone = Features(), np.array([0.01, 0.01, 0.01, 0.97])
     red = np.array([0.97, 0.01, 0.01, 0.01])
