@@ -88,7 +88,7 @@ def test_constraints_fit_the_project() -> None:
         *PROJECT["project"]["dependencies"],
         *(d for extra in ("perception", "policy", "view", "dev") for d in extras[extra]),
     ]
-    assert {normal(re.match(r"[\w.-]+", line)[0]) for line in asked} <= set(pins)  # type: ignore[index]
+    assert {normal(re.match(r"[\w.-]+", line)[0]) for line in asked} - {"roadcraft"} <= set(pins)  # type: ignore[index]
     assert "torch==2.13.0" in lines
 
 

@@ -9,7 +9,8 @@ import pytest
 from fakes import FakeWorld
 
 from roadcraft.control.localiser import HALF_LENGTH, LEFT_AFTER_LINE, Localiser
-from roadcraft.sim.messages import Episode
+from roadcraft.control.paths import headings, stations
+from roadcraft.sim.messages import LANE_X, Episode
 
 LINE = 15.0  # m from the bumper
 
@@ -23,6 +24,11 @@ def path_to_a_left_turn(corner: float) -> np.ndarray:
     after = np.maximum(s - start - radius * np.pi / 2, 0.0)
     x = np.minimum(s, start) + radius * np.sin(bend)
     return np.stack([x, radius * (1 - np.cos(bend)) + after], -1)
+
+
+def rotation(yaw: float) -> np.ndarray:
+    """(2, 2): world vectors @ it are ego vectors."""
+    return np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
 
 
 def test_standing_before_a_line_that_flickers_moves_nobody() -> None:
@@ -46,3 +52,18 @@ def test_a_line_that_is_approached_tells_the_error_along_the_street() -> None:
         localiser.see_line(left, path_to_a_left_turn(left + HALF_LENGTH + LEFT_AFTER_LINE - 1.5), 0.0)
     assert localiser.error[0] == pytest.approx(1.0, abs=0.6)
     assert abs(localiser.error[1]) < 0.05
+
+
+def test_a_line_that_goes_straight_on_where_the_path_turns_moves_nobody() -> None:
+    """The kerb of the street that goes on is seen while the route turns off into another."""
+    path = path_to_a_left_turn(20.0)
+    s, yaw = stations(path), headings(path)
+    localiser = Localiser()
+    for at in np.arange(0.0, 19.0, 0.25):  # driven without error
+        x, y, turned = (float(np.interp(at, s, v)) for v in (path[:, 0], path[:, 1], yaw))
+        ahead = (path - localiser.error - (x, y)) @ rotation(turned)
+        kerb = (-1.75 - y - np.array(LANE_X) * np.sin(turned)) / np.cos(turned)
+        lanes = np.full((4, len(LANE_X)), np.nan)
+        lanes[2] = np.where(kerb > -8.0, kerb, np.nan)
+        localiser.see_lanes(lanes, np.array([0.0, 0.0, 0.9, 0.0]), ahead[s >= at], turned)
+    assert np.abs(localiser.error).max() < 0.3
