@@ -28,8 +28,7 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera, Control, Driver, Episode, Facts, Tick, World
 
 log = logging.getLogger(__name__)
-STANDING = 0.5  # probability that a clip in which the car waits is passed over: half of all driving is waiting
-FAR = 0.6  # probability that a clip without anybody near is passed over: one frame in thirty has somebody ahead
+FAR = 0.6  # probability that a clip without anybody near, or a sign approached, is passed over: both are rare
 NEAR = 14.0, 4.0  # [m] along and across from the ego's middle: near
 LONGEST_WAIT = 900  # ticks that a clip waits for somebody ahead ...
 CLOSE = 13.0, 2.0  # [m] ... within so much, along and across, from middle to middle
@@ -328,11 +327,13 @@ def draw_clip(shards: Shards, length: int, size: tuple[int, int], how: Augmentat
 
 
 def _worth(labels: FrameLabels, rng: np.random.Generator) -> bool:
-    """Whether a clip that begins so shall be learned from: rare sights are preferred, see STANDING and FAR."""
-    at = np.abs(labels.objects["xyz_ego"][asked_for(labels), :2])
-    passed_over = STANDING if labels.frame["speed"] < 0.5 else 0.0
-    passed_over = 0.0 if (at < NEAR).all(1).any() else max(passed_over, FAR)
-    return bool(rng.random() >= passed_over)
+    """Whether a clip that begins so shall be learned from: rare sights are preferred, see FAR."""
+    frame = labels.frame
+    moving = bool(frame["speed"] >= 0.5)
+    near = (np.abs(labels.objects["xyz_ego"][asked_for(labels), :2]) < NEAR).all(1).any()
+    if near or (moving and (frame["light_visible"] or frame["stop_visible"])):
+        return True
+    return bool(rng.random() >= FAR)
 
 
 def clip_of(samples: list[Sample], size: tuple[int, int], before: float | None = None) -> Clip:
