@@ -33,7 +33,7 @@ LEFT_AFTER_LINE, WIDE_LEFT_AFTER_LINE, RIGHT_AFTER_LINE = 14.6, 21.4, 12.0
 CORNER_SIGMA = 0.7  # m, how much that differs from junction to junction
 SQUARE = (1.4, 1.75)  # rad, turns at right angles, for which those distances hold
 CORNER_GATE = 2.5  # m beyond which the junction, not GNSS, is another than thought: GNSS errs so far once in eighty
-CORNER_AT = (4.0, 1.5)  # m before the line where it is measured, once each ...
+CORNER_AT = (6.0, 3.5)  # m before the line where it is measured, once each ...
 CORNER_APART = 20.0  # m of driving: a car that stands there and sees the line now nearer, now further, learns nothing
 DISTANCE_SIGMA = 0.25  # relative error of a perceived distance to a line (0.22 measured on validation drives)
 

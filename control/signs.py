@@ -16,6 +16,7 @@ from roadcraft.perception.percept import Percept
 RATE = 0.35  # share of a new frame in the belief; 20 frames a second
 NEWS, NEWS_LENGTH = 0.25, 0.8  # share of a new distance, at most; m of driving after which one is news: a car that
 # stands, or creeps, sees the same picture with the same error again
+UNSEEN = 3.0  # m before a line from which on it lies below the picture: the odometer knows better than the network
 GOVERNS = 0.5  # probability from which a light or a stop sign counts as seen
 KEEP_TIME = 3.0  # s that an unseen light is remembered
 KEEP_BEFORE = 14.0  # m before its line within which it is
@@ -113,4 +114,4 @@ class Signs:
             self.stop = 0.0
 
     def _blend(self, old: float, new: float) -> float:
-        return old + self._gain * (new - old)
+        return old if old < UNSEEN else old + self._gain * (new - old)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from roadcraft.control.drivers import load_driver
@@ -21,6 +22,8 @@ from roadcraft.perception.data import Recipe, collect
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import WorldLost
 from roadcraft.sim.messages import Traffic
+
+MANY = 0.5  # share of two-wheelers where there are many
 
 
 def run(asked: Collect, run: Run) -> None:
@@ -60,7 +63,8 @@ def drive_one(job: tuple[Collect, int]) -> int:
         swerve=asked.swerve,
         queue=asked.queue,
     )
-    traffic = Traffic(asked.traffic.vehicles, asked.traffic.walkers)
+    rare = np.random.default_rng([seed, 0x2B]).random() < asked.two_wheelers
+    traffic = Traffic(asked.traffic.vehicles, asked.traffic.walkers, MANY if rare else None)
     episode = episode_from_seed(seed, traffic=traffic, **({} if asked.traffic.scenarios else {"scenarios": ()}))
     with build.open_world(asked.sim, episode.town) as world:
         return collect(world, [episode], lambda s: load_driver(asked.driver, seed=s), Path(str(asked.out)), recipe)

@@ -171,6 +171,8 @@ class Collect:
     """Share of clips that begin when somebody is close ahead."""
     jitter: float = 0.4
     """Share of drives whose camera is mounted differently."""
+    two_wheelers: float = 0.3
+    """Share of drives among traffic of which half are motorcycles and bicycles."""
     workers: int = 2
     """Processes."""
     sim: Sim = field(default_factory=lambda: Sim(world="embedded"))
@@ -185,7 +187,8 @@ class Collect:
             ("workers", self.workers),
         ):
             check(value >= 1, f"{name} {value} is below 1")
-        for name, share in (("swerve", self.swerve), ("queue", self.queue), ("jitter", self.jitter)):
+        for name in ("swerve", "queue", "jitter", "two_wheelers"):
+            share = getattr(self, name)
             check(0 <= share <= 1, f"{name} {share} is not a share of 0 to 1")
 
 

@@ -38,6 +38,7 @@ VEHICLES = {
     "vehicle.gazelle.omafiets": 1,
     "vehicle.bh.crossbike": 1,
 }
+TWO_WHEELERS = 4  # the last of them
 PAINTS = ((17, 37, 103), (137, 0, 0), (38, 38, 38), (158, 158, 158), (225, 225, 225), (23, 69, 52), (196, 176, 140))
 WALKERS = 52  # walker.pedestrian.0001 to 0052
 START_FREE = 15.0  # m around the ego's start without vehicles
@@ -59,9 +60,9 @@ def populate(stage: Stage, network: RoadNetwork, route: Route, traffic: Traffic,
     vehicles = _places(network, route, DRIVING, LINE_FREE)
     walkers = _places(network, route, SIDEWALK, 0.0)
     actors = []
-    names, weights = list(VEHICLES), np.array(list(VEHICLES.values()), float)
+    names, odds = list(VEHICLES), odds_of(traffic.two_wheelers)
     for _ in range(traffic.vehicles):
-        name = names[int(random.choice(len(names), p=weights / weights.sum()))]
+        name = names[int(random.choice(len(names), p=odds))]
         color = PAINTS[int(random.integers(len(PAINTS)))]
         driver = int(random.integers(1, 2**31))
         gap = np.array([START_FREE] + [GAP] * (len(taken) - 1))
@@ -76,6 +77,16 @@ def populate(stage: Stage, network: RoadNetwork, route: Route, traffic: Traffic,
         if actor:
             actors.append(actor)
     return actors
+
+
+def odds_of(two_wheelers: float | None) -> NDArray[np.float64]:
+    """Probability of each of VEHICLES, with that share of motorcycles and bicycles."""
+    weights = np.array(list(VEHICLES.values()), float)
+    odds = weights / weights.sum()
+    if two_wheelers is not None:
+        odds[:-TWO_WHEELERS] *= (1.0 - two_wheelers) / odds[:-TWO_WHEELERS].sum()
+        odds[-TWO_WHEELERS:] *= two_wheelers / odds[-TWO_WHEELERS:].sum()
+    return odds
 
 
 def _places(

@@ -9,7 +9,7 @@ from roadcraft.sim.embedded.catalogue import CATALOGUE, find
 from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.messages import Kind, LightState
-from roadcraft.sim.population import VEHICLES
+from roadcraft.sim.population import VEHICLES, odds_of
 from roadcraft.sim.roads import LaneKind
 
 STYLES = ("grid", "suburb", "arterial", "roundabout", "highway")
@@ -204,3 +204,13 @@ def test_half_an_hour_without_a_collision_or_a_dead_lock(style: str) -> None:
     assert watch.contacts == []
     assert watch.red == []
     assert max(watch.longest.values()) < 120.0
+
+
+def test_as_many_two_wheelers_as_asked_for() -> None:
+    streets, many = odds_of(None), odds_of(0.5)
+    assert streets.sum() == pytest.approx(1.0)
+    assert many.sum() == pytest.approx(1.0)
+    two = [name.split(".")[1] in ("yamaha", "vespa", "gazelle", "bh") for name in VEHICLES]
+    assert many[two].sum() == pytest.approx(0.5)
+    assert streets[two].sum() < 0.2
+    assert many[0] / many[1] == pytest.approx(streets[0] / streets[1])  # the others among themselves as before
