@@ -213,7 +213,7 @@ class Traffic:
 
     vehicles: int = 30
     walkers: int = 20
-    two_wheelers: float | None = None  # share of the vehicles that are motorcycles and bicycles; None: as streets have it
+    two_wheelers: float | None = None  # share of motorcycles and bicycles; None: as in the streets
 
 
 @dataclass(frozen=True, slots=True)
