@@ -3,6 +3,7 @@ roadcraft bench perception --onnx mine.onnx      your own network in the same ru
 roadcraft bench parity  how far each engine and precision is from torch in f32, over frames with memory
 roadcraft bench sim     pictures, lidar points and ticks a second of the simulator, here and through CARLA's protocol
 roadcraft bench env     steps a second of the training environment, with percepts from truth and from the network
+roadcraft bench training    what each part of a training is worth: the same small budget, one thing changed
 roadcraft bench loop    from camera frame to applied control in the closed loop: percentiles, missed deadlines
 
 Every figure is a median of several rounds, taken in turn (A B C A B C ...) so that noise falls on all alike. The last
@@ -25,8 +26,9 @@ from tqdm import tqdm
 from roadcraft.control.expert import ExpertDriver
 from roadcraft.launch import build
 from roadcraft.launch.bench_parity import bench_parity
+from roadcraft.launch.bench_training import bench_training
 from roadcraft.launch.bench_world import bench_env, bench_sim
-from roadcraft.launch.config import BenchEnv, BenchLoop, BenchParity, BenchPerception, BenchSim, gates
+from roadcraft.launch.config import BenchEnv, BenchLoop, BenchParity, BenchPerception, BenchSim, BenchTraining, gates
 from roadcraft.launch.log import percentiles
 from roadcraft.launch.loop import decided, reset_driver
 from roadcraft.launch.machine import machine
@@ -40,7 +42,7 @@ DEADLINES = {"20_hz": 0.05, "50_hz": 0.02, "100_hz": 0.01}  # s
 PICTURES = 48  # that the engines are shown in turn
 
 
-def run(asked: BenchPerception | BenchSim | BenchEnv | BenchLoop | BenchParity, run: Run) -> int:
+def run(asked: BenchPerception | BenchSim | BenchEnv | BenchLoop | BenchParity | BenchTraining, run: Run) -> int:
     """The verb; its status is 1 when a gate is missed."""
     if isinstance(asked, BenchPerception):
         run.result.update(bench_perception(asked, run))
@@ -48,6 +50,8 @@ def run(asked: BenchPerception | BenchSim | BenchEnv | BenchLoop | BenchParity, 
         run.result.update(bench_sim(asked))
     elif isinstance(asked, BenchParity):
         run.result.update(bench_parity(asked, run))
+    elif isinstance(asked, BenchTraining):
+        bench_training(asked, run)
     elif isinstance(asked, BenchEnv):
         run.result.update(bench_env(asked))
     else:

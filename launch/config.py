@@ -605,6 +605,46 @@ class BenchParity:
 
 
 @dataclass(frozen=True)
+class BenchTraining:
+    """What each part of a training is worth: the network trained anew with one thing changed, at one small budget."""
+
+    data: str | None = None
+    """Folder of shards to train on."""
+    validation: str | None = None
+    """Folder of shards to judge on; needed with data."""
+    collect: Collect = field(default_factory=lambda: Collect(seeds="0-59"))
+    """What is recorded to train on when no data is named."""
+    seeds: str = "1000-1039"
+    """Drives to judge on, as A-B; recorded when no data is named."""
+    variants: tuple[str, ...] = ()
+    """Which trainings; all when not given."""
+    style: Literal["grid", "suburb", "arterial", "roundabout", "highway"] = "roundabout"
+    """The style of town that is left out, or new."""
+    weather: Literal["clear", "rain", "fog", "night"] = "rain"
+    """The weather whose looks are left out."""
+    frames: int = 1000
+    """Labelled frames of the new style."""
+    size: str = "small"
+    """Of the network: tiny, small or base."""
+    steps: int = 300
+    """Steps of each training."""
+    batch: int = 4
+    """Clips a step."""
+    length: int = 4
+    """Frames a clip."""
+    threads: int = 1
+    """Threads of torch."""
+    resume: str | None = None
+    """Folder of an earlier run to go on with: what it finished is kept."""
+
+    def __post_init__(self) -> None:
+        check((self.data is None) == (self.validation is None), "data and validation are named together or not at all")
+        seed_range(self.seeds)
+        for name in ("frames", "steps", "batch", "length", "threads"):
+            check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
+
+
+@dataclass(frozen=True)
 class BenchLoop:
     """From camera frame to applied control in the closed loop."""
 
@@ -647,5 +687,6 @@ VERBS: dict[str, type | dict[str, type]] = {
         "env": BenchEnv,
         "loop": BenchLoop,
         "parity": BenchParity,
+        "training": BenchTraining,
     },
 }

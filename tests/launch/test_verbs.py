@@ -201,6 +201,31 @@ def test_bench_parity(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "onnxruntime:f32" in (Path(found["run"]) / "parity.md").read_text()
 
 
+def test_bench_training(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Shards of one drive stand for those of another style; a resume keeps what is done and is told the same."""
+    ran(capsys, "collect", "collect-tiny", "--out", "shards")
+    Path("shards/002001-00000.tar").write_bytes(Path("shards/002000-00000.tar").read_bytes())
+    words = ["bench", "training", "bench-training-tiny", "--data", "shards", "--validation", "shards"]
+    words += ["--style", "suburb", "--seeds", "2000-2001"]
+    found = ran(capsys, *words, "--variants", "without-style", "reference")
+    assert list(found["trainings"]) == ["reference", "without-style"]
+    assert set(found["trainings"]["without-style"]) == {"suburb", "not suburb"}
+    assert [path.name for path in Path(found["out"]).glob("without-style/data/*")] == ["002000-00000.tar"]
+    kept = Path(found["out"], "reference", "figures.json")
+    kept.write_text(kept.read_text().replace('"frames": 12', '"frames": 34'))
+    again = ran(capsys, *words, "--variants", "reference", "memory-none", "--resume", found["out"])
+    assert again["trainings"]["reference"] == found["trainings"]["reference"]
+    table = (Path(again["run"]) / "training.md").read_text()
+    assert "| all | memory-none |" in table
+    assert "| all | 34 |" in table  # kept, not judged again
+    assert main([*words, "--steps", "3", "--resume", found["out"]]) == 2
+    assert "steps was 2, not 3" in capsys.readouterr().err
+    assert main([*words, "--resume", "shards"]) == 2
+    assert "resume shards" in capsys.readouterr().err
+    assert main([*words, "--seeds", "1000"]) == 2
+    assert "seeds 1000" in capsys.readouterr().err
+
+
 def test_perceive(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     Path("pictures").mkdir()
