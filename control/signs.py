@@ -14,6 +14,7 @@ import numpy as np
 from roadcraft.perception.percept import Percept
 
 RATE = 0.35  # share of a new frame in the belief; 20 frames a second
+GO_RATE = 0.06  # the same for a green that follows red: half a second, so that a few wrong frames send nobody over a line
 NEWS, NEWS_LENGTH = 0.25, 0.8  # share of a new distance, at most; m of driving after which one is news: a car that
 # stands, or creeps, sees the same picture with the same error again
 UNSEEN = 3.0  # m before a line from which on it lies below the picture: the odometer knows better than the network
@@ -92,7 +93,8 @@ class Signs:
         self._light_age = 0.0
         seen = percept.light[:3] / max(1e-6, float(percept.light[:3].sum()))
         fresh = self.light.sum() < 0.2 or abs(percept.light_distance - self.light_distance) > 15.0
-        self.light = self.light + (0.7 if fresh else RATE) * (seen - self.light)
+        rate = GO_RATE if seen[2] > 0.5 > self.light[2] else RATE
+        self.light = self.light + (0.7 if fresh else rate) * (seen - self.light)
         self.light_distance = (
             percept.light_distance if fresh else self._blend(self.light_distance, percept.light_distance)
         )

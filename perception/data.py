@@ -92,7 +92,9 @@ def record_episode(
         frames: list[tuple[Tick, FrameLabels]] = []
         patience = LONGEST_WAIT if rng.random() < recipe.queue else 0
         for k in range(wait + patience):
-            if _astray(tick) or (k >= wait and somebody_ahead(tick.facts)):
+            if _astray(tick):
+                return
+            if k >= wait and somebody_ahead(tick.facts):
                 break
             watch(tick.facts)
             tick = _step(world, steer(tick), looks=k + 1 >= wait)

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 from fakes import FakeWorld
 
+from roadcraft.control.decision import Decision
 from roadcraft.control.drivers import load_driver
 from roadcraft.perception.data import CLOSE, Recipe, record_episode, somebody_ahead
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
-from roadcraft.sim.messages import ACTOR, Episode, Traffic
+from roadcraft.sim.messages import ACTOR, Control, Episode, Traffic
 
 
 def test_a_queueing_clip_begins_behind_somebody_and_is_whole() -> None:
@@ -22,6 +23,14 @@ def test_a_queueing_clip_begins_behind_somebody_and_is_whole() -> None:
     first = clips[0][1][0][0]
     assert somebody_ahead(first.facts)
     assert first.observation.rgb is not None
+
+
+def test_a_drive_that_leaves_its_way_between_clips_has_only_whole_clips() -> None:
+    recipe = Recipe(frames=2, clips=2, skip=400, jitter=0.0, swerve=0.0, queue=0.0)
+    episode = episode_from_seed(2, traffic=Traffic(0, 0), scenarios=())
+    circles = lambda tick: Decision(None, tick.observation.route_ego[:0], Control(), Control(0.6, 0.6))  # noqa: E731
+    clips = list(record_episode(EmbeddedWorld(), episode, circles, recipe, np.random.default_rng(0)))
+    assert [len(frames) for _, frames in clips] == [2]
 
 
 def test_ahead_is_ahead_not_behind_nor_in_the_next_lane() -> None:
