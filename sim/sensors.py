@@ -145,6 +145,8 @@ def _lens(blueprint: Any, camera: Camera) -> Any:
     blueprint.set_attribute("image_size_y", str(camera.height))
     blueprint.set_attribute("fov", str(degrees(camera.fov)))
     blueprint.set_attribute("sensor_tick", "0.0")
+    if blueprint.has_attribute("motion_blur_intensity"):  # networks are trained on sharp pictures
+        blueprint.set_attribute("motion_blur_intensity", "0.0")
     return blueprint
 
 

@@ -139,6 +139,9 @@ def test_both_worlds_see_the_same(server: ServerProcess) -> None:
         assert b.labels is not None
         far = np.abs(a.observation.rgb.astype(int) - b.observation.rgb).max(-1) > 2
         assert far.mean() < 0.01
+        assert remote._rig is not None
+        blueprint = remote._rig._cameras["rgb"].actor.attributes
+        assert float(blueprint["motion_blur_intensity"]) == 0  # CARLA's default blurs, the embedded world does not
         assert (a.labels.semantic != b.labels.semantic).mean() < 0.01
         near = (a.labels.depth < 100) & (b.labels.depth < 100)
         assert np.quantile(np.abs(a.labels.depth - b.labels.depth)[near], 0.99) < 0.05

@@ -11,7 +11,8 @@ import pytest
 
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.render import View
-from roadcraft.sim.embedded.server.derived import EVENT, brightness, fire, flow, motions, normals
+from roadcraft.sim.embedded.server.derived import EVENT, brightness, fire, normals
+from roadcraft.sim.embedded.server.flow import flow, motions
 
 WIDTH, HEIGHT = 64, 48
 HALF = np.array([WIDTH / 2, HEIGHT / 2])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from roadcraft.sim.embedded.server.blueprints import by_id
 from roadcraft.sim.embedded.server.cameras import Camera, Cameras
+from roadcraft.sim.embedded.server.compatibility import CAMERA_NOTES
 from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.optics import Optics
 from roadcraft.sim.embedded.server.wire import Pose
@@ -44,6 +46,17 @@ def test_the_film_has_its_curve(live: LiveWorld, gamma: float, exposure: float) 
     out = through(optics(live, gamma=gamma, exposure_compensation=exposure), grey)
     wanted = 255 * min(1.0, ((100 / 255) ** 2.2 * 2**exposure) ** (1 / gamma))
     assert out == pytest.approx(wanted, abs=0.51)
+
+
+def test_a_camera_set_by_hand_has_the_light_of_its_settings(live: LiveWorld) -> None:
+    grey, doubled = np.full((HEIGHT, WIDTH), 100), 255 * (2 * (100 / 255) ** 2.2) ** (1 / 2.2)
+    assert optics(live, exposure_mode="manual").plain
+    for given in ({"iso": 200}, {"shutter_speed": 100}, {"fstop": 1.4 / 2**0.5}, {"iso": 400, "shutter_speed": 400}):
+        assert optics(live, **given).plain  # the exposure meter makes up for it
+        assert through(optics(live, exposure_mode="manual", **given), grey) == pytest.approx(doubled, abs=0.51)
+    for name in ("iso", "shutter_speed", "fstop"):
+        with pytest.raises(UserError, match=name):
+            optics(live, exposure_mode="manual", **{name: 0.0})
 
 
 @pytest.mark.parametrize("kind", [RGB, SEMANTIC])
@@ -91,3 +104,37 @@ def test_cameras_have_their_own(live: LiveWorld) -> None:
     plain, dark = (image[..., :3].astype(float) for image in images)
     assert dark == pytest.approx(255 * (plain / 255) ** 2, abs=0.51)
     assert (images[1][..., 3] == 255).all()
+
+
+def test_what_the_page_says_acts_and_nothing_else(live: LiveWorld) -> None:
+    """Each attribute is changed alone in a camera in which everything acts, and which turns past a moving car."""
+    base = {
+        "image_size_x": "64", "image_size_y": "48", "lens_circle_multiplier": "0.5", "exposure_mode": "manual",
+        "motion_blur_intensity": "1.0", "motion_blur_max_distortion": "10.0", "noise_stddev": "1.0", "iso": "150.0",
+    }  # fmt: skip
+    other = {"exposure_mode": "histogram", "exposure_compensation": "0.5", "iso": "70.0", "fov": "80.0"}
+    other |= {"enable_postprocess_effects": "false", "motion_blur_min_object_screen_size": "90.0"}
+    usual = {name: value for name, _, value, *_ in by_id()[RGB][3] if name not in ("role_name", "sensor_tick")}
+    acts = {name for names in CAMERA_NOTES for name in names} - {"sensor_tick"}
+    assert acts < set(usual)
+    x, y, yaw = live.town.network.spawns[0].tolist()
+    c, s = np.cos(yaw), np.sin(yaw)
+    car = live.spawn("vehicle.audi.tt", [], Pose(x + 8 * c, y + 8 * s, 0.0, yaw + 1.5))
+    live.simulation.set_physics(car.id, False)
+    actors = {}
+    for name in ("", *usual):
+        given = dict(base)
+        if name:
+            value = base.get(name, usual[name])
+            given[name] = other.get(name) or (str(int(value) + 8) if value.isdigit() else str(float(value) * 1.5 + 0.3))
+        actors[name] = live.spawn(RGB, [[key, 2, value] for key, value in given.items()], Pose(x, y, 1.5, yaw))
+        actors[name].sensor = Camera(actors[name])
+    cameras = Cameras()
+    for _ in range(2):
+        pictures = {actor.id: bytes(data[1]) for actor, data in cameras.images(live, list(actors.values()))}
+        live.step(0.05)
+        live.place(car, Pose(x + 8 * c + 1.5 * s, y + 8 * s - 1.5 * c, 0.0, yaw + 1.5))
+        for actor in actors.values():
+            actor.pose = Pose(x, y, 1.5, yaw + 0.15)
+    plain = pictures[actors[""].id]
+    assert {name for name, actor in actors.items() if pictures[actor.id] != plain} == acts

@@ -79,6 +79,10 @@ class Actor:
         """A numeric attribute."""
         return float(self.attributes[name])
 
+    def flag(self, name: str) -> bool:
+        """An attribute that is true or false."""
+        return self.attributes[name].lower() in ("true", "1")
+
     def follow(self, parent: Pose) -> Pose:
         """Where it is when its parent is at `parent`."""
         if self.attachment is Attachment.RIGID:

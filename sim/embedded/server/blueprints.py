@@ -32,6 +32,7 @@ _PHOTO = (
     "black_clip=0.0 white_clip=0.04 temp=6500.0 tint=0.0 chromatic_aberration_intensity=0.0 "
     "chromatic_aberration_offset=0.0"
 )
+_NOISE = "noise_stddev=0.0 noise_seed=0"  # not CARLA's
 _EVENTS = (
     "positive_threshold=0.3 negative_threshold=0.3 sigma_positive_threshold=0.0 sigma_negative_threshold=0.0 "
     "refractory_period_ns=0 use_log=true log_eps=0.001"
@@ -41,7 +42,7 @@ _SCAN = (
     "horizontal_fov=360.0 sensor_tick=0.0"
 )
 _SENSORS: dict[str, str] = {
-    "sensor.camera.rgb": f"{_CAMERA} {_PHOTO}",
+    "sensor.camera.rgb": f"{_CAMERA} {_PHOTO} {_NOISE}",
     "sensor.camera.depth": _CAMERA,
     "sensor.camera.semantic_segmentation": _CAMERA,
     "sensor.camera.instance_segmentation": _CAMERA,

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor
+from roadcraft.sim.embedded.server.blur import Blur
+from roadcraft.sim.embedded.server.noise import Noise
 from roadcraft.sim.embedded.server.optics import Optics
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import njit
@@ -96,7 +98,12 @@ class Camera:
             raise UserError(f"{actor.type_id}: fov = {self.fov:g} is outside {FIELDS_OF_VIEW} degrees")
         self.head = struct.pack("<IIf", self.width, self.height, self.fov)
         self.needs = self.needs or NEEDS[self.number]
-        self.optics = Optics(actor, self.width, self.height, self.number == wire.RGB)
+        photo = self.number == wire.RGB
+        self.optics = Optics(actor, self.width, self.height, photo)
+        self.noise = Noise(actor) if photo else None
+        self.blur = Blur(actor, self.width, self.height) if photo else None
+        if self.blur is not None and self.blur.open:
+            self.needs |= {"depth", "instance"}
         self.pixels: NDArray[np.uint8] = np.zeros((0, 0, 4), np.uint8)
 
     def view(self, actor: Actor) -> View:
@@ -115,11 +122,15 @@ class Camera:
 
     def rest(self) -> None:
         """Nobody listened to a tick: the next picture is a first one."""
+        if self.blur is not None:
+            self.blur.rest()
 
     def encode(self, images: Images, view: View, live: LiveWorld, actor: Actor) -> memoryview | bytes:
         """The pixels on the wire; the buffer is used again by the next call."""
         pixels = self.canvas()
-        if self.number == wire.RGB:
+        if self.blur is not None and self.blur.open:
+            self.blur(images, view, live, pixels)
+        elif self.number == wire.RGB:
             _bgra(images.rgb, pixels)
         elif self.number == wire.DEPTH:
             _depth(images.depth, pixels)
@@ -128,6 +139,8 @@ class Camera:
         elif self.number == wire.INSTANCE:
             _instances(images.semantic, images.instance, pixels)
         self.optics(pixels)
+        if self.noise is not None:
+            self.noise(pixels)
         return pixels.data.cast("B")
 
 

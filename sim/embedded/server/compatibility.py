@@ -5,6 +5,8 @@ What each call and sensor does is told by the tables that the server itself work
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from roadcraft.sim.embedded.server.blueprints import definitions
 from roadcraft.sim.embedded.server.calls import CALLS, Status
 from roadcraft.sim.embedded.server.faults import CHANCES, MOMENTS
@@ -128,16 +130,42 @@ What belongs to the client shows here as well:
   narrow streets of suburb two pairs of cars scraped each other in ten minutes.
 """
 
+# What acts of the attributes of `sensor.camera.rgb`; those that no row names are listed as having no effect.
+CAMERA_NOTES = {
+    ("image_size_x", "image_size_y", "fov", "sensor_tick"): "all cameras",
+    (
+        "lens_k", "lens_kcube", "lens_x_size", "lens_y_size", "lens_circle_multiplier", "lens_circle_falloff",
+    ): "colour, depth, semantic and instance cameras, by what they differ from CARLA's defaults: those draw what a "
+    "pinhole sees. The dark rim (`lens_circle_*`) is on colours only",
+    ("gamma", "exposure_compensation"): "the film's curve, by what it differs from CARLA's default",
+    ("exposure_mode", "iso", "shutter_speed", "fstop"): "with `manual`, the light is iso / (shutter_speed fstop²), by "
+    "CARLA's defaults of the three; with `histogram` they have no effect, as the exposure meter makes up for them. No "
+    "noise and no depth of field follow from them",
+    (
+        "motion_blur_intensity", "motion_blur_max_distortion", "motion_blur_min_object_screen_size",
+    ): "as CARLA's engine does, the shutter is open for the intensity times 1/30 s, and streaks end at so many percent "
+    "of the width: CARLA's default of 0.35 is two pixels of 640. The default blurs and costs time: set the intensity "
+    "to 0 where sharp pictures will do. The first picture after `listen` has no blur, nor have shadows and limbs",
+    ("enable_postprocess_effects",): "`false` turns motion blur, gamma and exposure off",
+    ("noise_stddev", "noise_seed"): "not in CARLA, whose cameras have no noise; named after its lidar's. Standard "
+    "deviation of each colour of each pixel, in levels of 255; the n-th picture's noise depends on seed and n alone: "
+    "cameras of one seed have the same",
+}  # fmt: skip
+
 SENSORS_INTRO = """\
 ## Sensors
 
-Of lens and film `lens_k`, `lens_kcube`, `lens_x_size`, `lens_y_size`, `lens_circle_*`, `gamma` and
-`exposure_compensation` act (colour, depth, semantic and instance cameras), by what they differ from CARLA's defaults:
-those draw what a pinhole sees. The others (`bloom_intensity`, `iso`, `motion_blur_*`, ...) are taken and have no
-effect. Blueprints that are not listed do not exist here (V2X, RSS, GBuffer, wide-angle lenses); the client's library
-says so when they are looked up.
+Blueprints that are not listed do not exist here (V2X, RSS, GBuffer, wide-angle lenses); the client's library says so
+when they are looked up.
 
 | blueprint | what it sends |
+|---|---|
+"""
+
+CAMERAS_INTRO = """\
+### Attributes of `sensor.camera.rgb`
+
+| attribute | what it does |
 |---|---|
 """
 
@@ -172,11 +200,32 @@ def sensors_table() -> str:
     return "".join(f"| `{name}` | {_cell(SENSOR_NOTES[name])} |\n" for name in names)
 
 
+def camera_table() -> str:
+    """One row for the attributes of a colour camera that act in the same way, and the sentence about those without
+    effect."""
+    found = next(definition for definition in definitions() if definition[1] == "sensor.camera.rgb")
+    idle = [attribute[0] for attribute in found[3]]
+    idle.remove("role_name")
+    rows = []
+    for names, note in CAMERA_NOTES.items():
+        rows.append(f"| {_codes(names)} | {_cell(note)} |\n")
+        for name in names:
+            idle.remove(name)
+    return "".join(rows) + f"| {_codes(idle)} | taken, and have no effect |\n"
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def page() -> str:
     """The page as Markdown."""
     table = calls_table()
     counts = ", ".join(f"{sum(call.status is status for call in CALLS.values())} {status.value}" for status in Status)
-    sensors, calls = f"{SENSORS_INTRO}{sensors_table()}", f"{CALLS_INTRO}{table}\n{len(CALLS)} calls: {counts}."
+    sensors, calls = (
+        f"{SENSORS_INTRO}{sensors_table()}\n{CAMERAS_INTRO}{camera_table()}",
+        f"{CALLS_INTRO}{table}\n{len(CALLS)} calls: {counts}.",
+    )
     return f"{INTRO}\n{TRAFFIC}\n{sensors}\n{calls}\n"
 
 

@@ -1,8 +1,7 @@
 """Cameras whose pixels follow from those of others: normals from depth, optical flow from depth and motion, events
 from two photographs.
 
-They agree with the cameras that they are derived from because they are computed from the same pictures. What is worn
-and swung (limbs, wheels) moves with its body as one rigid thing in the flow.
+They agree with the cameras that they are derived from because they are computed from the same pictures.
 """
 
 # Kernels take arrays whose types only the compiler knows.
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.server.actors import Actor
 from roadcraft.sim.embedded.server.cameras import Camera
+from roadcraft.sim.embedded.server.flow import SKY, Motion
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import njit
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from roadcraft.sim.embedded.render import Images, View
     from roadcraft.sim.embedded.server.live import LiveWorld
 
-SKY = 999.0  # [m] from which a pixel shows nothing
-MOST_FLOW = 2.0  # CARLA's range, in half images
 LEAST_THRESHOLD = 0.01  # of an event camera
 MOST_EVENTS = 2_000_000  # in one message; the rest comes with the next
 EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("polarity", "u1")])  # packed, 13 bytes
@@ -82,67 +80,6 @@ class NormalsCamera(Camera):
 
 
 # ---------------------------------------------------------------------------------------------------------- flow
-@njit
-def flow(depth, instance, focal, place, axes, old_place, old_axes, slot, turns, shifts, out):
-    """Motion of each pixel since the camera's last picture into `out` (H, W, 2), in CARLA's units: x to the right in
-    half widths, y up in half heights.
-
-    A point at world P now was at turns[s] P + shifts[s], s = slot[its body's id]; slot 0 is what stands still.
-    """
-    height, width = depth.shape
-    ray, point, old = np.empty(3), np.empty(3), np.empty(3)
-    for i in range(height):
-        for j in range(width):
-            u, v = (j + 0.5 - width / 2) / focal, (i + 0.5 - height / 2) / focal
-            for k in range(3):
-                ray[k] = u * axes[0, k] + v * axes[1, k] + axes[2, k]
-            if depth[i, j] > SKY:
-                old[:] = ray  # infinitely far: only turning moves it
-            else:
-                owner = instance[i, j]
-                s = slot[owner] if owner < len(slot) else 0
-                for k in range(3):
-                    point[k] = place[k] + depth[i, j] * ray[k]
-                for k in range(3):
-                    old[k] = shifts[s, k] - old_place[k]
-                    for m in range(3):
-                        old[k] += turns[s, k, m] * point[m]
-            x, y, z = 0.0, 0.0, 0.0
-            for k in range(3):
-                x, y, z = x + old_axes[0, k] * old[k], y + old_axes[1, k] * old[k], z + old_axes[2, k] * old[k]
-            out[i, j, 0], out[i, j, 1] = 0.0, 0.0
-            if z > 1e-3:
-                out[i, j, 0] = min(max((u - x / z) * focal / (width / 2), -MOST_FLOW), MOST_FLOW)
-                out[i, j, 1] = min(max((y / z - v) * focal / (height / 2), -MOST_FLOW), MOST_FLOW)
-
-
-def _rotations(bodies: NDArray[np.void]) -> NDArray[np.float64]:
-    """(B, 3, 3) from bodies' axes to the world's: Rz(yaw) Ry(pitch) Rx(roll)."""
-    cy, sy, cp, sp = np.cos(bodies["yaw"]), np.sin(bodies["yaw"]), np.cos(bodies["pitch"]), np.sin(bodies["pitch"])
-    cr, sr = np.cos(bodies["roll"]), np.sin(bodies["roll"])
-    rows = [
-        [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-        [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-        [-sp, cp * sr, cp * cr],
-    ]
-    return np.moveaxis(np.array(rows), 2, 0)
-
-
-def motions(
-    now: NDArray[np.void], before: NDArray[np.void]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """slot (by id), turns (S, 3, 3) and shifts (S, 3) of `flow` for bodies that were there before; others stand."""
-    now, before = now[now["id"] > 0], before[before["id"] > 0]
-    _, here, there = np.intersect1d(now["id"], before["id"], return_indices=True)
-    now, before = now[here], before[there]
-    slot = np.zeros(int(now["id"].max(initial=0)) + 1, np.int64)
-    slot[now["id"]] = 1 + np.arange(len(now))
-    turns, shifts = np.tile(np.eye(3), (len(now) + 1, 1, 1)), np.zeros((len(now) + 1, 3))
-    turns[1:] = _rotations(before) @ np.swapaxes(_rotations(now), 1, 2)
-    shifts[1:] = before["xyz"] - (turns[1:] @ now["xyz"][..., None])[..., 0]
-    return slot, turns, shifts
-
-
 class FlowCamera(Camera):
     """How far each pixel came since this camera's last picture; nothing in the first."""
 
@@ -150,22 +87,14 @@ class FlowCamera(Camera):
 
     def __init__(self, actor: Actor) -> None:
         super().__init__(actor)
-        self.last: tuple[View, NDArray[np.void]] | None = None
-        self.motion = np.zeros((self.height, self.width, 2), np.float32)
+        self.motion = Motion(self.width, self.height)
 
     def rest(self) -> None:
-        self.last = None
+        self.motion.rest()
 
     def encode(self, images: Images, view: View, live: LiveWorld, actor: Actor) -> memoryview:
-        bodies = live.simulation.bodies[["id", "xyz", "yaw", "pitch", "roll"]].copy()
-        old, before = self.last or (view, bodies)
-        self.last = (view, bodies)
-        place, old_place = np.array(view.xyz, np.float64), np.array(old.xyz, np.float64)
-        flow(
-            images.depth, images.instance, view.focal, place, view.axes, old_place, old.axes,
-            *motions(bodies, before), self.motion,
-        )  # fmt: skip
-        return self.motion.data.cast("B")
+        self.motion.measure(images, view, live)
+        return self.motion.pixels.data.cast("B")
 
 
 # -------------------------------------------------------------------------------------------------------- events
@@ -220,7 +149,7 @@ class EventCamera(Camera):
         self.thresholds = [actor.number(name) for name in names]
         self.sigmas = [actor.number(f"sigma_{name}") for name in names]
         self.rest_ns, self.epsilon = int(actor.number("refractory_period_ns")), actor.number("log_eps")
-        self.by_log = actor.attributes["use_log"].lower() in ("true", "1")
+        self.by_log = actor.flag("use_log")
         if not (min(self.thresholds) >= LEAST_THRESHOLD and min(self.sigmas) >= 0 and self.rest_ns >= 0):
             raise UserError(
                 f"{actor.type_id}: thresholds must be at least {LEAST_THRESHOLD}, "

@@ -7,12 +7,13 @@ they differ from CARLA's defaults. With u, v the place in the picture from its m
     the source of u is u + lens_x_size (f - 1) u, of v likewise with lens_y_size
 
 and the rim's shade is 1 - lens_circle_multiplier (r / r in the corner)^lens_circle_falloff. The film's curve is
-((value^2.2) 2^exposure_compensation)^(1 / gamma).
+((value^2.2) 2^exposure_compensation)^(1 / gamma). With `exposure_mode` manual the light is also that of a hand-set
+camera, iso / (shutter_speed fstop^2), by CARLA's defaults of these; otherwise the exposure meter makes up for them.
 """
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, log2
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ LENS = {
     "lens_y_size": 0.08,
 }
 FILM = {"gamma": 2.2, "exposure_compensation": 0.0}
+HAND = {"iso": (100.0, 1), "shutter_speed": (200.0, -1), "fstop": (1.4, -2)}  # default, power of it in the light
 DRAWN = 2.2  # gamma of the renderer's pictures
 
 
@@ -63,11 +65,13 @@ class Optics:
         """Raises UserError for values that no lens has."""
         self.size, self.photo = (width, height), photo
         given = {name: actor.number(name) for name in LENS}
-        exposed = photo and actor.attributes["enable_postprocess_effects"].lower() in ("true", "1")
+        exposed = photo and actor.flag("enable_postprocess_effects")
         given |= {name: actor.number(name) if exposed else FILM[name] for name in FILM}
         for name, value in given.items():
             if not isfinite(value) or (name == "gamma" and value <= 0):
                 raise UserError(f"{actor.type_id}: {name} = {value:g} cannot be")
+        if exposed and actor.attributes["exposure_mode"] == "manual":
+            given["exposure_compensation"] += self._stops(actor)
         self.given = given
         self.plain = given == LENS | FILM
         if not self.plain:
@@ -87,6 +91,17 @@ class Optics:
         self._shade = (shade if self.photo else np.ones_like(shade)).astype(np.float32)
         light = (np.arange(256) / 255) ** DRAWN * 2.0 ** self.given["exposure_compensation"]
         self._curve = np.round(255 * np.clip(light ** (1 / self.given["gamma"]), 0, 1)).astype(np.uint8)
+
+    @staticmethod
+    def _stops(actor: Actor) -> float:
+        """How many times the light of a hand-set camera is doubled."""
+        stops = 0.0
+        for name, (usual, power) in HAND.items():
+            value = actor.number(name)
+            if not (isfinite(value) and value > 0):
+                raise UserError(f"{actor.type_id}: {name} = {value:g} cannot be")
+            stops += power * log2(value / usual)
+        return stops
 
     @staticmethod
     def _stretch(square: NDArray[np.float64], lens: dict[str, float]) -> NDArray[np.float64]:

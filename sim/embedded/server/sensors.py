@@ -59,7 +59,8 @@ SENSOR_NOTES = {  # for the compatibility page
     "sensor.camera.optical_flow": "from depth and motion since this camera's last picture (none in the first): x to "
     "the right in half widths, y up in half heights, as CARLA sends it; bodies are rigid: no swing of limbs",
     "sensor.camera.dvs": "from two pictures, crossings of the thresholds in between at interpolated times; all "
-    "attributes of events work, thresholds from 0.01; at most 2 million events a message",
+    "attributes of events work, thresholds from 0.01, those of lens and film have no effect; at most 2 million events "
+    "a message",
     "sensor.lidar.ray_cast": "drop-off, attenuation, noise; rays against what the cameras draw",
     "sensor.lidar.ray_cast_semantic": "angle of incidence, actor and tag of each point",
     "sensor.other.radar": "radial velocity, angles, distance",
@@ -111,7 +112,7 @@ class Sensors:
         live, time = self.server.live, self.server.live.simulation.time
         heard = [actor for actor in self.equipped.values() if self.server.streams.heard(actor.stream)]
         for actor in self.equipped.values() if len(heard) < len(self.equipped) else ():
-            if actor.type_id in DERIVED and not self.server.streams.heard(actor.stream):
+            if isinstance(actor.sensor, Camera) and not self.server.streams.heard(actor.stream):
                 actor.sensor.rest()
         due = [actor for actor in heard if time + 1e-6 >= self.due_at[actor.id]]
         for actor in due:

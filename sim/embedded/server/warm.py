@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 KERNELS = kernels.ROOT / "sim" / "kernels.py"  # what a module with kernels imports
 BLUEPRINTS = ("vehicle.lincoln.mkz_2020", "walker.pedestrian.0001")
 CAMERAS = ("rgb", "depth", "semantic_segmentation", "instance_segmentation", "normals", "optical_flow", "dvs")
+CHOSEN = [["image_size_x", 2, "64"], ["image_size_y", 2, "36"], ["gamma", 3, "2.0"], ["noise_stddev", 3, "1.0"]]
 
 
 def warm_up(town: Town) -> None:
@@ -71,8 +72,7 @@ def _pictures(live: LiveWorld) -> None:
     log.info("compiling the kernels of cameras, once: some minutes")
     eyes = []
     for kind in CAMERAS:
-        size = [["image_size_x", 2, "64"], ["image_size_y", 2, "36"]]
-        eyes.append(live.spawn(f"sensor.camera.{kind}", size, Pose(0.0, 0.0, 5.0)))
+        eyes.append(live.spawn(f"sensor.camera.{kind}", CHOSEN, Pose(0.0, 0.0, 5.0)))
     try:
         for eye in eyes:
             eye.sensor = equipment(eye)
