@@ -27,7 +27,8 @@ LANE_WIDTH = 3.5  # m until a lane has been measured
 NEAR = 6  # entries of LANE_X that are used: up to 20 m
 LINE_PROB = 0.5  # a line that is likelier than this exists
 ALONG = 0.15  # rad by which a line's direction may differ from the path's: 1.2 m into a turn it differs by more
-GATE = 2.2  # m beyond which a lane centre is another lane's
+OTHER_LANE = 8.0  # of squared sigmas that a neighbouring lane must fit better to be taken for ours
+UNLIKELY = 16.0  # squared sigmas beyond which a lane centre is none that we know
 # m from a stop line to the middle of the turn behind it, in our towns; a left turn may cross two lanes or four.
 LEFT_AFTER_LINE, WIDE_LEFT_AFTER_LINE, RIGHT_AFTER_LINE = 14.6, 21.4, 12.0
 CORNER_SIGMA = 0.7  # m, how much that differs from junction to junction
@@ -184,20 +185,25 @@ class Localiser:
         `sure` in (0, 1] weakens the measurement.
         """
         s, yaw = stations(path), headings(path)
-        best, best_variance, best_yaw, best_width = np.nan, np.inf, 0.0, np.nan
+        best, cost, width = np.nan, np.inf, np.nan
+        variance = normal = 0.0
         for lane in (0, -1, 1):
-            residual, variance, turned, width = centre_residual(lanes, prob, path, s, yaw, self.width, lane)
-            if variance < np.inf and (isnan(best) or abs(residual) < abs(best)):
-                best, best_variance, best_yaw, best_width = residual, variance, turned, width
-            if lane == 0 and (self.seen < 10 or abs(residual) < 1.2):
-                break
-        if isnan(best) or (abs(best) > GATE and self.seen >= 10):
+            residual, noise, turned, across = centre_residual(lanes, prob, path, s, yaw, self.width, lane)
+            if noise == np.inf and lane == 0:
+                break  # a neighbour's line alone does not tell whose lane is whose
+            direction = yaw_world + turned + np.pi / 2
+            n = np.array([cos(direction), sin(direction)])
+            against = residual**2 / (n @ self.covariance @ n + noise) + OTHER_LANE * abs(lane)
+            if against < cost:
+                best, cost, width, variance, normal = residual, against, across, noise, direction
+            if self.seen < 10:
+                break  # the car starts in its route's lane
+        if isnan(best) or (cost > UNLIKELY and self.seen >= 10):
             return float("nan")
         self.seen += 1
-        if not isnan(best_width) and 2.5 < best_width < 5.0:
-            self.width += 0.05 * (best_width - self.width)
-        normal = yaw_world + best_yaw + np.pi / 2
-        correct(self.error, self.covariance, normal, best, best_variance / max(sure, 0.05))
+        if not isnan(width) and 2.5 < width < 5.0:
+            self.width += 0.05 * (width - self.width)
+        correct(self.error, self.covariance, normal, best, variance / max(sure, 0.05))
         return best
 
     def see_line(self, distance: float, path: NDArray[np.float64], yaw_world: float) -> None:

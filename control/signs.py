@@ -14,7 +14,7 @@ import numpy as np
 from roadcraft.perception.percept import Percept
 
 RATE = 0.35  # share of a new frame in the belief; 20 frames a second
-GO_RATE = 0.06  # the same for a green that follows red: half a second, so that a few wrong frames send nobody over a line
+GO_RATE = 0.06  # the same for a green that follows red: half a second, so that a few wrong frames send nobody across
 NEWS, NEWS_LENGTH = 0.25, 0.8  # share of a new distance, at most; m of driving after which one is news: a car that
 # stands, or creeps, sees the same picture with the same error again
 UNSEEN = 3.0  # m before a line from which on it lies below the picture: the odometer knows better than the network

@@ -4,7 +4,8 @@ It sees what the stack sees (percepts, the planned path, the ego's own sensors),
 
 can it see?   percepts missing, late, frozen, not finite or unsure, a dark image: the car stops in its lane, along the
               last plan, and stays until it sees again
-is it safe?   an obstacle ahead, a red light, a stop sign, too much lateral acceleration or jerk: the wish is limited
+is it safe?   an obstacle ahead, a red light, a stop sign, a curve taken too fast, lateral acceleration or jerk:
+              the wish is limited
 
 A rule only steps in when the wish does not do what is needed anyway. Each limit has its unit and its source.
 """
@@ -20,7 +21,7 @@ from roadcraft.control import spacetime
 from roadcraft.control.car import accel_of, brake_for, curvature_of, steer_for, throttle_for
 from roadcraft.control.eyes import EyeLimits, Eyes
 from roadcraft.control.features import Features
-from roadcraft.control.paths import pursue
+from roadcraft.control.paths import COMFORT_BRAKE, curve_speed, pursue
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.messages import DT, Control, Observation
 
@@ -33,6 +34,8 @@ class Limits(EyeLimits):
     """What the supervisor holds to."""
 
     lateral_accel: float = 3.0  # m/s^2, ISO 11270:2014 5.2.5 (lane keeping)
+    curve_excess: float = 0.5  # m/s over what comfortable braking manages before a curve, from which it takes over ...
+    curve_time: float = 1.0  # s ... and brakes the rest away
     lateral_jerk: float = 5.0  # m/s^3, ISO 11270:2014 5.2.5, mean over 0.5 s
     brake_need: float = 4.5  # m/s^2 needed to stay clear, from which it brakes fully (UN R152 demands at least 5)
     time_to_collision: float = 1.0  # s with somebody who crosses
@@ -82,6 +85,7 @@ class Supervisor:
             ("obstacle", self._obstacle(speed, wish, features)),
             ("red_light", self._light(speed, features)),
             ("stop_sign", self._stop_sign(speed, features)),
+            ("curve", self._curve(speed, features)),
         ):
             if allowed < accel - 0.3:
                 accel, reason = allowed, name
@@ -122,6 +126,12 @@ class Supervisor:
         if signs.stop < self.limits.certainty or not -0.5 < signs.stop_distance < 80.0:
             return spacetime.FREE
         return self._before_line(speed, signs.stop_distance)
+
+    def _curve(self, speed: float, features: Features) -> float:
+        """What slows down for a curve that comfortable braking no longer does for."""
+        most = curve_speed(features.path, spacetime.FREE, self.limits.lateral_accel)
+        over = speed - most - self.limits.curve_excess
+        return spacetime.FREE if over <= 0.0 else -(COMFORT_BRAKE + over / self.limits.curve_time)
 
     def _before_line(self, speed: float, distance: float) -> float:
         """What stops at the line, once that is urgent; what holds the car when it stands at the line."""

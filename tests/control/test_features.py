@@ -164,6 +164,17 @@ def test_a_car_that_goes_at_green_does_not_heed_the_lights_for_others_in_the_jun
     assert features.signs.light[0] > 0.9
 
 
+def test_a_few_green_frames_at_a_red_light_send_nobody_over_the_line() -> None:
+    red, green = np.array([0.97, 0.01, 0.01, 0.01]), np.array([0.01, 0.01, 0.97, 0.01])
+    features = Features()
+    for frame in range(80):
+        state = green if 40 <= frame < 46 or frame >= 60 else red
+        features.update(observation(frame, 0.0), percept(frame, light=state, light_distance=4.0))
+        if 40 <= frame < 60:
+            assert features.signs.light[0] > 0.6
+    assert features.signs.light[2] > 0.6
+
+
 def test_a_red_light_out_of_sight_is_remembered_for_a_while() -> None:
     features, gone = Features(), np.array([0.01, 0.01, 0.01, 0.97])
     red = np.array([0.97, 0.01, 0.01, 0.01])

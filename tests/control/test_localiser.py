@@ -61,9 +61,36 @@ def test_a_line_that_goes_straight_on_where_the_path_turns_moves_nobody() -> Non
     localiser = Localiser()
     for at in np.arange(0.0, 19.0, 0.25):  # driven without error
         x, y, turned = (float(np.interp(at, s, v)) for v in (path[:, 0], path[:, 1], yaw))
-        ahead = (path - localiser.error - (x, y)) @ rotation(turned)
+        ahead = (path + localiser.error - (x, y)) @ rotation(turned)
         kerb = (-1.75 - y - np.array(LANE_X) * np.sin(turned)) / np.cos(turned)
         lanes = np.full((4, len(LANE_X)), np.nan)
         lanes[2] = np.where(kerb > -8.0, kerb, np.nan)
         localiser.see_lanes(lanes, np.array([0.0, 0.0, 0.9, 0.0]), ahead[s >= at], turned)
     assert np.abs(localiser.error).max() < 0.3
+
+
+def test_a_neighbours_line_alone_does_not_move_the_car_into_its_lane() -> None:
+    """Behind a turn only the far kerb may be seen at first; and the lane that perception calls ours is believed."""
+    path = np.stack([np.arange(60.0), np.full(60, -1.3)], -1)
+    lanes = np.full((4, len(LANE_X)), np.nan)
+    lanes[0] = 1.7
+    localiser = Localiser()
+    localiser.seen = 20
+    for _ in range(20):
+        localiser.see_lanes(lanes, np.array([1.0, 0.0, 0.0, 0.0]), path, 0.0)
+    assert np.abs(localiser.error).max() == 0.0
+    lanes[1], lanes[2] = -1.8, -5.3  # our lane's middle is at -3.55, the other's at -0.05
+    for _ in range(40):
+        localiser.see_lanes(lanes, np.array([1.0, 1.0, 1.0, 0.0]), path + localiser.error, 0.0)
+    assert localiser.error[1] == pytest.approx(-2.25, abs=0.3)
+
+
+def test_a_car_that_knows_its_place_is_moved_by_no_lane_that_is_not_its_own() -> None:
+    path = np.stack([np.arange(60.0), np.zeros(60)], -1)
+    lanes = np.repeat(np.array([[8.75], [5.25], [1.75], [-1.75]]), len(LANE_X), 1)  # called ours: the left neighbour's
+    localiser = Localiser()
+    localiser.seen, localiser.covariance = 20, np.eye(2) * 0.2**2
+    for shifted in (lanes, lanes - 1.75):  # it fits a lane beside ours, then none
+        for _ in range(20):
+            localiser.see_lanes(shifted, np.ones(4), path, 0.0)
+        assert np.abs(localiser.error).max() < 0.05

@@ -14,7 +14,7 @@ from roadcraft.control.car import accel_of, curvature_of, steer_for, throttle_fo
 from roadcraft.control.features import Features
 from roadcraft.control.supervisor import Limits, Supervisor
 from roadcraft.perception.percept import Percept
-from roadcraft.sim.messages import Control, Kind, Observation
+from roadcraft.sim.messages import DT, Control, Kind, Observation
 
 SPEEDS = (3.0, 8.0, 14.0)
 RED, GREEN = np.array([0.97, 0.01, 0.01, 0.01]), np.array([0.01, 0.01, 0.97, 0.01])
@@ -35,6 +35,21 @@ def run(scene: Scene, wish: Control, ticks: int = 12, limits: Limits | None = No
 def scene(speed: float = 8.0, rgb: Any = None, **fields: Any) -> Scene:
     """The same percept again and again on a straight road; the clock runs."""
     return lambda frame: (observation(frame, speed, rgb=rgb(frame) if rgb else None), percept(frame, **fields))
+
+
+def bend(begins: float, radius: float = 10.0) -> np.ndarray:
+    """Path (60, 2) that goes straight, then left in a circle from `begins` [m] on."""
+    s = np.arange(60.0)
+    turned = np.maximum(s - begins, 0.0) / radius
+    return np.stack([np.minimum(s, begins) + radius * np.sin(turned), radius * (1.0 - np.cos(turned))], -1)
+
+
+def turning(speed: float) -> Scene:
+    """A street that bends to the left 15 m ahead, without lines."""
+    route = bend(15.0, 8.0)[10::10]
+    route = np.concatenate([route, np.repeat(route[-1:], 20 - len(route), 0)])
+    none = np.array([0.05, 0.05, 0.05, 0.05])
+    return lambda frame: (observation(frame, speed, route_ego=route), percept(frame, lane_prob=none))
 
 
 def accel(control: Control, speed: float) -> float:
@@ -198,6 +213,30 @@ def test_pictures_of_another_drive_give_the_camera_up() -> None:
         assert why == reason
 
 
+def test_a_curve_is_reached_slowly_enough() -> None:
+    """Whoever wishes to roll on at 11 m/s enters a curve of 10 m no faster than a passenger bears."""
+    supervisor, features = Supervisor(), Features()
+    speed, left, reasons, frame = 11.0, 40.0, set(), 0
+    while left > 0.0:
+        now, perceived = scene(speed)(frame)
+        features.update(now, perceived)
+        features.path = bend(left)
+        control, why = supervisor(now, perceived, features, roll(speed))
+        reasons.add(why)
+        speed, left, frame = speed + accel(control, speed) * DT, left - speed * DT, frame + 1
+    assert reasons == {"", "curve"}
+    limits = supervisor.limits
+    assert 4.0 < speed < (limits.lateral_accel * 10.0) ** 0.5 + limits.curve_excess + 0.5
+
+
+def test_a_curve_that_is_slow_enough_is_left_alone() -> None:
+    now, perceived = scene(5.0)(0)
+    features = Features()
+    features.update(now, perceived)
+    features.path = bend(10.0)
+    assert Supervisor()(now, perceived, features, roll(5.0)) == (roll(5.0), "")
+
+
 MUTATIONS = {
     "lateral_accel": (1e9, scene(14.0), Control(0.5), 12),
     "lateral_jerk": (1e9, scene(12.0), Control(steer_for(0.02, 12.0)), 2),
@@ -213,6 +252,7 @@ MUTATIONS = {
     "settle": (1e9, scene(0.0, rgb=noise), Control(0.0, 0.5), 30),
     "doubt": (0.0, scene(0.0, rgb=noise), Control(0.0, 0.5), 30),
     "confidence": (-1.0, scene(8.0, confidence=0.1), roll(), 12),
+    "curve_excess": (1e9, turning(14.0), roll(14.0), 12),
 }
 
 
