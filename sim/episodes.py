@@ -1,4 +1,4 @@
-"""Episodes from seeds: one number says the town, its weather, the route and the traffic.
+"""Episodes from seeds: one number says the town, its weather, the route, the traffic and the scenarios.
 
 Seeds below 1000 train, 1000 to 1999 validate, 2000 on show, 9000 on only evaluate. A town belongs to one thousand of
 seeds alone, so that no evaluation drives through a town that training has seen.
@@ -10,6 +10,7 @@ from typing import Any
 
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Episode, Weather
+from roadcraft.sim.scenarios import scenarios_of
 
 STYLES = ("grid", "suburb", "arterial", "roundabout", "highway")  # of town, by seed % 5
 TOWNS = 4  # of each style in every thousand of seeds
@@ -50,4 +51,5 @@ def episode_from_seed(seed: int, **overrides: Any) -> Episode:
         if weather not in WEATHERS:
             raise UserError(f"unknown weather {weather!r}: there are {', '.join(WEATHERS)}")
         overrides["weather"] = WEATHERS[weather]
-    return Episode(**{"town": town_of(seed), "seed": seed, "weather": weather_of(seed), **overrides})
+    drawn = {"town": town_of(seed), "seed": seed, "weather": weather_of(seed), "scenarios": scenarios_of(seed)}
+    return Episode(**{**drawn, **overrides})

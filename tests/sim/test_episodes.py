@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from roadcraft.launch.build import build_episode
+from roadcraft.launch.config import EvaluatePolicy
+from roadcraft.launch.config import Traffic as ConfigTraffic
 from roadcraft.sim.embedded.town import STYLES as TOWN_STYLES
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.episodes import STYLES, WEATHERS, episode_from_seed, town_of
@@ -11,6 +14,7 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Traffic
 from roadcraft.sim.roads import SignalKind
 from roadcraft.sim.routes import route_from_seed
+from roadcraft.sim.scenarios import scenarios_of
 
 
 def test_every_style_is_a_town() -> None:
@@ -37,6 +41,15 @@ def test_the_drive_on_show_meets_a_light() -> None:
     assert route.length >= 500.0
     assert route.junctions >= 3
     assert (route.stops["kind"] == SignalKind.LIGHT).sum() >= 2
+
+
+def test_a_seed_draws_scenarios_unless_others_are_named() -> None:
+    assert episode_from_seed(5).scenarios == scenarios_of(5)
+    assert len(scenarios_of(5)) > 2
+    assert episode_from_seed(5, scenarios=("cut_in",)).scenarios == ("cut_in",)
+    for wanted in (True, False):
+        asked = EvaluatePolicy(traffic=ConfigTraffic(scenarios=wanted))
+        assert bool(build_episode(asked, 5).scenarios) == wanted
 
 
 def test_overrides_replace_fields() -> None:
