@@ -49,7 +49,7 @@ def collate(clips: list[list[Targets]]) -> Batch:
     batch["light"] = torch.tensor([t.light for t in flat])
     batch["frame"] = torch.from_numpy(np.repeat(np.arange(len(flat)), [len(t.positives) for t in flat]))
     for name in positives.dtype.names or ():
-        column = np.ascontiguousarray(positives[name])
+        column = positives[name].copy()  # a view of one row counts as contiguous, with strides that torch refuses
         batch[f"at_{name}"] = torch.from_numpy(column.astype(np.int64) if name in ("row", "col") else column)
     return batch
 

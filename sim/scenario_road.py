@@ -46,8 +46,8 @@ class LeadBrakes(Scenario):
         self.happened = True
         if car.speed > 0.0:
             car.drive(facts, 0.0, brake=self.BRAKE)
-            self.stopped_at = facts.time
             return False
+        self.stopped_at = min(self.stopped_at, facts.time)  # it may have stood already, in a queue
         car.drive(facts, 0.0)
         if facts.time - self.stopped_at < self.STAND:
             return False

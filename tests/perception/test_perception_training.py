@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 
 from roadcraft.perception.augment import Augmentation
 from roadcraft.perception.data import Recipe, Shards, collect
+from roadcraft.perception.losses import collate
+from roadcraft.perception.targets import POSITIVE
 from roadcraft.perception.train import NotFinite, Run, Training, train
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Episode
@@ -98,6 +100,17 @@ def test_a_frozen_encoder_stays_and_the_rest_learns(shards: Path, tmp_path: Path
         if name.startswith(("encoder.", "fuse3.")):
             assert torch.equal(value, before[name]), name
     assert not torch.equal(run.network.state_dict()["memory.enter.weight"], before["memory.enter.weight"])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_batch_may_have_nothing_or_a_single_object_to_find(shards: Path, tmp_path: Path, count: int) -> None:
+    run = Run(tiny(shards, tmp_path))
+    run.log.close()
+    targets = next(run.batches())[0].targets[:1]
+    positives = np.ones(count, POSITIVE)
+    batch = collate([[replace(target, positives=positives) for target in targets]])
+    assert len(batch["at_kind"]) == len(batch["frame"]) == count
+    assert batch["at_box"].shape == (count, 4)
 
 
 def test_nan_stops_and_keeps_the_checkpoint(shards: Path, tmp_path: Path) -> None:
