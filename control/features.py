@@ -29,7 +29,8 @@ RAMPS = np.array([-4.0, -2.0, 0.0, 2.0])  # m/s^2 tried for when they would meet
 VEHICLES, WALKERS = 4, 2  # nearest others that are given one by one
 FAST = 28.0  # m/s, faster than any road here
 CRUISE = 11.0  # m/s where nothing else is known: the speed limit is not perceived
-LINE_MARGIN = 0.8  # m between the bumper and a stop line
+LINE_MARGIN, LIGHT_MARGIN = 0.8, 1.6  # m between the bumper and the line of a stop sign, of a light: whoever stands
+# over the latter no longer sees the light that is for him
 STANDING_SEEN = 0.8  # m/s: a vehicle that is seen to move more slowly stands; so large is a velocity's error
 SCORE_MIN = 0.3  # objects less likely than this are not there
 
@@ -193,7 +194,7 @@ def fill(
     k += len(RAMPS)
     light_distance, stop_distance = state[11], state[12]
     clear_accel = spacetime.keep_clear(speed, light_distance, lead[0], lead[1])
-    light_accel = spacetime.stop_at(speed, light_distance - LINE_MARGIN) if light_distance > -0.5 else ACCEL_MAX
+    light_accel = spacetime.stop_at(speed, light_distance - LIGHT_MARGIN) if light_distance > -0.5 else ACCEL_MAX
     stop_accel = spacetime.stop_at(speed, stop_distance - LINE_MARGIN) if stop_distance > -1.0 else ACCEL_MAX
     need = speed * speed / (2.0 * max(light_distance, 0.3)) if light_distance > 0.0 else 0.0
     red = light[0] + (light[1] if need < 4.0 else 0.0)

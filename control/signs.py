@@ -19,10 +19,10 @@ NEWS, NEWS_LENGTH = 0.25, 0.8  # share of a new distance, at most; m of driving 
 # stands, or creeps, sees the same picture with the same error again
 UNSEEN = 3.0  # m before a line from which on it lies below the picture: the odometer knows better than the network
 GOVERNS = 0.5  # probability from which a light or a stop sign counts as seen
-KEEP_TIME = 3.0  # s that an unseen light is remembered
+KEEP_TIME, KEEP_STANDING = 3.0, 20.0  # s that an unseen light is remembered by a car that rolls, and that stands at red
 KEEP_BEFORE = 14.0  # m before its line within which it is
 COMMIT = 1.5  # m before its line within which a car that rolls at a green light goes through ...
-ROLLS = 0.5  # m/s
+ROLLS, STANDS = 0.5, 0.2  # m/s
 JUNCTION = 12.0  # m ... and for so long looks for no other light nearer than NEXT: those that face others stand around
 NEXT = 20.0  # m
 PASSED = 1.0  # m beyond the line after which a sign is forgotten
@@ -62,10 +62,13 @@ class Signs:
         self._through = max(0.0, self._through - moved)
         if speed > ROLLS and self.light[2] > 0.5 and -PASSED < self.light_distance < COMMIT:
             self._through = JUNCTION
+        elif speed < STANDS and self.light_distance > 0.0:
+            self._through = 0.0  # something stopped it before the line: the light counts anew
         if percept is not None:
             self._see_light(percept)
             self._see_stop(percept, speed)
-        remembered = self._light_age < KEEP_TIME and -PASSED < self.light_distance < KEEP_BEFORE
+        keep = KEEP_STANDING if speed < STANDS and self.light[0] > 0.5 else KEEP_TIME
+        remembered = self._light_age < keep and -PASSED < self.light_distance < KEEP_BEFORE
         if self._light_age > 0.3 and not remembered:
             self.light *= 0.8
             if self.light.sum() < 0.1:

@@ -179,12 +179,24 @@ def test_a_red_light_out_of_sight_is_remembered_for_a_while() -> None:
     features, gone = Features(), np.array([0.01, 0.01, 0.01, 0.97])
     red = np.array([0.97, 0.01, 0.01, 0.01])
     beliefs = []
-    for frame in range(200):
+    for frame in range(500):
         light = {"light": red, "light_distance": 4.0} if frame < 10 else {"light": gone}
         features.update(observation(frame, 0.0), percept(frame, **light))
         beliefs.append(features.signs.light[0])
-    assert beliefs[40] > 0.8
+    assert min(beliefs[10:300]) > 0.8
     assert beliefs[-1] < 0.1
+
+
+def test_who_stands_before_a_light_that_was_green_heeds_it_when_it_is_red_again() -> None:
+    """Somebody crossed in front of the car after it had begun to go."""
+    red, green = np.array([0.97, 0.01, 0.01, 0.01]), np.array([0.01, 0.01, 0.97, 0.01])
+    features = Features()
+    for frame in range(120):
+        speed = 1.0 if frame < 30 else 0.0
+        left = 2.5 - 0.05 * min(frame, 30)
+        state = green if frame < 60 else red
+        features.update(observation(frame, speed), percept(frame, light=state, light_distance=left))
+    assert features.signs.light[0] > 0.9
 
 
 def test_lane_lines_are_read_at_the_distances_of_the_message() -> None:
