@@ -25,7 +25,7 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import DT, Traffic
 from roadcraft.sim.referee import Referee, Verdict
 
-SHORT: dict[str, Any] = {"town": "grid", "traffic": Traffic(3, 3), "route_length": 200.0}
+SHORT: dict[str, Any] = {"scenarios": (), "town": "grid", "traffic": Traffic(3, 3), "route_length": 200.0}
 
 
 def advice(vector: np.ndarray) -> np.ndarray:
