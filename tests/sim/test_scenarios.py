@@ -5,16 +5,20 @@ The driver here brakes for whatever is in its lane ahead and for walkers close t
 
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fakes import FakeWorld
 
+from roadcraft.sim import scenario_road
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Control, Facts, Kind, LightState, Tick, Traffic
+from roadcraft.sim.messages import Control, Episode, Facts, Kind, LightState, Tick, Traffic
 from roadcraft.sim.referee import Referee, Verdict
 from roadcraft.sim.scenario import Scenario
+from roadcraft.sim.scenario_road import LeadBrakes
 from roadcraft.sim.scenarios import SCENARIOS, Director, scenarios_of
 
 
@@ -104,6 +108,21 @@ def test_the_lead_car_brakes_hard(world: EmbeddedWorld) -> None:
     speeds = np.array([np.hypot(*f.actors["velocity"][0]) if len(f.actors) else np.nan for f in facts])
     assert np.nanmin(np.diff(speeds)) / 0.05 < -6
     assert np.nanmin(speeds) == 0
+
+
+def test_a_lead_car_that_stands_in_a_queue_already_drives_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stood before the ego came near, so that it never brakes from a speed."""
+    handed: list[object] = []
+    monkeypatch.setattr(scenario_road, "hand_over", lambda car, seed: handed.append(car))
+    facts = FakeWorld().reset(Episode("grid", 0)).facts
+    car = SimpleNamespace(s=facts.progress + 6.0, speed=0.0, drive=lambda *asked, **more: None)
+    scenario = LeadBrakes.__new__(LeadBrakes)
+    scenario.movers, scenario.stopped_at, scenario.happened = [car], float("inf"), False  # type: ignore[list-item]
+    scenario.random, scenario.at = np.random.default_rng(0), 50.0
+    over = [scenario.run(replace(facts, time=facts.time + after)) for after in (0.0, 0.9 * scenario.STAND)]
+    assert not any(over)
+    assert scenario.run(replace(facts, time=facts.time + 1.1 * scenario.STAND))
+    assert handed == [car]
 
 
 def test_the_pedestrian_crosses_in_front_of_the_ego(world: EmbeddedWorld) -> None:
