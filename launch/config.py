@@ -367,12 +367,17 @@ class EvaluatePerception:
     traffic: Traffic = field(default_factory=Traffic)
     card: bool = False
     """Write the figures into the weights' card, where `bench perception` finds them."""
+    errors: str | None = None
+    """Write the network's errors into this file: what percepts made from facts draw theirs from."""
 
     def __post_init__(self) -> None:
         seed_range(self.seeds)
         check(self.frames >= 1, f"frames {self.frames} is below 1")
         check(len(self.weathers) > 0, "weathers is empty")
         check(not self.card or self.corruption == "none", "card: figures of corrupted frames do not belong there")
+        check(
+            self.errors is None or Path(self.errors).parent.is_dir(), f"errors {self.errors}: there is no such folder"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """roadcraft evaluate perception --seeds 9000-9009              what the network sees right, by weather and distance
 roadcraft evaluate perception --card                         the same, and the weights' card tells it from now on
+roadcraft evaluate perception --seeds 1060-1063 --errors errors.json    what `truth` draws its errors from
 roadcraft evaluate policy --seeds 9000-9009                  driving scores over routes, one a seed
 roadcraft evaluate latency --latencies 0 50 100 runs/X/bench.json    the same at several latencies of percepts
 roadcraft evaluate policy --seeds 9000-9009 --compare        the other drivers on the same routes beside it
@@ -94,8 +95,18 @@ def evaluate_perception(asked: EvaluatePerception, run: Run) -> None:
         found = evaluate(engine, place, episodes, drivers, asked.frames, asked.corruption, progress)
     run.result.update(found)
     run.write_json("figures.json", found)
+    if asked.errors is not None:
+        write_errors(Path(asked.errors), found, asked)
     if checkpoint is not None:
         fill_card(checkpoint, found, asked)
+
+
+def write_errors(path: Path, found: dict[str, Any], asked: EvaluatePerception) -> None:
+    """Writes what `truth` draws its errors from."""
+    from roadcraft.perception.measure import write
+    from roadcraft.perception.truth import ErrorModel
+
+    write(ErrorModel(**found["errors"]), path, weights=found["weights"], seeds=asked.seeds, frames=found["frames"])
 
 
 def card_to_fill(asked: EvaluatePerception) -> Path | None:

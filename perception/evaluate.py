@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from roadcraft.perception.decode import detections
 from roadcraft.perception.engines.base import NetworkEngine
 from roadcraft.perception.events import EventWatch
 from roadcraft.perception.labels import FrameLabels, frame_labels, look_ahead, recorded_semantic, standing
+from roadcraft.perception.measure import error_model
 from roadcraft.perception.metrics import Records, Scorer, by_distance, figures
 from roadcraft.perception.percept import Percept
 from roadcraft.perception.view import Fitter
@@ -143,7 +144,8 @@ def evaluate(
     corrupt: str = "none",
     progress: Callable[[str], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """All figures over (weather's name, episode) pairs, in the whole, by weather and by distance."""
+    """All figures over (weather's name, episode) pairs, in the whole, by weather and by distance, and the model of
+    its errors."""
     whole, parts = Records(), dict[str, Records]()
     for weather, episode in episodes:
         records = watch_drive(world, episode, driver_for(episode.seed), engine, frames, corrupt=corrupt)
@@ -160,6 +162,7 @@ def evaluate(
         "input": [engine.model.width, engine.model.height],
         "machine": platform.processor() or platform.machine(),
         "corruption": corrupt,
+        "errors": asdict(error_model(whole)),
     }
 
 

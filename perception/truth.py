@@ -67,7 +67,9 @@ class ErrorModel:
         except FileNotFoundError:
             if path is None:
                 return ErrorModel()  # before the first measurement
-            raise UserError(f"no error model at {path}: `roadcraft evaluate perception` writes one") from None
+            raise UserError(
+                f"no error model at {path}: `roadcraft evaluate perception --errors FILE` writes one"
+            ) from None
         except json.JSONDecodeError as error:
             raise UserError(f"{source} is not JSON: {error}") from None
         model = given.get("model", given)

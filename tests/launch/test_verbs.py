@@ -15,6 +15,7 @@ from roadcraft.launch.__main__ import main
 from roadcraft.launch.bench_world import drive_start
 from roadcraft.perception.data import Shards
 from roadcraft.perception.shipped import read_card, shipped
+from roadcraft.perception.truth import ErrorModel
 from roadcraft.sim.scores import KINDS
 
 
@@ -73,7 +74,12 @@ def test_train_policy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_evaluate_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = ran(capsys, "evaluate", "perception", "evaluate-perception-tiny")
+    found = ran(capsys, "evaluate", "perception", "evaluate-perception-tiny", "--errors", "errors.json")
+    model = ErrorModel.load(Path("errors.json"))
+    assert model != ErrorModel()
+    assert list(model.range_sigma) == found["errors"]["range_sigma"]
+    assert main(["evaluate", "perception", "evaluate-perception-tiny", "--errors", "nowhere/errors.json"]) == 2
+    assert "nowhere" in capsys.readouterr().err
     assert found["frames"] == 6
     assert set(found["by_weather"]) == {"clear"}
     assert 0 <= found["drivable_miou"] <= 1
