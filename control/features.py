@@ -32,7 +32,9 @@ CRUISE = 11.0  # m/s where nothing else is known: the speed limit is not perceiv
 LINE_MARGIN, LIGHT_MARGIN = 0.8, 1.6  # m between the bumper and the line of a stop sign, of a light: whoever stands
 # over the latter no longer sees the light that is for him
 STANDING_SEEN = 0.8  # m/s: a vehicle that is seen to move more slowly stands; so large is a velocity's error
-SCORE_MIN = 0.3  # objects less likely than this are not there
+SCORE_MIN, SCORE_KEPT = 0.3, 0.1  # objects less likely than this are not there; than that, if they were certain ...
+SURE = 0.5  # ... with so high a score ...
+CLOSE = 9.0, 1.5  # m ... and have since been so close before us, along and across
 
 LAYOUT = (
     ("ego", 6),  # speed, longitudinal acceleration, yaw rate, steering, the last action
@@ -84,8 +86,9 @@ def others_from(
 ) -> int:
     """Fills `others` (N,) OTHER from perceived objects; returns how many.
 
-    `seen` (K, 2) counts each track's frames: one that appeared just now counts only when it is near (a false alarm
-    lives for a frame or two).
+    `seen` (K, 3): a track, a count of its frames: one that appeared just now counts only when it is near (a false
+    alarm lives for a frame or two), and whether it was certain: whoever was, close before us, is not doubted for being
+    cut off by the picture's edges.
     """
     count = 0
     for row in range(len(seen)):
@@ -101,10 +104,15 @@ def others_from(
                 spare = row
         if slot < 0:
             slot = spare
-            seen[slot, 0], seen[slot, 1] = track[i], 0
+            seen[slot, 0], seen[slot, 1], seen[slot, 2] = track[i], 0, 0
         seen[slot, 1] = min(seen[slot, 1] + 3, 12)
         near = xy[i, 0] < 12.0 and abs(xy[i, 1]) < 3.0
-        if score[i] < SCORE_MIN or (seen[slot, 1] < 5 and not near):
+        close = 0.0 < xy[i, 0] < CLOSE[0] and abs(xy[i, 1]) < CLOSE[1]
+        if score[i] > SURE:
+            seen[slot, 2] = 1
+        elif not close and score[i] < SCORE_MIN:
+            seen[slot, 2] = 0
+        if score[i] < (SCORE_KEPT if seen[slot, 2] else SCORE_MIN) or (seen[slot, 1] < 5 and not near):
             continue
         o = others[count]
         o.xy[0], o.xy[1] = xy[i, 0], xy[i, 1]
@@ -273,7 +281,7 @@ class Features:
         self.freespace.reset()
         self.path = np.zeros((PATH_POINTS, 2))
         self.others = np.zeros(0, OTHER)
-        self._seen = np.zeros((64, 2), np.int32)
+        self._seen = np.zeros((64, 3), np.int32)
         self._observation: Observation | None = None
         self._percept: Percept | None = None
         self._time = -1.0

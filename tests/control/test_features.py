@@ -164,6 +164,18 @@ def test_a_car_that_goes_at_green_does_not_heed_the_lights_for_others_in_the_jun
     assert features.signs.light[0] > 0.9
 
 
+@pytest.mark.parametrize(("first", "x", "there"), [(0.8, 5.0, True), (0.4, 5.0, False), (0.8, 11.0, False)])
+def test_who_was_certain_is_not_lost_close_before_the_car(first: float, x: float, there: bool) -> None:
+    """What is cut off by the picture's edges is hardly told from road."""
+    features = Features()
+    for frame in range(40):
+        at, score = (12.0, first) if frame < 20 else (x, 0.15)
+        someone = seen(at, 0.0)
+        someone["score"] = score
+        features.update(observation(frame, 0.0), percept(frame, objects=someone))
+    assert bool(len(features.others)) == there
+
+
 def test_a_few_green_frames_at_a_red_light_send_nobody_over_the_line() -> None:
     red, green = np.array([0.97, 0.01, 0.01, 0.01]), np.array([0.01, 0.01, 0.97, 0.01])
     features = Features()
