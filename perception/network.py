@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from roadcraft.perception.heads import FIELDS, GROUPS, LANE_COLUMNS, LANE_ROWS, MOTION, OUTPUTS, SCENE, SIGNS
-from roadcraft.perception.temporal import AttentionMemory, GRUMemory, State
+from roadcraft.perception.temporal import KEPT, AttentionMemory, GRUMemory, State
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import LANE_LINES, LANE_X
 
@@ -245,7 +245,7 @@ class Network(nn.Module):
         signs = self.signs(p2)
         gathered = self.scene.gather(p2, c4, motion, signs)
         memory = self.scene.cell(gathered, state[keeps + 1].to(gathered.dtype))
-        return p2, moved, signs, torch.cat([gathered, memory], 1), (*kept, now, memory)
+        return p2, moved, signs, torch.cat([gathered, memory], 1), (*kept, now, KEPT * memory)
 
     def heads(self, c1: Tensor, p2: Tensor, moved: Tensor, signs: Tensor, scene: Tensor) -> dict[str, Tensor]:
         """Raw heads: masks (B, 2, H/4, W/4) logits of drivable and lane line; heat (B, 3, H/8, W/8) logits; objects
