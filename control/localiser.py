@@ -28,6 +28,8 @@ NEAR = 6  # entries of LANE_X that are used: up to 20 m
 LINE_PROB = 0.5  # a line that is likelier than this exists
 ALONG = 0.15  # rad by which a line's direction may differ from the path's: 1.2 m into a turn it differs by more
 OTHER_LANE = 8.0  # of squared sigmas that a neighbouring lane must fit better to be taken for ours
+LARGE, STEADY, PERCEPTS = 1.0, 0.5, 5  # m from which a residual must stay the same, within so much, for so many percepts:
+# in the middle of a turn a line may flash up where there is none
 UNLIKELY = 16.0  # squared sigmas beyond which a lane centre is none that we know
 # m from a stop line to the middle of the turn behind it, in our towns; a left turn may cross two lanes or four.
 LEFT_AFTER_LINE, WIDE_LEFT_AFTER_LINE, RIGHT_AFTER_LINE = 14.6, 21.4, 12.0
@@ -154,6 +156,7 @@ class Localiser:
         self.covariance = np.eye(2) * SIGMA**2
         self.width = LANE_WIDTH
         self.seen = 0
+        self._residual, self._steady = np.inf, 0  # m in the last percept; how many percepts it has been much the same
         self._line_before = np.inf  # m to the stop line at the last call
         self._odometer = 0.0  # m
         self._measured = dict.fromkeys(CORNER_AT, -np.inf)  # m on the odometer when a line was last measured there
@@ -198,7 +201,10 @@ class Localiser:
                 best, cost, width, variance, normal = residual, against, across, noise, direction
             if self.seen < 10:
                 break  # the car starts in its route's lane
-        if isnan(best) or (cost > UNLIKELY and self.seen >= 10):
+        self._steady = self._steady + 1 if abs(best - self._residual) < STEADY else 0
+        self._residual = best
+        doubtful = cost > UNLIKELY or (abs(best) > LARGE and self._steady < PERCEPTS)
+        if isnan(best) or (doubtful and self.seen >= 10):
             return float("nan")
         self.seen += 1
         if not isnan(width) and 2.5 < width < 5.0:

@@ -94,3 +94,14 @@ def test_a_car_that_knows_its_place_is_moved_by_no_lane_that_is_not_its_own() ->
         for _ in range(20):
             localiser.see_lanes(shifted, np.ones(4), path, 0.0)
         assert np.abs(localiser.error).max() < 0.05
+
+
+@pytest.mark.parametrize(("percepts", "moved"), [(3, False), (30, True)])
+def test_a_line_that_flashes_up_far_beside_the_lane_is_not_believed_at_once(percepts: int, moved: bool) -> None:
+    path = np.stack([np.arange(60.0), np.zeros(60)], -1)
+    lanes = np.repeat(np.array([[np.nan], [3.75], [0.25], [np.nan]]), len(LANE_X), 1)  # our lane's middle, 2 m aside
+    localiser = Localiser()
+    localiser.seen = 20
+    for _ in range(percepts):
+        localiser.see_lanes(lanes, np.array([0.0, 0.9, 0.9, 0.0]), path + localiser.error, 0.0)
+    assert bool(np.abs(localiser.error).max() > 1.0) == moved
