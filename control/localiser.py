@@ -28,8 +28,8 @@ NEAR = 6  # entries of LANE_X that are used: up to 20 m
 LINE_PROB = 0.5  # a line that is likelier than this exists
 ALONG = 0.15  # rad by which a line's direction may differ from the path's: 1.2 m into a turn it differs by more
 OTHER_LANE = 8.0  # of squared sigmas that a neighbouring lane must fit better to be taken for ours
-# From LARGE [m] on a residual must stay the same, within STEADY [m], for so many PERCEPTS: in a turn a line may flash up
-# where there is none.
+# From LARGE [m] on a residual must stay the same, within STEADY [m], for so many PERCEPTS: in a turn a line may flash
+# up where there is none.
 LARGE, STEADY, PERCEPTS = 1.0, 0.5, 5
 UNLIKELY = 16.0  # squared sigmas beyond which a lane centre is none that we know
 # m from a stop line to the middle of the turn behind it, in our towns; a left turn may cross two lanes or four.
