@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from roadcraft.control import spacetime
 from roadcraft.control.car import ACCEL_MAX, BRAKE_MAX, HALF_LENGTH, steer_for
+from roadcraft.control.faces import STANDING as STANDING_SEEN
+from roadcraft.control.faces import Faces
 from roadcraft.control.freespace import FreeSpace
 from roadcraft.control.paths import curvatures, curve_speed, headings, project, pursue, stations
 from roadcraft.control.planner import Planner
@@ -31,7 +33,6 @@ FAST = 28.0  # m/s, faster than any road here
 CRUISE = 11.0  # m/s where nothing else is known: the speed limit is not perceived
 LINE_MARGIN, LIGHT_MARGIN = 0.8, 1.6  # m between the bumper and the line of a stop sign, of a light: whoever stands
 # over the latter no longer sees the light that is for him
-STANDING_SEEN = 0.8  # m/s: a vehicle that is seen to move more slowly stands; so large is a velocity's error
 SCORE_MIN, SCORE_KEPT = 0.3, 0.1  # objects less likely than this are not there; than that, if they were certain ...
 SURE = 0.5  # ... with so high a score ...
 CLOSE = 9.0, 1.5  # m ... and have since been so close before us, along and across
@@ -271,6 +272,7 @@ class Features:
     def __init__(self) -> None:
         self.planner = Planner()
         self.signs = Signs()
+        self.faces = Faces()
         self.freespace = FreeSpace()
         self.reset()
 
@@ -278,6 +280,7 @@ class Features:
         """A new episode."""
         self.planner.reset()
         self.signs.reset()
+        self.faces.reset()
         self.freespace.reset()
         self.path = np.zeros((PATH_POINTS, 2))
         self.others = np.zeros(0, OTHER)
@@ -292,7 +295,7 @@ class Features:
         self._time = observation.time
         self.signs.update(percept, observation.ego.speed, dt)
         self.path = self.planner(observation, percept, self.signs.line_distance)
-        self.others = self._others(percept, observation.camera, max(0.0, observation.ego.speed) * dt)
+        self.others = self._others(percept, observation.camera, max(0.0, observation.ego.speed) * dt, dt)
         self._observation, self._percept = observation, percept
 
     def coast(self, observation: Observation) -> None:
@@ -336,8 +339,8 @@ class Features:
         )
         return out
 
-    def _others(self, percept: Percept, camera: Camera | None, moved: float) -> NDArray[np.void]:
-        objects = percept.objects
+    def _others(self, percept: Percept, camera: Camera | None, moved: float, dt: float) -> NDArray[np.void]:
+        objects = self.faces(percept.objects, camera, moved, dt)
         others = np.zeros(len(objects), OTHER)
         columns = ("kind", "xy_ego", "yaw_ego", "size", "velocity_ego", "score", "track", "path_ego")
         others = others[: others_from(*(objects[name] for name in columns), self._seen, others)]
