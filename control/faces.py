@@ -17,7 +17,7 @@ BESIDE = 1.5  # m from the car's axis: who is farther is not before us
 LEAST = 0.2  # score of whom is looked at
 NEAR = 16.0  # m from the camera within which the lower edge tells
 LIFTED = 0.8  # true by apparent distance of a bumper that hangs 0.3 m over the road, seen from 1.5 m
-STANDING = 0.8  # m/s: a vehicle that is seen to move more slowly stands; so large is a velocity's error
+STANDING_SEEN = 0.8  # m/s: a vehicle that is seen to move more slowly stands; so large is a velocity's error
 SAME = 4.0  # m beyond the remembered face within which whoever stands is who was there
 FORGOTTEN = 1.0  # s without anybody after which nobody is remembered
 
@@ -38,18 +38,16 @@ class Faces:
         last percept."""
         if camera is None:
             return objects
-        before, nearest, out = self._face - moved, inf, objects
+        before, nearest, out = self._face - moved, inf, objects.copy()
         for i, o in enumerate(objects):
             x, half = float(o["xy_ego"][0]), 0.5 * float(o["size"][0])
             if o["score"] < LEAST or x < 0.0 or abs(o["xy_ego"][1]) > BESIDE or not o["box"].any():
                 continue
             face = min(face_of(float(o["box"][3]), camera), x - half)
-            if o["velocity_ego"][0] < STANDING and face < before + SAME:
+            if o["velocity_ego"][0] < STANDING_SEEN and face < before + SAME:
                 face = min(face, before)
             nearest = min(nearest, face)
-            if face < x - half:
-                out = objects.copy() if out is objects else out
-                out[i]["xy_ego"][0] = face + half
+            out[i]["xy_ego"][0] = min(x, face + half)
         self._missed = 0.0 if nearest < inf else self._missed + dt
         self._face = nearest if nearest < inf else before if self._missed < FORGOTTEN else inf
         return out

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from roadcraft.control import spacetime
 from roadcraft.control.car import ACCEL_MAX, BRAKE_MAX, HALF_LENGTH, steer_for
-from roadcraft.control.faces import STANDING as STANDING_SEEN
-from roadcraft.control.faces import Faces
+from roadcraft.control.faces import STANDING_SEEN, Faces
 from roadcraft.control.freespace import FreeSpace
 from roadcraft.control.paths import curvatures, curve_speed, headings, project, pursue, stations
 from roadcraft.control.planner import Planner

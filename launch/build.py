@@ -44,7 +44,7 @@ def build_engine(asked: config.Engine) -> NetworkEngine:
     from roadcraft.perception.engines import load_engine
 
     with waiting("loading the perception network"):
-        return load_engine(asked.name, asked.precision, asked.weights, threads=1)  # the world needs the other cores
+        return load_engine(asked.name, asked.precision, asked.weights, threads=1)  # the simulator needs the other cores
 
 
 def build_driver(asked: Asked, seed: int) -> tuple[Driver, str, str]:

@@ -375,9 +375,9 @@ class EvaluatePerception:
         check(self.frames >= 1, f"frames {self.frames} is below 1")
         check(len(self.weathers) > 0, "weathers is empty")
         check(not self.card or self.corruption == "none", "card: figures of corrupted frames do not belong there")
-        check(
-            self.errors is None or Path(self.errors).parent.is_dir(), f"errors {self.errors}: there is no such folder"
-        )
+        if self.errors is not None:
+            path = Path(self.errors)
+            check(path.parent.is_dir() and not path.is_dir(), f"errors {path}: no file in a folder that exists")
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,9 @@ def test_evaluate_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert list(model.range_sigma) == found["errors"]["range_sigma"]
     assert main(["evaluate", "perception", "evaluate-perception-tiny", "--errors", "nowhere/errors.json"]) == 2
     assert "nowhere" in capsys.readouterr().err
+    Path("folder").mkdir()
+    assert main(["evaluate", "perception", "evaluate-perception-tiny", "--errors", "folder"]) == 2
+    assert "folder" in capsys.readouterr().err
     assert found["frames"] == 6
     assert set(found["by_weather"]) == {"clear"}
     assert 0 <= found["drivable_miou"] <= 1
