@@ -1,7 +1,7 @@
 """Is what the camera shows what the car just did? Dark, frozen and implausible pictures, told from picture and wheels.
 
-A picture must show something; it must change while the car rolls; and it must stand still while the car stands (others
-move in parts of it only). A camera that failed a few times in one drive is not believed again.
+A picture must show something; it must change while the car rolls; and it must move as the car does, see `selfmotion`.
+A camera that failed a few times in one drive is not believed again.
 """
 
 from __future__ import annotations
@@ -9,26 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from roadcraft.control.selfmotion import MotionLimits, SelfMotion
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.messages import DT, Observation
 
 STEP = 8  # pixels between those that are looked at
-CHANGE = 12  # grey levels by which a pixel has changed
-STANDS = 0.05  # m/s below which the car stands
 
 
 @dataclass(frozen=True)
-class EyeLimits:
+class EyeLimits(MotionLimits):
     """When a picture is not believed."""
 
     contrast: float = 3.0  # grey levels (of 255), least standard deviation of a picture that shows anything
     frozen: int = 5  # ticks with the very same picture or percept while moving
     moving: float = 0.5  # m/s above which pictures must change
-    restless: float = 0.3  # share of pixels that change from frame to frame though the car stands
-    settle: float = 0.5  # s of standing before that counts: the body pitches when it stops
-    lasting: float = 2.0  # s of it that are a failure of the camera, longer than a bus takes to pass
     doubt: float = 3.0  # s for which an implausible picture is remembered
     failures: int = 3  # in one drive, after which the camera is not believed again
 
@@ -38,38 +33,35 @@ class Eyes:
 
     def __init__(self, limits: EyeLimits) -> None:
         self.limits = limits
+        self._motion = SelfMotion(limits)
         self.reset()
 
     def reset(self) -> None:
         """A new episode."""
         self.reason = ""
         self.failures = 0
-        self._picture: NDArray[np.int16] | None = None
+        self._motion.reset()
         self._print = 0
         self._repeats = 0
-        self._restless = 0
-        self._stood = 0.0  # s
         self._doubt = 0.0  # s left
 
     def __call__(self, observation: Observation, percept: Percept | None) -> None:
         """Looks at one tick."""
         before = self.reason
         self.reason = self._look(observation, percept)
-        self.failures += self.reason == "frozen_image" and not before
-        self.failures += self._restless == int(self.limits.lasting / DT)
+        self.failures += self.reason in ("frozen_image", "implausible_image") and not before
         if self.failures >= self.limits.failures:
             self.reason = self.reason or "failed_camera"
 
     def _look(self, observation: Observation, percept: Percept | None) -> str:
         speed, limits = observation.ego.speed, self.limits
-        self._stood = self._stood + DT if abs(speed) < STANDS else 0.0
         self._doubt = max(0.0, self._doubt - DT)
         if observation.rgb is None:
             return self._repeated(fingerprint(percept), speed)
         picture = observation.rgb[::STEP, ::STEP].astype(np.int16)
         if float(picture.std()) < limits.contrast:
             return "dark_image"
-        if self._moves_while_standing(picture):
+        if self._motion(observation):
             self._doubt = limits.doubt
         frozen = self._repeated(hash(picture.tobytes()), speed)
         return frozen or ("implausible_image" if self._doubt > 0.0 else "")
@@ -81,15 +73,6 @@ class Eyes:
         elif mark and speed > self.limits.moving:
             self._repeats += 1
         return "frozen_image" if self._repeats >= self.limits.frozen else ""
-
-    def _moves_while_standing(self, picture: NDArray[np.int16]) -> bool:
-        last, self._picture = self._picture, picture
-        if last is None or last.shape != picture.shape or self._stood < self.limits.settle:
-            self._restless = 0
-            return False
-        changed = float((np.abs(picture - last).max(2) > CHANGE).mean())
-        self._restless = self._restless + 1 if changed > self.limits.restless else 0
-        return self._restless >= 3
 
 
 def fingerprint(percept: Percept | None) -> int:

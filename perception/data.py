@@ -28,7 +28,7 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera, Control, Driver, Episode, Facts, Tick, World
 
 log = logging.getLogger(__name__)
-FAR = 0.6  # probability that a clip without anybody near, or a sign approached, is passed over: both are rare
+FAR = 0.6  # probability that a clip without anybody near, an event or a sign ahead is passed over: all are rare
 NEAR = 14.0, 4.0  # [m] along and across from the ego's middle: near
 LONGEST_WAIT = 900  # ticks that a clip waits for somebody ahead ...
 CLOSE = 13.0, 2.0  # [m] ... within so much, along and across, from middle to middle
@@ -333,7 +333,7 @@ def _worth(labels: FrameLabels, rng: np.random.Generator) -> bool:
     frame = labels.frame
     moving = bool(frame["speed"] >= 0.5)
     near = (np.abs(labels.objects["xyz_ego"][asked_for(labels), :2]) < NEAR).all(1).any()
-    if near or (moving and (frame["light_visible"] or frame["stop_visible"])):
+    if near or frame["events"].any() or (moving and (frame["light_visible"] or frame["stop_visible"])):
         return True
     return bool(rng.random() >= FAR)
 

@@ -25,8 +25,8 @@ TASKS = (
 )  # fmt: skip
 SELF_SCALED = ("depth", "velocity", "path")
 PRIORITY = {
-    "heat": 6.0, "box": 6.0, "depth": 1.0, "column": 3.0, "velocity": 1.0, "path": 0.2, "lanes": 3.0, "light": 4.0,
-    "signs": 3.0, "lane_mask": 0.5, "drivable": 0.7,
+    "heat": 8.0, "box": 8.0, "depth": 1.0, "column": 2.0, "velocity": 1.5, "path": 0.2, "lanes": 1.5, "light": 4.0,
+    "signs": 2.5, "events": 2.0, "lane_mask": 0.4, "drivable": 0.5,
 }  # fmt: skip
 EVENT_WEIGHT = 4.0  # events are rare
 LIGHT_WEIGHT = (1.0, 4.0, 1.5, 1.0)  # so is yellow, and nobody waits at green

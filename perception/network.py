@@ -32,6 +32,7 @@ class Architecture:
     motion_map: int = 16  # channels kept from one frame to the next to see things move
     scene: int = 128  # size of the scene's memory
     describe: int = 0  # residual blocks of their own for what objects are like
+    fine: bool = False  # objects are looked for in the stride-4 map too: a person at 40 m is 5 pixels wide
     memory: str = "gru"  # "gru", "attention" or "none"
 
     def __post_init__(self) -> None:
@@ -44,10 +45,19 @@ class Architecture:
     def named(name: str) -> Architecture:
         """One of the shipped sizes: small, base, tiny (for tests)."""
         sizes = {
-            "small": Architecture(describe=2),
-            "base": Architecture(widths=(40, 80, 160, 256), depths=(2, 3, 5, 3), neck=80, hidden=64, describe=3),
+            "small": Architecture(describe=2, fine=True),
+            "base": Architecture(
+                widths=(40, 80, 160, 256), depths=(2, 3, 5, 3), neck=80, hidden=64, describe=3, fine=True
+            ),
             "tiny": Architecture(
-                360, 640, (8, 8, 16, 16), (1, 1, 1, 1), neck=16, hidden=8, motion_map=4, scene=16, describe=1
+                widths=(8, 8, 16, 16),
+                depths=(1, 1, 1, 1),
+                neck=16,
+                hidden=8,
+                motion_map=4,
+                scene=16,
+                describe=1,
+                fine=True,
             ),
         }
         if name not in sizes:
@@ -96,6 +106,15 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.norm(self.expand(self.conv(self.reduce(x)))))
+
+
+class Detail(nn.Sequential):
+    """What a map of twice the size adds to a smaller one: nothing before it is trained, so that it can join weights."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        norm = nn.BatchNorm2d(outputs)
+        nn.init.zeros_(norm.weight)
+        super().__init__(nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), norm)
 
 
 class Encoder(nn.Module):
@@ -199,6 +218,7 @@ class Network(nn.Module):
         self.moving = ConvBlock(2 * a.motion_map, 32)
         self.mask = nn.Sequential(ConvBlock(a.neck, 32), nn.Conv2d(32, 8, 1))
         self.mask_fine = nn.Conv2d(w1, 2, 3, padding=1)
+        self.fine = Detail(w1, a.neck) if a.fine else None
         self.detect = ConvBlock(a.neck + 32, a.neck)
         self.heat = nn.Conv2d(a.neck, GROUPS, 1)
         self.describe = nn.Sequential(*(Bottleneck(a.neck) for _ in range(a.describe)))
@@ -252,7 +272,8 @@ class Network(nn.Module):
         (B, FIELDS, H/8, W/8); signs (B, 4, H/8, W/8) logits; lane_column (B, 4, 10, 80) logits; lane_point (B, 4, 10)
         logits; lane_line (B, 4, 3) logits; scene (B, SCENE)."""
         mask = F.pixel_shuffle(self.mask(p2), 2)[:, :, : c1.shape[2], : c1.shape[3]] + self.mask_fine(c1)
-        detect = self.detect(torch.cat([p2, moved], 1))
+        sharp = p2 if self.fine is None else p2 + self.fine(c1)
+        detect = self.detect(torch.cat([sharp, moved], 1))
         column, point, line = self.lane(p2, scene[:, self.architecture.scene :])
         return {
             "masks": mask,

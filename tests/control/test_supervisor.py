@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from control_scenes import observation, percept, seen
+from control_scenes import ego, observation, percept, seen
 
 from roadcraft.control.car import accel_of, curvature_of, steer_for, throttle_for
 from roadcraft.control.features import Features
 from roadcraft.control.supervisor import Limits, Supervisor
 from roadcraft.perception.percept import Percept
-from roadcraft.sim.messages import DT, Control, Kind, Observation
+from roadcraft.sim.messages import DT, Camera, Control, Kind, Observation
 
+YAW_RATE = 0.5  # rad/s
 SPEEDS = (3.0, 8.0, 14.0)
 RED, GREEN = np.array([0.97, 0.01, 0.01, 0.01]), np.array([0.01, 0.01, 0.97, 0.01])
 Scene = Callable[[int], tuple[Observation, Percept]]
@@ -63,6 +64,32 @@ def roll(speed: float = 8.0) -> Control:
 
 def noise(frame: int) -> np.ndarray:
     return np.random.default_rng(frame).integers(0, 255, (90, 160, 3), np.uint8)
+
+
+def drives_off(frame: int) -> np.ndarray:
+    """The camera of a car that stands for ten frames, then drives."""
+    return noise(max(frame - 9, 0))
+
+
+def others_move(frame: int) -> np.ndarray:
+    """The camera of a car that stands while others pass far ahead."""
+    picture = noise(0).copy()
+    picture[50:60] = noise(frame)[50:60]
+    return picture
+
+
+def turns(pictured: float) -> Scene:
+    """A car that turns at YAW_RATE on a textured road while its picture turns at `pictured` [rad/s]."""
+    camera = Camera(160, 90)
+
+    def now(frame: int) -> tuple[Observation, Percept]:
+        picture = noise(frame)
+        far = np.repeat(noise(0)[:50, ::8], 8, 1)
+        picture[:50] = np.roll(far, round(frame * pictured * DT * camera.focal), 1)
+        car = replace(ego(8.0), yaw_rate=YAW_RATE)
+        return observation(frame, 8.0, rgb=picture, camera=camera, ego=car), percept(frame)
+
+    return now
 
 
 @pytest.mark.parametrize("speed", SPEEDS)
@@ -178,14 +205,14 @@ def test_a_frozen_picture_stays_frozen_when_the_car_stands() -> None:
 
 
 def test_a_picture_that_moves_while_the_car_stands_is_not_believed() -> None:
-    assert run(scene(0.0, rgb=noise), Control(0.0, 0.5), ticks=30)[1] == "implausible_image"
+    assert run(scene(0.0, rgb=drives_off), Control(0.0, 0.5), ticks=40)[1] == "implausible_image"
 
     def someone_walks(frame: int) -> np.ndarray:
         picture = noise(0).copy()
-        picture[40:80, frame : frame + 20] = 0
+        picture[40:, frame : frame + 20] = 0
         return picture
 
-    assert run(scene(0.0, rgb=someone_walks), Control(0.0, 0.5), ticks=30)[1] == ""
+    assert run(scene(0.0, rgb=someone_walks), Control(0.0, 0.5), ticks=40)[1] == ""
 
 
 def test_a_camera_that_fails_again_and_again_is_given_up() -> None:
@@ -203,14 +230,31 @@ def test_a_camera_that_fails_again_and_again_is_given_up() -> None:
 
 
 def test_pictures_of_another_drive_give_the_camera_up() -> None:
-    """Whenever the car stands, the pictures go on: three times for seconds."""
-    for lasting, reason in ((2.0, "failed_camera"), (1e9, "")):
-        supervisor, features, why = Supervisor(replace(Limits(), lasting=lasting)), Features(), ""
-        for frame in range(500):
-            now, perceived = scene(8.0 if frame // 80 % 2 or frame > 420 else 0.0, rgb=noise)(frame)
+    """Whenever the car stands, the pictures go on: three times."""
+    for failures, reason in ((3, "failed_camera"), (10**9, "")):
+        supervisor, features, why = Supervisor(replace(Limits(), failures=failures)), Features(), ""
+        for frame in range(700):
+            stands = frame // 80 % 2 == 0 and frame < 500
+            now, perceived = scene(0.0 if stands else 8.0, rgb=drives_off)(frame)
             features.update(now, perceived)
             _, why = supervisor(now, perceived, features, roll())
         assert why == reason
+
+
+def test_a_picture_that_does_not_turn_with_the_car_is_not_believed() -> None:
+    assert run(turns(0.0), roll(), ticks=30)[1] == "implausible_image"
+    assert run(turns(-YAW_RATE), roll(), ticks=30)[1] == "implausible_image"
+    assert run(turns(YAW_RATE), roll(), ticks=30)[1] == ""
+
+
+def test_a_road_that_stands_while_the_car_rolls_is_not_believed() -> None:
+    assert run(scene(8.0, rgb=others_move), roll(), ticks=30)[1] == "implausible_image"
+    assert run(scene(1.0, rgb=others_move), roll(1.0), ticks=30)[1] == ""
+
+
+def test_a_camera_that_is_never_still_may_be_looked_through_at_rest() -> None:
+    """Its noise is there from the first picture on: not the road moves."""
+    assert run(scene(0.0, rgb=noise), Control(0.0, 0.5), ticks=80)[1] == ""
 
 
 def test_a_curve_is_reached_slowly_enough() -> None:
@@ -245,12 +289,20 @@ MUTATIONS = {
     "line_need": (1e9, scene(8.0, light=RED, light_distance=9.0), roll(), 4),
     "certainty": (2.0, scene(8.0, light=RED, light_distance=9.0), roll(), 4),
     "stale": (1e9, scene(8.0, time=0.0), roll(), 12),
-    "frozen": (10**9, scene(8.0, rgb=lambda frame: noise(0)), roll(), 12),
-    "moving": (1e9, scene(8.0, rgb=lambda frame: noise(0)), roll(), 12),
+    "frozen": (10**9, scene(1.0, rgb=lambda frame: noise(0)), roll(1.0), 12),
+    "moving": (1e9, scene(1.0, rgb=lambda frame: noise(0)), roll(1.0), 12),
     "contrast": (-1.0, scene(8.0, rgb=lambda frame: np.full((90, 160, 3), frame, np.uint8)), roll(), 12),
-    "restless": (2.0, scene(0.0, rgb=noise), Control(0.0, 0.5), 30),
-    "settle": (1e9, scene(0.0, rgb=noise), Control(0.0, 0.5), 30),
-    "doubt": (0.0, scene(0.0, rgb=noise), Control(0.0, 0.5), 30),
+    "restless": (1e9, scene(0.0, rgb=drives_off), Control(0.0, 0.5), 40),
+    "settle": (1e9, scene(0.0, rgb=drives_off), Control(0.0, 0.5), 40),
+    "stirs": (1e9, scene(0.0, rgb=drives_off), Control(0.0, 0.5), 40),
+    "doubt": (0.0, scene(0.0, rgb=drives_off), Control(0.0, 0.5), 40),
+    "rolling": (1e9, scene(8.0, rgb=others_move), roll(), 30),
+    "calm": (1e9, scene(8.0, rgb=others_move), roll(), 30),
+    "texture": (1e9, scene(8.0, rgb=others_move), roll(), 30),
+    "turned": (1e9, turns(0.0), roll(), 30),
+    "share": (-1.0, turns(0.0), roll(), 30),
+    "span": (0.1, turns(0.0), roll(), 30),
+    "peak": (2.0, turns(0.0), roll(), 30),
     "confidence": (-1.0, scene(8.0, confidence=0.1), roll(), 12),
     "curve_excess": (1e9, turning(14.0), roll(14.0), 12),
 }
