@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from roadcraft.control.car import HALF_LENGTH, REAR_AXLE
 from roadcraft.control.paths import headings, project, stations
 from roadcraft.sim.kernels import njit
-from roadcraft.sim.messages import LANE_X, Ego
+from roadcraft.sim.messages import LANE_X, Ego, Mark
 
 SIGMA = 1.0  # m, standard deviation of the GNSS error (DESIGN)
 ODOMETRY = 0.03  # m of error after 1 m, growing with the square root of the distance
@@ -27,7 +27,8 @@ LANE_WIDTH = 3.5  # m until a lane has been measured
 NEAR = 6  # entries of LANE_X that are used: up to 20 m
 LINE_PROB = 0.5  # a line that is likelier than this exists
 ALONG = 0.15  # rad by which a line's direction may differ from the path's: 1.2 m into a turn it differs by more
-OTHER_LANE = 8.0  # of squared sigmas that a neighbouring lane must fit better to be taken for ours
+OTHER_LANE = 8.0  # of squared sigmas that a neighbouring lane must fit better to be taken for ours ...
+ONCOMING = 16.0  # ... and so many more for one left of a solid line: others come towards us there
 # From LARGE [m] on a residual must stay the same, within STEADY [m], for so many PERCEPTS: in a turn a line may flash
 # up where there is none.
 LARGE, STEADY, PERCEPTS = 1.0, 0.5, 5
@@ -183,6 +184,7 @@ class Localiser:
         path: NDArray[np.float64],
         yaw_world: float,
         sure: float = 1.0,
+        marks: NDArray[np.uint8] | None = None,
     ) -> float:
         """Takes one percept's lines against the present path (T, 2); returns the residual [m], NaN where none was used.
 
@@ -191,6 +193,7 @@ class Localiser:
         s, yaw = stations(path), headings(path)
         best, cost, width = np.nan, np.inf, np.nan
         variance = normal = 0.0
+        solid = marks is not None and marks[1] == Mark.SOLID
         for lane in (0, -1, 1):
             residual, noise, turned, across = centre_residual(lanes, prob, path, s, yaw, self.width, lane)
             if noise == np.inf and lane == 0:
@@ -198,6 +201,7 @@ class Localiser:
             direction = yaw_world + turned + np.pi / 2
             n = np.array([cos(direction), sin(direction)])
             against = residual**2 / (n @ self.covariance @ n + noise) + OTHER_LANE * abs(lane)
+            against += ONCOMING if lane == -1 and solid else 0.0
             if against < cost:
                 best, cost, width, variance, normal = residual, against, across, noise, direction
             if self.seen < 10:

@@ -82,7 +82,9 @@ class Planner:
         self.residual = float("nan")
         if percept is not None and percept.confidence > SURE_MIN:
             localiser = self.localiser
-            self.residual = localiser.see_lanes(percept.lanes_ego, percept.lane_prob, path, yaw, percept.confidence)
+            self.residual = localiser.see_lanes(
+                percept.lanes_ego, percept.lane_prob, path, yaw, percept.confidence, percept.lane_marks
+            )
             localiser.see_line(line_distance, path, yaw)
             path = self._path(ego.xy_world, yaw)
         return path

@@ -16,7 +16,7 @@ LATERAL_FREE = 0.4  # m from the lane's centre that cost nothing
 LATERAL_COST = 0.5  # share of the progress lost at 1 m more
 COMFORT_ACCEL = (-4.0, 2.4)  # m/s^2, Bench2Drive's bounds
 COMFORT_COST = 0.02  # a decision outside them, per m/s^2
-TIME_COST = 0.01  # a decision, so that standing about costs
+TIME_COST = 0.02  # a decision, so that standing about costs
 
 # What an event costs, in the proportions of the leaderboard's 2.1 table; those in ENDS also end the episode.
 EVENT_COST = {

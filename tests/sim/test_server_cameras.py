@@ -157,3 +157,36 @@ def test_a_spring_arm_looks_back_at_its_holder(world: Any) -> None:
     assert len(rows) > 100
     assert columns.mean() == pytest.approx(WIDTH / 2, abs=2.0)
     assert abs(rows.mean() - HEIGHT / 2) < HEIGHT / 5
+
+
+def test_how_long_the_server_ran_freely_does_not_show(world: Any) -> None:
+    """Indicators and rain begin anew with synchronous mode: the same calls give the same pictures."""
+    library, place = world.get_blueprint_library(), world.get_map().get_spawn_points()[0]
+    car = world.spawn_actor(library.find(EGO), place)
+    car.set_simulate_physics(False)
+    car.set_light_state(carla.VehicleLightState(carla.VehicleLightState.LeftBlinker))
+    world.freeze_all_traffic_lights(True)
+    world.set_weather(carla.WeatherParameters(precipitation=80.0, cloudiness=90.0, sun_altitude_angle=45.0))
+    eye = Eye(world, "rgb", car, carla.Transform(carla.Location(x=-6.0, z=1.5)))
+    settings, films = world.get_settings(), []
+    for freely in (3, 8, 12):
+        settings.synchronous_mode = False
+        world.apply_settings(settings)
+        for _ in range(freely):
+            world.wait_for_tick(60.0)
+        settings.synchronous_mode = True
+        first = world.apply_settings(settings)
+        while eye.next().frame < first:
+            pass
+        films.append([pixels(shot(world, eye)).copy() for _ in range(20)])
+    assert len({film.tobytes() for film in films[0]}) > 2  # it blinks and rains
+    for film in films[1:]:
+        assert [image.tobytes() for image in film] == [image.tobytes() for image in films[0]]
+
+
+def shot(world: Any, eye: Eye) -> Any:
+    """The picture of one tick."""
+    frame = world.tick()
+    while (image := eye.next()).frame < frame:
+        pass
+    return image

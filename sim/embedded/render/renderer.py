@@ -28,6 +28,7 @@ from roadcraft.sim.messages import Kind, Weather
 THICK = 0.004  # [1/m] fog from which every pixel has its own share of it, not every thing
 AIRS = 8  # weathers whose tables are kept
 BLINK_HZ = 1.5  # indicators
+ROUNDING = 1e-3  # of a blink: sums of ticks that should be the same are, but for rounding
 MAX_PIXELS = 4096
 
 
@@ -77,7 +78,7 @@ class Renderer:
         x, y, z = view.xyz
         camera = (float(x), float(y), float(z), float(view.yaw), float(view.pitch), float(view.roll), float(view.fov))
         wanted = np.uint32(rgb | semantic << 1 | instance << 2 | depth << 3)
-        blink = (scene.time * BLINK_HZ) % 1.0 < 0.5
+        blink = (scene.time * BLINK_HZ + ROUNDING) % 1.0 < 0.5
         render_frame(
             self._town,
             buffers,

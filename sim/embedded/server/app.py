@@ -411,6 +411,8 @@ class Server:
         self.settings.fixed_delta = self.settings.fixed_delta or None
         if self.settings.synchronous and self.caller is not None:
             self.caller.ticks = True
+        if self.settings.synchronous and not was:  # how long it has run freely shall not show in any picture
+            self.live.blinks_from = self.live.simulation.time
         if was and not self.settings.synchronous:
             self._next_tick = self._last_tick = time.monotonic()
             for connection in self.connections.values():
