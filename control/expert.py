@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from roadcraft.control import spacetime
 from roadcraft.control.car import HALF_LENGTH, HALF_WIDTH, brake_for, steer_for, throttle_for
 from roadcraft.control.decision import Decision
-from roadcraft.control.paths import curve_speed, headings, project, pursue, stations
+from roadcraft.control.paths import LIGHT_MARGIN, LINE_MARGIN, curve_speed, headings, project, pursue, stations
 from roadcraft.control.spacetime import OTHER
 from roadcraft.sim.geometry import wrap
 from roadcraft.sim.messages import DT, Control, Facts, Kind, LightState, Tick
@@ -20,7 +20,6 @@ CRUISE = 1.0  # of the speed limit
 LATERAL = 2.9  # m/s^2 in bends
 BRISK = 8.0  # exponent of the model that follows: full acceleration until close to the limit
 YELLOW_BRAKE = 4.0  # m/s^2: a yellow light is passed only if stopping would need more
-LINE_MARGIN = 0.8  # m between the bumper and a stop line when stopped
 BESIDE = HALF_WIDTH + 0.45  # m from the path, beyond which a walker is beside it ...
 CLOSING = 0.3  # m/s ... and calm while it comes closer more slowly
 STOPPED = 0.08  # m/s, safely below the 0.1 that counts as a full stop
@@ -101,7 +100,7 @@ class ExpertDriver:
         if facts.light in (LightState.RED, LightState.YELLOW) and distance > -2 * HALF_LENGTH:
             hard = speed * speed / (2.0 * max(distance, 0.1)) > YELLOW_BRAKE
             if distance > 0.0 and not (facts.light == LightState.YELLOW and hard):
-                accel = spacetime.stop_at(speed, distance - LINE_MARGIN)
+                accel = spacetime.stop_at(speed, distance - LIGHT_MARGIN)
         if facts.stop_id and facts.stop_id != self._served and np.isfinite(facts.stop_distance):
             if speed < STOPPED and facts.stop_distance < STOP_BOX:
                 self._served = facts.stop_id

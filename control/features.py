@@ -17,7 +17,16 @@ from roadcraft.control import spacetime
 from roadcraft.control.car import ACCEL_MAX, BRAKE_MAX, HALF_LENGTH, steer_for
 from roadcraft.control.faces import STANDING_SEEN, Faces
 from roadcraft.control.freespace import FreeSpace
-from roadcraft.control.paths import curvatures, curve_speed, headings, project, pursue, stations
+from roadcraft.control.paths import (
+    LIGHT_MARGIN,
+    LINE_MARGIN,
+    curvatures,
+    curve_speed,
+    headings,
+    project,
+    pursue,
+    stations,
+)
 from roadcraft.control.planner import Planner
 from roadcraft.control.signs import Signs
 from roadcraft.control.spacetime import FREE, OTHER
@@ -30,11 +39,11 @@ RAMPS = np.array([-4.0, -2.0, 0.0, 2.0])  # m/s^2 tried for when they would meet
 VEHICLES, WALKERS = 4, 2  # nearest others that are given one by one
 FAST = 28.0  # m/s, faster than any road here
 CRUISE = 11.0  # m/s where nothing else is known: the speed limit is not perceived
-LINE_MARGIN, LIGHT_MARGIN = 0.8, 1.6  # m between the bumper and the line of a stop sign, of a light: whoever stands
-# over the latter no longer sees the light that is for him
 SCORE_MIN, SCORE_KEPT = 0.3, 0.1  # objects less likely than this are not there; than that, if they were certain ...
 SURE = 0.5  # ... with so high a score ...
 CLOSE = 9.0, 1.5  # m ... and have since been so close before us, along and across
+REVERSING = 3.0  # m/s that nobody drives backwards with: what is faster has its heading wrong
+SLIP = 0.35  # of the speed along its heading, most that a vehicle moves sideways: headings are seen some degrees off
 
 LAYOUT = (
     ("ego", 6),  # speed, longitudinal acceleration, yaw rate, steering, the last action
@@ -118,9 +127,16 @@ def others_from(
         o.xy[0], o.xy[1] = xy[i, 0], xy[i, 1]
         o.yaw = yaw[i]
         o.half[0], o.half[1] = 0.5 * size[i, 0], 0.5 * size[i, 1]
-        standing = kind[i] != Kind.PEDESTRIAN and np.hypot(velocity[i, 0], velocity[i, 1]) < STANDING_SEEN
-        o.velocity[0], o.velocity[1] = (0.0, 0.0) if standing else (velocity[i, 0], velocity[i, 1])
         o.walker = kind[i] == Kind.PEDESTRIAN
+        vx, vy = velocity[i, 0], velocity[i, 1]
+        if not o.walker:  # wheels roll where they point: what a vehicle seems to move sideways is mostly error
+            c, s = np.cos(yaw[i]), np.sin(yaw[i])
+            along, aside = c * vx + s * vy, c * vy - s * vx
+            along = 0.0 if -REVERSING < along < 0.0 else along  # and hardly ever roll back
+            aside = min(SLIP * abs(along), max(-SLIP * abs(along), aside))
+            vx, vy = c * along - s * aside, s * along + c * aside
+        standing = not o.walker and np.hypot(vx, vy) < STANDING_SEEN
+        o.velocity[0], o.velocity[1] = (0.0, 0.0) if standing else (vx, vy)
         ax, ay = path[i, 1, 0] - xy[i, 0], path[i, 1, 1] - xy[i, 1]
         bx, by = path[i, 3, 0] - path[i, 1, 0], path[i, 3, 1] - path[i, 1, 1]
         o.yaw_rate = 0.0

@@ -12,6 +12,8 @@ from roadcraft.sim.kernels import njit
 
 LATERAL_ACCEL = 2.5  # m/s^2 in curves that a passenger accepts (Bae et al. 2019: below 3)
 COMFORT_BRAKE = 2.0  # m/s^2
+LINE_MARGIN, LIGHT_MARGIN = 0.8, 1.6  # m between the bumper and the line of a stop sign, of a light: whoever stands
+# over the latter no longer sees the light that is for him
 
 
 @njit

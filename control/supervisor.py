@@ -38,6 +38,8 @@ class Limits(EyeLimits):
     curve_time: float = 1.0  # s ... and brakes the rest away
     lateral_jerk: float = 5.0  # m/s^3, ISO 11270:2014 5.2.5, mean over 0.5 s
     brake_need: float = 4.5  # m/s^2 needed to stay clear, from which it brakes fully (UN R152 demands at least 5)
+    gap: float = 0.3  # m to whoever is ahead, and so much more ...
+    headway: float = 0.2  # ... s at the car's speed, below which it brakes however fast the other seems to be
     time_to_collision: float = 1.0  # s with somebody who crosses
     brake: float = 8.0  # m/s^2 of an emergency brake
     line_need: float = 2.5  # m/s^2 needed to stop at a line, from which it takes over; people brake earlier
@@ -100,7 +102,7 @@ class Supervisor:
             room = max(lead[0] - 0.7, 0.05)
             if closing > 0.0 and closing * closing / (2.0 * room) > self.limits.brake_need:
                 return -self.limits.brake
-            if lead[0] < 0.3:
+            if lead[0] < self.limits.gap + self.limits.headway * speed and closing > -1.0:
                 return -self.limits.brake
         if speed > 0.3:
             meets = spacetime.conflict_time(taken, speed, min(wish, 0.0), speed)

@@ -17,6 +17,7 @@ from roadcraft.sim.stage import PlaceTaken
 
 REACTION = 1.0  # s that a careful driver needs
 CAREFUL_BRAKE = 5.0  # m/s^2 that a careful driver brakes with
+MERGING = 0.7  # cosine of the angle at which ways meet, above which they merge rather than cross
 RUN_UP = 70.0  # m of road before a junction that those who cross it come along
 
 
@@ -26,6 +27,7 @@ class PedestrianCrossing(Scenario):
     name = "pedestrian_crossing"
     WALK = (1.4, 2.2)  # m/s
     MARGIN = 5.0  # m
+    CLEAR = (8.0, 1.9)  # m along and across in which nobody else may be; the pedestrian and the van stand further aside
 
     @classmethod
     def places(cls, network: RoadNetwork, route: Route) -> NDArray[np.float64]:
@@ -60,10 +62,20 @@ class PedestrianCrossing(Scenario):
     def run(self, facts: Facts) -> bool:
         gap = self.at - facts.progress - float(facts.extent[0])
         speed = max(float(facts.velocity_ego[0]), 0.0)
-        if not self.happened and gap < speed * REACTION + speed**2 / (2 * CAREFUL_BRAKE) + self.MARGIN:
-            self.happened = gap > 0.0
-            self.stage.walk(self.walkers[0], self.across, self.pace)
+        need = speed * REACTION + speed**2 / (2 * CAREFUL_BRAKE)
+        if not self.happened and need < gap < need + self.MARGIN:
+            self.happened = self._way_free(facts)
+            if self.happened:
+                self.stage.walk(self.walkers[0], self.across, self.pace)
         return gap < -10.0
+
+    def _way_free(self, facts: Facts) -> bool:
+        """Whether nobody is in the lane where the pedestrian means to cross: nobody walks into a car that stands there,
+        or is just ahead of ours."""
+        x, y, yaw = path_of_route(self.route).pose(self.at, 0.0)
+        dx, dy = (facts.actors["xyz"][:, :2] - (x, y)).T
+        along, aside = dx * cos(yaw) + dy * sin(yaw), dy * cos(yaw) - dx * sin(yaw)
+        return not bool(((np.abs(along) < self.CLEAR[0]) & (np.abs(aside) < self.CLEAR[1])).any())
 
 
 class RedLightRunner(Scenario):
@@ -75,6 +87,8 @@ class RedLightRunner(Scenario):
     AHEAD = 1.2  # s that it is at the crossing before the ego would be
     UPSTREAM = 32.0  # m before the stop line that it starts
     SPEEDS = (6.0, 14.0)  # m/s
+    BRAKE = 5.0  # m/s^2
+    EGO = 2.5, 10.0  # m/s^2 that the ego may accelerate with, m/s up to which
 
     @classmethod
     def places(cls, network: RoadNetwork, route: Route) -> NDArray[np.float64]:
@@ -88,9 +102,8 @@ class RedLightRunner(Scenario):
             return False
         way = crossing_way(self.network, self.route, self.at, oncoming=False)
         assert way is not None
-        path, meets, line, self.mine = way
-        self.meets = meets
-        start = max(line - self.UPSTREAM, 1.0)
+        path, self.meets, self.line, self.mine = way
+        start = max(self.line - self.UPSTREAM, 1.0)
         if not is_free(facts, path.pose(start), 10.0):
             return False
         self.movers = [Mover(self.stage, self.car(), path, start, 9.0, color=self.paint())]
@@ -98,16 +111,29 @@ class RedLightRunner(Scenario):
 
     def run(self, facts: Facts) -> bool:
         car = self.movers[0]
-        speed = max(float(facts.velocity_ego[0]), 3.0)
-        time_left = (self.mine - facts.progress) / speed - self.AHEAD
-        wish = (self.meets - car.s) / max(time_left, 0.3)
-        passed = car.s > self.meets
+        left, room = self._ego_arrives(facts), self.meets - car.s
+        passed = room < 0.0
         self.happened = self.happened or passed
-        car.drive(facts, 10.0 if passed else float(np.clip(wish, *self.SPEEDS)), accel=4.0, brake=5.0)
+        wish = float(np.clip(room / max(left - self.AHEAD, 0.3), *self.SPEEDS))
+        late = (
+            room / self.SPEEDS[1] + 0.5 * self.AHEAD > left
+        )  # it would hit the ego's side: nobody's red light is that
+        stops = late and car.s + car.speed**2 / (2 * self.BRAKE) < self.line
+        car.drive(facts, 0.0 if stops else 10.0 if passed else wish, accel=4.0, brake=self.BRAKE)
         if car.s >= car.path.length - 1.0:
             car.remove()
             self.movers = []
         return not self.movers or facts.progress > self.mine + 15.0
+
+    def _ego_arrives(self, facts: Facts) -> float:
+        """[s] after which the ego is at the crossing if it accelerates as it may."""
+        speed, room = max(float(facts.velocity_ego[0]), 0.0), max(self.mine - facts.progress, 0.0)
+        accel, top = self.EGO
+        top = max(top, speed)
+        gathers = (top**2 - speed**2) / (2 * accel)  # m until it is at top speed
+        if room < gathers:
+            return float((np.sqrt(speed**2 + 2 * accel * room) - speed) / accel)
+        return float((top - speed) / accel + (room - gathers) / top)
 
 
 class LeftTurn(Scenario):
@@ -157,7 +183,8 @@ class LeftTurn(Scenario):
 def crossing_way(
     network: RoadNetwork, route: Route, entry: float, oncoming: bool
 ) -> tuple[Path, float, float, float] | None:
-    """A straight way through the junction after arc length `entry` of the route that crosses the route's.
+    """A straight way through the junction after arc length `entry` of the route that crosses the route's; whoever came
+    on one that merges with it would not pass ahead, but come from behind.
 
     `oncoming`: from opposite, else from a side. Returns its path, the arc length [m] on it of the crossing and of its
     entry into the junction, and the crossing's arc length on the route; None where there is none.
@@ -183,7 +210,8 @@ def crossing_way(
         line = float(network.lanes["length"][upstream].sum())
         gaps = np.hypot(*(path.xy[:, None] - route.xy[None, first:last]).transpose(2, 0, 1))
         at, on_route = np.unravel_index(int(np.argmin(gaps)), gaps.shape)
-        if gaps[at, on_route] < 2.0 and line > 35.0:
+        merges = np.cos(path.yaw[at] - route.yaw[first + on_route]) > MERGING
+        if gaps[at, on_route] < 2.0 and line > 35.0 and not merges:
             return path, float(path.s[at]), line, float(route.s[first + on_route])
     return None
 

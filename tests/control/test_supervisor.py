@@ -285,6 +285,8 @@ MUTATIONS = {
     "lateral_accel": (1e9, scene(14.0), Control(0.5), 12),
     "lateral_jerk": (1e9, scene(12.0), Control(steer_for(0.02, 12.0)), 2),
     "brake_need": (1e9, scene(8.0, objects=seen(10.5, 0.0)), roll(), 12),
+    "gap": (-1.0, scene(1.0, objects=seen(4.9, 0.0, (1.5, 0.0))), roll(1.0), 12),
+    "headway": (0.0, scene(2.0, objects=seen(5.1, 0.0, (2.6, 0.0))), roll(2.0), 4),
     "time_to_collision": (-1.0, scene(10.0, objects=seen(10.0, -4.0, (0.0, 4.0))), roll(10.0), 12),
     "line_need": (1e9, scene(8.0, light=RED, light_distance=9.0), roll(), 4),
     "certainty": (2.0, scene(8.0, light=RED, light_distance=9.0), roll(), 4),

@@ -53,9 +53,7 @@ class LiveWorld:
             pass
         self.actors = Actors()
         self.snapshots = Snapshots()
-        self.blinks_from = (
-            0.0  # simulation time [s] when synchronous mode began: for indicators and rain
-        )
+        self.blinks_from = 0.0  # simulation time [s] when synchronous mode began: for indicators and rain
         self.street_lights = StreetLights(town.scenery)
         self.shown = Shown(town, layers)
         self.contacts: NDArray[np.void] = self.simulation.contacts
