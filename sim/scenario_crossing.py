@@ -115,9 +115,7 @@ class RedLightRunner(Scenario):
         passed = room < 0.0
         self.happened = self.happened or passed
         wish = float(np.clip(room / max(left - self.AHEAD, 0.3), *self.SPEEDS))
-        late = (
-            room / self.SPEEDS[1] + 0.5 * self.AHEAD > left
-        )  # it would hit the ego's side: nobody's red light is that
+        late = room / self.SPEEDS[1] + 0.5 * self.AHEAD > left  # it would hit the ego's side
         stops = late and car.s + car.speed**2 / (2 * self.BRAKE) < self.line
         car.drive(facts, 0.0 if stops else 10.0 if passed else wish, accel=4.0, brake=self.BRAKE)
         if car.s >= car.path.length - 1.0:
