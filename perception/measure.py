@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from roadcraft.perception.metrics import GROUPS, NEAR, Records
 from roadcraft.perception.truth import DISTANCES, ErrorModel
+from roadcraft.perception.truth_kernel import STANDS
 from roadcraft.sim.messages import LANE_X
 
 FEWEST = 20  # samples in a bin; one with fewer takes its neighbour's value, or the default's
@@ -47,7 +48,8 @@ def error_model(r: Records) -> ErrorModel:
             round(min(float(h / t), 0.999), 4) if t >= FEWEST else k
             for h, t, k in zip(n_hit, n_true, known, strict=True)
         )
-    o = np.array([row[:5] for row in r.objects], float).reshape(-1, 5)
+    o = np.array([(*row[:5], row[7]) for row in r.objects], float).reshape(-1, 6)
+    moves, stands = o[o[:, 5] >= STANDS], o[o[:, 5] < STANDS]
     frames = max(len(r.events), 1)
     lanes = np.array(r.line_errors, float).reshape(-1, 2)
     sigma = [
@@ -62,11 +64,17 @@ def error_model(r: Records) -> ErrorModel:
         false_alarms=round(sum(d < NEAR for _, d in r.ghosts) / frames / base.false_alarm_life, 4),
         range_sigma=_binned(o[:, 1], np.abs(o[:, 2]), lambda v: GAUSS * np.median(v), base.range_sigma),
         bearing_sigma=round(float(GAUSS * np.median(np.abs(o[:, 3]))), 5) if len(o) >= FEWEST else base.bearing_sigma,
-        velocity_sigma=_binned(o[:, 1], o[:, 4], lambda v: RAYLEIGH * np.median(v), base.velocity_sigma),
+        velocity_sigma=_binned(moves[:, 1], moves[:, 4], _plane_sigma, base.velocity_sigma),
+        standing_sigma=_binned(stands[:, 1], stands[:, 4], _plane_sigma, base.standing_sigma),
         lane_sigma=tuple(sigma),
         lane_recall=_rate([line[3] for line in within if line[2]], base.lane_recall),
         lane_false=_rate([line[3] for line in within if not line[2]], base.lane_false),
     )
+
+
+def _plane_sigma(lengths: NDArray[np.float64]) -> float:
+    """Standard deviation of each axis of plane errors that are so long."""
+    return float(RAYLEIGH * np.median(lengths))
 
 
 def _rate(values: list[bool], default: float) -> float:

@@ -39,8 +39,9 @@ class Records:
     line_errors: list[tuple[float, float]] = field(default_factory=list)  # distance, |error| [m]
     truths: list[tuple[int, float]] = field(default_factory=list)  # group, distance of each object to be found
     found: list[tuple[int, float, bool, float]] = field(default_factory=list)  # group, score, right, distance
-    objects: list[tuple[int, float, float, float, float, float, float]] = field(default_factory=list)
-    #  group, distance, relative error, bearing error [rad], velocity error [m/s], path error, constant velocity's [m]
+    objects: list[tuple[int, float, float, float, float, float, float, float]] = field(default_factory=list)
+    #  group, distance, relative error, bearing error [rad], velocity error [m/s], path error, constant velocity's [m],
+    #  true speed [m/s]
     sensed: list[tuple[int, float, bool]] = field(default_factory=list)
     #  group, distance, whether the percept has something there, of each object to be found
     ghosts: list[tuple[int, float]] = field(default_factory=list)  # group, distance of what is nowhere in truth
@@ -153,6 +154,7 @@ class Scorer:
                     speed_error,
                     path,
                     constant,
+                    float(np.hypot(*t["velocity_ego"])),
                 )
             )
         self._hidden(percept, labels, now)

@@ -43,7 +43,8 @@ class ErrorModel:
     false_alarm_life: float = 0.2  # [s] mean life of one
     range_sigma: tuple[float, ...] = (0.04, 0.04, 0.05, 0.05, 0.07, 0.09)  # relative
     bearing_sigma: float = 0.006  # [rad]
-    velocity_sigma: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 1.0, 1.5)  # [m/s] each axis
+    velocity_sigma: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 1.0, 1.5)  # [m/s] each axis, of those who move ...
+    standing_sigma: tuple[float, ...] = (0.3, 0.3, 0.4, 0.5, 0.8, 1.2)  # ... and of those who do not
     yaw_sigma: float = 0.08  # [rad]
     lane_sigma: tuple[float, ...] = (0.04, 0.05, 0.06, 0.07, 0.09, 0.13, 0.18, 0.24, 0.40, 0.60)  # [m] at LANE_X
     lane_recall: float = 0.97  # an existing line in view is found
@@ -88,7 +89,25 @@ class ErrorModel:
         """No errors at all; view, range and occlusion stay."""
         one, nil = (1.0,) * len(DISTANCES), (0.0,) * len(DISTANCES)
         return ErrorModel(
-            one, one, one, 0.0, 0.2, nil, 0.0, nil, 0.0, (0.0,) * len(LANE_X), 1.0, 0.0, one, 0.0, 0.0, 0.0, one, 0.0
+            one,
+            one,
+            one,
+            0.0,
+            0.2,
+            nil,
+            0.0,
+            nil,
+            nil,
+            0.0,
+            (0.0,) * len(LANE_X),
+            1.0,
+            0.0,
+            one,
+            0.0,
+            0.0,
+            0.0,
+            one,
+            0.0,
         )
 
 
@@ -103,7 +122,7 @@ class TruthPerception:
             error_model = ErrorModel.load(None if error_model == "default" else Path(error_model))
         self.model = m = error_model
         self._detect = np.array([m.detect_vehicle, m.detect_cyclist, m.detect_pedestrian])
-        self._range, self._velocity = np.array(m.range_sigma), np.array(m.velocity_sigma)
+        self._range, self._velocity = np.array(m.range_sigma), np.array([m.velocity_sigma, m.standing_sigma])
         self._edges = np.array(DISTANCES)
         self._recalls = np.array([m.light_recall, m.stop_recall])
         self._lane_sigma = np.array(m.lane_sigma)

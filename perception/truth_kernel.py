@@ -15,6 +15,7 @@ FAR = 100.0  # [m] nothing is seen beyond
 BINS = 256  # columns in which occlusion is counted
 MIN_FRACTION = 0.12  # of an object's width, or MIN_PIXELS where pixels were counted, makes it visible
 MIN_PIXELS = 25
+STANDS = 0.5  # [m/s] below which an actor counts as standing: how fast such are is seen better
 LATENTS = NOISES - 1
 
 TABLE = np.dtype(
@@ -136,7 +137,8 @@ def sense(  # type: ignore[no-untyped-def]
     """Fills the out arrays (columns of OBJECT) and returns how many objects there are.
 
     camera: x, y, z [m], pitch [rad], focal, width, height [pixels]. scales: keep and fresh of the latent processes,
-    bearing and yaw sigma [rad], hold [s]. edges, detect (3, D), range_sigma, velocity_sigma: see `ErrorModel`.
+    bearing and yaw sigma [rad], hold [s]. edges, detect (3, D), range_sigma, velocity_sigma (2, D; of those who move
+    and of those who stand): see `ErrorModel`.
     """
     keep, fresh, bearing_sigma, yaw_sigma, hold = scales
     fraction, boxes = _visible_fractions(xyz, yaw, extent, pose, camera)
@@ -165,8 +167,9 @@ def sense(  # type: ignore[no-untyped-def]
             turn = bearing_sigma * row.z[2]
             row.xy[0] = pose[0] + scale * (dx * math.cos(turn) - dy * math.sin(turn))
             row.xy[1] = pose[1] + scale * (dx * math.sin(turn) + dy * math.cos(turn))
-            row.velocity[0] = velocity[i, 0] + velocity_sigma[near] * row.z[3]
-            row.velocity[1] = velocity[i, 1] + velocity_sigma[near] * row.z[4]
+            stands = 1 if math.hypot(velocity[i, 0], velocity[i, 1]) < STANDS else 0
+            row.velocity[0] = velocity[i, 0] + velocity_sigma[stands, near] * row.z[3]
+            row.velocity[1] = velocity[i, 1] + velocity_sigma[stands, near] * row.z[4]
             row.seen = now
             if row.track == 0:
                 row.track = next_track[0]
