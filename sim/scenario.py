@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.messages import Command, Facts
 from roadcraft.sim.movers import Mover, Path
-from roadcraft.sim.roads import RoadNetwork
+from roadcraft.sim.roads import LaneKind, RoadNetwork
 from roadcraft.sim.routes import Route
 from roadcraft.sim.stage import PlaceTaken, Stage
 
@@ -148,6 +148,13 @@ def stretches(route: Route, before: float, after: float, max_turn: float = 0.5) 
         if not (route.junction[rows] | changing[rows]).any() and np.ptp(yaw[rows]) < max_turn:
             good.append(at)
     return np.array(good)
+
+
+def beside_the_road(network: RoadNetwork, route: Route, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Those arc lengths of the route at which no lane for vehicles lies to the right: whoever stands there is out of
+    everybody's way."""
+    right = network.lanes["right"][route.lane[places.astype(int)]]
+    return places[(right < 0) | (network.lanes["kind"][right] != LaneKind.DRIVING)]
 
 
 def is_free(facts: Facts, pose: tuple[float, float, float], radius: float) -> bool:

@@ -12,7 +12,7 @@ from roadcraft.sim.messages import Command, Facts, LightState
 from roadcraft.sim.movers import Mover, Path, path_of_lanes, path_of_route
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
-from roadcraft.sim.scenario import Scenario, is_free, stretches
+from roadcraft.sim.scenario import Scenario, beside_the_road, is_free, stretches
 from roadcraft.sim.stage import PlaceTaken
 
 REACTION = 1.0  # s that a careful driver needs
@@ -31,7 +31,7 @@ class PedestrianCrossing(Scenario):
 
     @classmethod
     def places(cls, network: RoadNetwork, route: Route) -> NDArray[np.float64]:
-        return stretches(route, 40.0, 20.0)
+        return beside_the_road(network, route, stretches(route, 40.0, 20.0))
 
     def begin(self, facts: Facts) -> bool:
         path = path_of_route(self.route)

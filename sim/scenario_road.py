@@ -11,7 +11,7 @@ from roadcraft.sim.messages import DT, Facts, LightState
 from roadcraft.sim.movers import Mover, path_of_route
 from roadcraft.sim.roads import LaneKind, RoadNetwork
 from roadcraft.sim.routes import Route
-from roadcraft.sim.scenario import Scenario, is_free, stretches
+from roadcraft.sim.scenario import Scenario, beside_the_road, is_free, stretches
 from roadcraft.sim.stage import BACKGROUND, PlaceTaken
 
 
@@ -98,7 +98,7 @@ class SlowBicycle(Scenario):
 
     @classmethod
     def places(cls, network: RoadNetwork, route: Route) -> NDArray[np.float64]:
-        return stretches(route, 35.0, 40.0)
+        return beside_the_road(network, route, stretches(route, 35.0, 40.0))
 
     def begin(self, facts: Facts) -> bool:
         path = path_of_route(self.route)
