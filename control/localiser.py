@@ -18,7 +18,8 @@ from roadcraft.control.paths import headings, project, stations
 from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import LANE_X, Ego, Mark
 
-SIGMA = 1.0  # m, standard deviation of the GNSS error (DESIGN)
+SIGMA = 1.0  # m, standard deviation of the GNSS error ...
+DRIFT_TIME = 60.0  # s ... and the time in which it forgets itself (an Ornstein-Uhlenbeck process)
 ODOMETRY = 0.03  # m of error after 1 m, growing with the square root of the distance
 RIGIDITY = 150.0  # m/s^2 of lateral acceleration per radian of side slip of the rear tyres
 LINE_SIGMA = 0.25  # m of one frame's lane centre; its errors last several frames
@@ -174,8 +175,20 @@ class Localiser:
         self._odometer += forward
         left = (REAR_AXLE * ego.yaw_rate - speed * speed * ego.yaw_rate / RIGIDITY) * dt
         c, s = cos(mid), sin(mid)
-        self.error = self.error + ego.xy_world - last[0] - (forward * c - left * s, forward * s + left * c)
-        self.covariance += np.eye(2) * (ODOMETRY**2 * abs(forward))
+        drift = ego.xy_world - last[0] - (forward * c - left * s, forward * s + left * c)
+        slip = ODOMETRY**2 * abs(forward)
+        self._weigh(drift, dt, 2.0 * SIGMA**2 * dt / DRIFT_TIME + slip)
+        self.error = self.error + drift
+        self.covariance += np.eye(2) * slip
+
+    def _weigh(self, drift: NDArray[np.float64], dt: float, variance: float) -> None:
+        """A large error tends back to nothing: drift towards zero tells of one, drift away from it of none."""
+        if variance <= 0.0:
+            return
+        pull = -dt / DRIFT_TIME
+        gain = self.covariance * (pull / variance)  # the innovation's own variance is next to nothing beside it
+        self.error = self.error + gain @ (drift - pull * self.error)
+        self.covariance = self.covariance - pull * gain @ self.covariance
 
     def see_lanes(
         self,

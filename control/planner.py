@@ -12,9 +12,10 @@ from roadcraft.control.routeline import BEHIND, RouteLine
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.geometry import wrap
 from roadcraft.sim.kernels import njit
-from roadcraft.sim.messages import PATH_POINTS, ROUTE_SPACING, Ego, Observation
+from roadcraft.sim.messages import PATH_POINTS, ROUTE_SPACING, Command, Ego, Observation
 
 COMPASS = 0.1  # share of a compass reading in the heading; the rest is the yaw rate's
+LEAVES_LANE = (Command.CHANGE_LEFT, Command.CHANGE_RIGHT)  # meanwhile the route is in no lane's middle
 SURE_MIN = 0.2  # confidence below which a percept says nothing about lanes
 WINDOW = 25  # m of the line ahead of the last place that are searched for the present one
 
@@ -82,9 +83,10 @@ class Planner:
         self.residual = float("nan")
         if percept is not None and percept.confidence > SURE_MIN:
             localiser = self.localiser
-            self.residual = localiser.see_lanes(
-                percept.lanes_ego, percept.lane_prob, path, yaw, percept.confidence, percept.lane_marks
-            )
+            if observation.command not in LEAVES_LANE:
+                self.residual = localiser.see_lanes(
+                    percept.lanes_ego, percept.lane_prob, path, yaw, percept.confidence, percept.lane_marks
+                )
             localiser.see_line(line_distance, path, yaw)
             path = self._path(ego.xy_world, yaw)
         return path

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from control_scenes import lines, observation, percept, seen, straight_route
+from control_scenes import WIDTH, lines, observation, percept, seen, straight_route
 from numpy.typing import NDArray
 
 from roadcraft.control.features import LAYOUT, SIZE, Features, mirrored, part
 from roadcraft.control.localiser import Localiser
 from roadcraft.perception.percept import Percept
+from roadcraft.sim.localisation import Localisation
 from roadcraft.sim.messages import DT, LANE_X, Command, Ego, Observation
 
 NO_ACTION = np.zeros(2, np.float32)
@@ -105,12 +107,47 @@ def test_the_gnss_error_across_the_street_is_found(offset: float, yaw: float) ->
 
 
 def test_drift_of_gnss_is_told_from_motion() -> None:
-    """The car drives straight on, GNSS says that it wanders to the left: the error grows by just that."""
+    """The car drives straight on, GNSS says that it wanders to the left: the error grows by about half of that.
+
+    Errors tend back to nothing, so one that has risen by a metre began, most likely, half a metre below.
+    """
     localiser = Localiser()
     for k in range(101):
         xy = np.array([8.0 * k * DT, 0.01 * k])
         localiser.move(Ego(xy, 0.0, 8.0, 0.0, np.zeros(2), 0.0), 0.0, DT)
-    assert localiser.error == pytest.approx([0.0, 1.0], abs=1e-6)
+    assert localiser.error[0] == pytest.approx(0.0, abs=1e-6)
+    assert localiser.error[1] == pytest.approx(0.55, abs=0.1)
+
+
+def test_drift_alone_tells_something_of_the_error() -> None:
+    """Large errors come back: after two minutes the estimate is better than none and than all drift added up."""
+    misses, errors, sums = [], [], []
+    for seed in range(40):
+        gnss, localiser, first = Localisation(seed), Localiser(), np.zeros(2)
+        for k in range(2400):
+            x = 8.0 * k * DT
+            ego = gnss(np.array([x, 0.0, 0.0]), np.array([8.0, 0.0]), np.zeros(2), 0.0, 0.0)
+            localiser.move(replace(ego, speed=8.0, yaw_rate=0.0), 0.0, DT)
+            error = ego.xy_world - (x, 0.0)
+            first = error if k == 0 else first
+        misses.append(localiser.error - error)
+        errors.append(error)
+        sums.append(error - first - error)
+    rms = [float(np.sqrt(np.mean(np.square(each)))) for each in (misses, errors, sums)]
+    assert rms[0] < 0.8 * min(rms[1:])
+
+
+def test_a_lane_change_is_no_gnss_error() -> None:
+    """The route leads over to the left lane while the lines are still those of ours: no reason to stay."""
+    route = np.stack([np.arange(1, 21) * 10.0, np.clip(0.9 * np.arange(20), 0.0, WIDTH)], -1)
+    kept = {}
+    for command in (Command.FOLLOW, Command.CHANGE_LEFT):
+        features = Features()
+        for frame in range(60):
+            features.update(observation(frame, 0.0, command=command, route_ego=route), percept(frame))
+        kept[command] = float(features.path[30, 1])
+    assert kept[Command.CHANGE_LEFT] == pytest.approx(1.8, abs=0.1)
+    assert kept[Command.FOLLOW] < kept[Command.CHANGE_LEFT] - 0.1
 
 
 def test_another_lane_is_not_taken_for_the_routes() -> None:
