@@ -23,8 +23,9 @@ from roadcraft.control.eyes import EyeLimits, Eyes
 from roadcraft.control.features import Features
 from roadcraft.control.paths import COMFORT_BRAKE, curve_speed, pursue
 from roadcraft.perception.percept import Percept
-from roadcraft.sim.messages import DT, Control, Observation
+from roadcraft.sim.messages import DT, Control, Ego, Observation
 
+AHEAD = 13  # m of the way that the car is going on, if it goes on turning like this
 ROUNDING = 1e-4  # s by which the difference of two of a simulator's times may be off
 JERK_WINDOW = 4.0  # ISO 11270 takes the jerk's mean over 0.5 s: single ticks may have a few times of it
 
@@ -72,7 +73,7 @@ class Supervisor:
         if blind:
             return self._stop_in_lane(features.path, speed), blind
         wish = accel_of(proposed.throttle, proposed.brake, speed)
-        accel, reason = self._least(speed, wish, features)
+        accel, reason = self._least(observation, wish, features)
         steer, lateral = self._steer(proposed.steer, speed)
         if not reason and not lateral:
             return proposed, ""
@@ -80,11 +81,12 @@ class Supervisor:
             return Control(steer, proposed.throttle, proposed.brake), lateral
         return Control(steer, throttle_for(accel, speed), brake_for(accel, speed)), reason
 
-    def _least(self, speed: float, wish: float, features: Features) -> tuple[float, str]:
+    def _least(self, observation: Observation, wish: float, features: Features) -> tuple[float, str]:
         """The lowest acceleration that a rule asks for below the wish, with that rule's name."""
-        accel, reason = wish, ""
+        accel, reason, speed = wish, "", observation.ego.speed
         for name, allowed in (
             ("obstacle", self._obstacle(speed, wish, features)),
+            ("obstacle", self._lead(speed, heading_for(observation.ego), features)),
             ("red_light", self._light(speed, features)),
             ("stop_sign", self._stop_sign(speed, features)),
             ("curve", self._curve(speed, features)),
@@ -95,19 +97,26 @@ class Supervisor:
 
     def _obstacle(self, speed: float, wish: float, features: Features) -> float:
         """-brake where somebody on the path, or about to be, cannot be avoided by less; FREE otherwise."""
+        taken = spacetime.spacetime(features.path, features.others, np.empty(3))
+        if self._lead(speed, features.path, features) < spacetime.FREE:
+            return -self.limits.brake
+        if speed > 0.3:
+            meets = spacetime.conflict_time(taken, speed, min(wish, 0.0), speed)
+            braking = spacetime.conflict_time(taken, speed, -self.limits.brake, speed)
+            if meets < self.limits.time_to_collision and braking > meets + 0.2:
+                return -self.limits.brake
+        return spacetime.FREE
+
+    def _lead(self, speed: float, path: NDArray[np.float64], features: Features) -> float:
+        """-brake where whoever is ahead on `path` (T, 2) is too close to be stopped before by less; FREE otherwise."""
         lead = np.empty(3)
-        taken = spacetime.spacetime(features.path, features.others, lead)
+        spacetime.spacetime(path, features.others, lead)
         closing = speed - lead[1]
         if lead[0] < spacetime.FREE and speed > 0.1:
             room = max(lead[0] - 0.7, 0.05)
             if closing > 0.0 and closing * closing / (2.0 * room) > self.limits.brake_need:
                 return -self.limits.brake
             if lead[0] < self.limits.gap + self.limits.headway * speed and closing > -1.0:
-                return -self.limits.brake
-        if speed > 0.3:
-            meets = spacetime.conflict_time(taken, speed, min(wish, 0.0), speed)
-            braking = spacetime.conflict_time(taken, speed, -self.limits.brake, speed)
-            if meets < self.limits.time_to_collision and braking > meets + 0.2:
                 return -self.limits.brake
         return spacetime.FREE
 
@@ -178,6 +187,16 @@ class Supervisor:
         steer = steer_for(pursue(path, speed), speed)
         accel = -self.limits.stop if speed > 0.1 else -1.0
         return Control(steer, 0.0, brake_for(accel, speed))
+
+
+def heading_for(ego: Ego) -> NDArray[np.float64]:
+    """Where the car is going as it turns now (AHEAD, 2) [m], whatever was planned: plans change faster than cars."""
+    curvature = ego.yaw_rate / ego.speed if ego.speed > 0.5 else 0.0
+    angle = curvature * np.arange(float(AHEAD))
+    bend = np.where(np.abs(angle) > 1e-6, angle, 1.0)
+    along = np.where(np.abs(angle) > 1e-6, np.sin(bend) / bend, 1.0) * np.arange(float(AHEAD))
+    aside = np.where(np.abs(angle) > 1e-6, (1.0 - np.cos(bend)) / bend, 0.0) * np.arange(float(AHEAD))
+    return np.stack([along, aside], -1)
 
 
 def _finite(percept: Percept) -> bool:
