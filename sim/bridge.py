@@ -173,6 +173,8 @@ class CarlaWorld:
     def _reset(self, episode: Episode) -> Tick:
         self._frame = 0
         if self._network is None or self._town != episode.town:
+            # The client's TrafficManager may crash when a world is loaded under the cars that it drives.
+            self._clear(self._client, mine=True)
             self._load(episode.town)
         assert self._network is not None
         carla, world, network = self._carla, self._world, self._network
