@@ -15,6 +15,7 @@ from roadcraft.perception.truth import DISTANCES, ErrorModel
 from roadcraft.perception.truth_kernel import STANDS
 from roadcraft.sim.messages import LANE_X
 
+AT_LINE = 3.0  # [m] to a stop line: whoever is nearer stands there, in thousands of frames that are all alike
 FEWEST = 20  # samples in a bin; one with fewer takes its neighbour's value, or the default's
 GAUSS = 1.4826  # median absolute deviation to standard deviation of a normal distribution
 RAYLEIGH = 0.8493  # median length of a plane normal vector to the standard deviation of each of its axes
@@ -84,7 +85,7 @@ def _rate(values: list[bool], default: float) -> float:
 def _signs(r: Records, base: ErrorModel) -> dict[str, Any]:
     lights = np.array([(d, seen) for d, visible, seen, _, _ in r.lights if visible], float).reshape(-1, 2)
     stops = np.array([(d, seen) for d, visible, seen in r.stops if visible], float).reshape(-1, 2)
-    errors = np.array([e for d, visible, _, _, e in r.lights if visible and d <= NEAR and np.isfinite(e)])
+    errors = np.array([e for d, visible, _, _, e in r.lights if visible and AT_LINE < d <= NEAR and np.isfinite(e)])
     return {
         "light_recall": _binned(lights[:, 0], lights[:, 1], np.mean, base.light_recall),
         "light_false": _rate(r.free, base.light_false),
