@@ -138,6 +138,6 @@ def test_a_highway_that_no_simulator_drew() -> None:
     print(json.dumps(said))
     assert said["reference_found"] == [1.0, 1.0]
     assert said["both_lines"] >= 0.95  # type: ignore[operator]
-    assert min(said["road_iou"].values()) >= 0.85  # type: ignore[attr-defined]
+    assert min(said["road_iou"].values()) >= 0.80  # type: ignore[attr-defined]
     for side in SIDES:
         assert said[side]["error_px"] <= 1.5 * said[side]["prior_px"]  # type: ignore[index]
