@@ -20,9 +20,11 @@ NEWS, NEWS_LENGTH = 0.25, 0.8  # share of a new distance, at most; m of driving 
 UNSEEN = 3.0  # m before a line from which on it lies below the picture: the odometer knows better than the network
 GOVERNS = 0.5  # probability from which a light or a stop sign counts as seen
 KEEP_TIME, KEEP_STANDING = 3.0, 20.0  # s that an unseen light is remembered by a car that rolls, and that stands at red
+WATCHED, KEEP_WATCHED = 2.0, 4.0  # s of seeing it while standing, after which one that is seen no more for so long has
+# changed: the car does not move, so it did not leave the picture
 KEEP_BEFORE = 14.0  # m before its line within which it is
 COMMIT = 1.5  # m before its line within which a car that rolls at a green light goes through ...
-ROLLS, STANDS = 0.5, 0.2  # m/s
+ROLLS, STANDS, RESTS = 0.5, 0.2, 0.05  # m/s; below the last there is nothing but the sensor's noise
 JUNCTION = 12.0  # m ... and for so long looks for no other light nearer than NEXT: those that face others stand around
 NEXT = 20.0  # m
 PASSED = 1.0  # m beyond the line after which a sign is forgotten
@@ -46,13 +48,14 @@ class Signs:
         self.stop = 0.0  # belief that an unserved stop sign governs us
         self.stop_distance = INF
         self._light_age = INF  # s since it was seen
+        self._watched = 0.0  # s that it has been seen from where the car stands
         self._stop_age = INF
         self._since_served = INF  # m
         self._through = 0.0  # m of a junction left to drive through
 
     def update(self, percept: Percept | None, speed: float, dt: float) -> None:
         """Takes one percept (None: nothing new), the speed [m/s] and the time since the last one [s]."""
-        moved = max(0.0, speed) * dt
+        moved = speed * dt if speed > RESTS else 0.0
         self._gain = min(NEWS, moved / NEWS_LENGTH)
         self.light_distance -= moved
         self.stop_distance -= moved
@@ -67,7 +70,9 @@ class Signs:
         if percept is not None:
             self._see_light(percept)
             self._see_stop(percept, speed)
-        keep = KEEP_STANDING if speed < STANDS and self.light[0] > 0.5 else KEEP_TIME
+        self._watched = 0.0 if speed > STANDS else self._watched + dt * (self._light_age == 0.0)
+        standing = KEEP_WATCHED if self._watched > WATCHED else KEEP_STANDING
+        keep = standing if speed < STANDS and self.light[0] > 0.5 else KEEP_TIME
         remembered = self._light_age < keep and -PASSED < self.light_distance < KEEP_BEFORE
         if self._light_age > 0.3 and not remembered:
             self.light *= 0.8

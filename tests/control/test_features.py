@@ -236,6 +236,26 @@ def test_a_red_light_out_of_sight_is_remembered_for_a_while() -> None:
     assert beliefs[-1] < 0.1
 
 
+def test_a_light_that_vanishes_before_a_standing_car_has_changed() -> None:
+    """It was seen from that very place for seconds: it did not leave the picture."""
+    features, gone = Features(), np.array([0.01, 0.01, 0.01, 0.97])
+    red, beliefs = np.array([0.97, 0.01, 0.01, 0.01]), []
+    for frame in range(240):
+        light = {"light": red, "light_distance": 4.0} if frame < 80 else {"light": gone}
+        features.update(observation(frame, 0.0), percept(frame, **light))
+        beliefs.append(features.signs.light[0])
+    assert min(beliefs[80:150]) > 0.8
+    assert beliefs[-1] < 0.1
+
+
+def test_the_noise_of_a_standing_car_does_not_move_its_stop_line() -> None:
+    features, red = Features(), np.array([0.97, 0.01, 0.01, 0.01])
+    for frame in range(2400):
+        speed = 0.02 * (frame % 2)
+        features.update(observation(frame, speed), percept(frame, light=red, light_distance=0.8))
+    assert features.signs.light_distance == pytest.approx(0.8, abs=0.05)
+
+
 def test_who_stands_before_a_light_that_was_green_heeds_it_when_it_is_red_again() -> None:
     """Somebody crossed in front of the car after it had begun to go."""
     red, green = np.array([0.97, 0.01, 0.01, 0.01]), np.array([0.01, 0.01, 0.97, 0.01])
