@@ -57,9 +57,11 @@ class Eyes:
         speed, limits = observation.ego.speed, self.limits
         self._doubt = max(0.0, self._doubt - DT)
         if observation.rgb is None:
+            self._motion.lose()
             return self._repeated(fingerprint(percept), speed)
         picture = observation.rgb[::STEP, ::STEP].astype(np.int16)
         if float(picture.std()) < limits.contrast:
+            self._motion.lose()
             return "dark_image"
         if self._motion(observation):
             self._doubt = limits.doubt

@@ -42,7 +42,7 @@ CRUISE = 11.0  # m/s where nothing else is known: the speed limit is not perceiv
 SCORE_MIN, SCORE_KEPT = 0.3, 0.1  # objects less likely than this are not there; than that, if they were certain ...
 SURE = 0.5  # ... with so high a score ...
 CLOSE = 9.0, 1.5  # m ... and have since been so close before us, along and across
-REVERSING = 3.0  # m/s that nobody drives backwards with: what is faster has its heading wrong
+SLOW = 3.0  # m/s below which a vehicle's velocity is little but its error; of a faster one the heading may be wrong
 SLIP = 0.35  # of the speed along its heading, most that a vehicle moves sideways: headings are seen some degrees off
 
 LAYOUT = (
@@ -129,10 +129,10 @@ def others_from(
         o.half[0], o.half[1] = 0.5 * size[i, 0], 0.5 * size[i, 1]
         o.walker = kind[i] == Kind.PEDESTRIAN
         vx, vy = velocity[i, 0], velocity[i, 1]
-        if not o.walker:  # wheels roll where they point: what a vehicle seems to move sideways is mostly error
+        if not o.walker and np.hypot(vx, vy) < SLOW:  # wheels roll where they point: what seems to go aside is error
             c, s = np.cos(yaw[i]), np.sin(yaw[i])
             along, aside = c * vx + s * vy, c * vy - s * vx
-            along = 0.0 if -REVERSING < along < 0.0 else along  # and hardly ever roll back
+            along = max(along, 0.0)  # and hardly ever roll back
             aside = min(SLIP * abs(along), max(-SLIP * abs(along), aside))
             vx, vy = c * along - s * aside, s * along + c * aside
         standing = not o.walker and np.hypot(vx, vy) < STANDING_SEEN

@@ -29,7 +29,7 @@ NEAR = 6  # entries of LANE_X that are used: up to 20 m
 LINE_PROB = 0.5  # a line that is likelier than this exists
 ALONG = 0.15  # rad by which a line's direction may differ from the path's: 1.2 m into a turn it differs by more
 OTHER_LANE = 8.0  # of squared sigmas that a neighbouring lane must fit better to be taken for ours ...
-ONCOMING = 16.0  # ... and so many more for one left of a solid line: others come towards us there
+ONCOMING = 16.0  # ... and so many more, which is never, for one left of a solid line: others come towards us there
 # From LARGE [m] on a residual must stay the same, within STEADY [m], for so many PERCEPTS: in a turn a line may flash
 # up where there is none.
 LARGE, STEADY, PERCEPTS = 1.0, 0.5, 5

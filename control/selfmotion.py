@@ -19,6 +19,7 @@ BAND = 0.22, 0.50  # of the height: what is far, above the horizon
 ROAD = 0.845, 0.2, 0.8  # of height and width: the road before the bumper, below the first and between the others
 EVERY = 2  # pixels: each so many is looked at
 STANDS = 0.05  # m/s below which the car stands
+LEVEL = 0.1  # rad of the camera's pitch beyond which that band is no longer above the horizon
 MEMORY = 5  # ticks whose strongest change counts: a camera may give some pictures twice
 
 
@@ -52,8 +53,17 @@ class SelfMotion:
         self._changes: deque[float] = deque(maxlen=MEMORY)
         self._profile: NDArray[np.float64] | None = None
         self._road: NDArray[np.int16] | None = None
-        self._floor = np.inf  # the road's least change so far: the camera's own noise
+        self._floor = np.inf  # the road's least change so far: the camera's own noise, once the road has been still
+        self._unseen, self._same = 0.0, 0  # rad by the gyro, and pictures, since the last new one
+        self._picture = 0  # a number for the last one
         self._stood = self._restless = self._calm = 0.0  # s
+
+    def lose(self) -> None:
+        """No picture, or one that shows nothing: the next one is not compared with those before."""
+        self._profile, self._road, self._unseen, self._same = None, None, 0.0, 0
+        self._turns.clear()
+        self._changes.clear()
+        self._restless = self._calm = 0.0
 
     def __call__(self, observation: Observation) -> bool:
         """Looks at one tick's picture."""
@@ -69,14 +79,25 @@ class SelfMotion:
             return False
         height, width = rgb.shape[:2]
         top, bottom = (round(share * height) for share in BAND)
+        if bottom - top < 2 or abs(camera.pitch) > LEVEL:
+            return False
         last, self._profile = self._profile, rgb[top:bottom, ::EVERY, 1].mean(0)
-        gyro = observation.ego.yaw_rate * DT
+        gyro = self._unseen + observation.ego.yaw_rate * DT
+        if self._same < MEMORY and last is not None and self._again(rgb):  # a slower camera
+            self._unseen, self._same = gyro, self._same + 1
+            return False
+        self._unseen, self._same = 0.0, 0
         shift, peak = (0.0, 0.0) if last is None or last.shape != self._profile.shape else shifted(last, self._profile)
         seen = np.arctan(shift * EVERY / (camera.focal * width / camera.width))
         self._turns.append((gyro, float(seen) if peak > limits.peak else gyro))
         turns, saw = np.transpose(self._turns)
         turned, typical = float(turns.sum()), float(np.median(saw)) * len(saw)  # lamps at night look alike
         return abs(turned) > limits.turned and typical * np.sign(turned) < limits.share * abs(turned)
+
+    def _again(self, rgb: NDArray[np.uint8]) -> bool:
+        """Whether this is the picture before once more."""
+        before, self._picture = self._picture, hash(rgb[:: 4 * EVERY, :: 4 * EVERY].tobytes())
+        return before == self._picture
 
     def _moves_otherwise(self, rgb: NDArray[np.uint8], speed: float) -> bool:
         """Whether the road moves though the car stands, or stands though the car rolls."""
@@ -85,7 +106,7 @@ class SelfMotion:
         limits, last = self.limits, self._road
         self._road = road = rgb[top::EVERY, left:right:EVERY, 1].astype(np.int16)
         self._stood = self._stood + DT if abs(speed) < STANDS else 0.0
-        if last is None or last.shape != road.shape:
+        if last is None or last.shape != road.shape or len(road) < 2 or not road.size:
             return False
         self._changes.append(float(np.median(np.abs(road - last))))
         change = max(self._changes)

@@ -20,8 +20,8 @@ NEWS, NEWS_LENGTH = 0.25, 0.8  # share of a new distance, at most; m of driving 
 UNSEEN = 3.0  # m before a line from which on it lies below the picture: the odometer knows better than the network
 GOVERNS = 0.5  # probability from which a light or a stop sign counts as seen
 KEEP_TIME, KEEP_STANDING = 3.0, 20.0  # s that an unseen light is remembered by a car that rolls, and that stands at red
-WATCHED, KEEP_WATCHED = 2.0, 4.0  # s of seeing it while standing, after which one that is seen no more for so long has
-# changed: the car does not move, so it did not leave the picture
+WATCHED, KEEP_WATCHED = 2.0, 4.0  # s of seeing it from where the car rests, after which one that is seen no more for so
+# long has, most likely, changed: it did not leave the picture, and who passes before it is gone by then
 KEEP_BEFORE = 14.0  # m before its line within which it is
 COMMIT = 1.5  # m before its line within which a car that rolls at a green light goes through ...
 ROLLS, STANDS, RESTS = 0.5, 0.2, 0.05  # m/s; below the last there is nothing but the sensor's noise
@@ -70,7 +70,7 @@ class Signs:
         if percept is not None:
             self._see_light(percept)
             self._see_stop(percept, speed)
-        self._watched = 0.0 if speed > STANDS else self._watched + dt * (self._light_age == 0.0)
+        self._watched = 0.0 if speed > RESTS else self._watched + dt * (self._light_age == 0.0)
         standing = KEEP_WATCHED if self._watched > WATCHED else KEEP_STANDING
         keep = standing if speed < STANDS and self.light[0] > 0.5 else KEEP_TIME
         remembered = self._light_age < keep and -PASSED < self.light_distance < KEEP_BEFORE

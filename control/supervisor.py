@@ -25,7 +25,7 @@ from roadcraft.control.paths import COMFORT_BRAKE, curve_speed, pursue
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.messages import DT, Control, Ego, Observation
 
-AHEAD = 13  # m of the way that the car is going on, if it goes on turning like this
+AHEAD = 13  # points, 1 m apart, of the way that the car is going, if it goes on turning like this
 ROUNDING = 1e-4  # s by which the difference of two of a simulator's times may be off
 JERK_WINDOW = 4.0  # ISO 11270 takes the jerk's mean over 0.5 s: single ticks may have a few times of it
 

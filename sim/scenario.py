@@ -17,6 +17,7 @@ from roadcraft.sim.stage import PlaceTaken, Stage
 TIME_LIMIT = 120.0  # s after its beginning by which the ego must have passed a scenario
 BEHIND = 40.0  # m behind the ego at which things are taken away
 FAR = 90.0  # m from the ego, likewise
+ROOM = 20  # m of the route within which things beside the road find room
 PARKING_SHIFTS = (0.0, -2.0, 2.0, -4.0, 4.0, -6.0, 6.0, -8.0, 8.0)  # m along the road at which parking is tried
 
 PAINTS = ((150, 30, 25), (30, 60, 120), (225, 225, 225), (45, 45, 48), (190, 150, 40), (40, 95, 60))
@@ -152,9 +153,12 @@ def stretches(route: Route, before: float, after: float, max_turn: float = 0.5) 
 
 def beside_the_road(network: RoadNetwork, route: Route, places: NDArray[np.float64]) -> NDArray[np.float64]:
     """Those arc lengths of the route at which no lane for vehicles lies to the right: whoever stands there is out of
-    everybody's way."""
-    right = network.lanes["right"][route.lane[places.astype(int)]]
-    return places[(right < 0) | (network.lanes["kind"][right] != LaneKind.DRIVING)]
+    everybody's way, also some metres further on, where there may be more room."""
+    free = np.ones(len(places), bool)
+    for further in (0, ROOM):
+        right = network.lanes["right"][route.lane[np.minimum(places.astype(int) + further, len(route.lane) - 1)]]
+        free &= (right < 0) | (network.lanes["kind"][right] != LaneKind.DRIVING)
+    return places[free]
 
 
 def is_free(facts: Facts, pose: tuple[float, float, float], radius: float) -> bool:

@@ -87,7 +87,7 @@ class RedLightRunner(Scenario):
     AHEAD = 1.2  # s that it is at the crossing before the ego would be
     UPSTREAM = 32.0  # m before the stop line that it starts
     SPEEDS = (6.0, 14.0)  # m/s
-    BRAKE = 5.0  # m/s^2
+    BRAKE, NOSE = 5.0, 3.0  # m/s^2; m from its middle to its bumper and some more
     EGO = 2.5, 10.0  # m/s^2 that the ego may accelerate with, m/s up to which
 
     @classmethod
@@ -116,7 +116,7 @@ class RedLightRunner(Scenario):
         self.happened = self.happened or passed
         wish = float(np.clip(room / max(left - self.AHEAD, 0.3), *self.SPEEDS))
         late = room / self.SPEEDS[1] + 0.5 * self.AHEAD > left  # it would hit the ego's side
-        stops = late and car.s + car.speed**2 / (2 * self.BRAKE) < self.line
+        stops = late and car.s + self.NOSE + car.speed**2 / (2 * self.BRAKE) < self.line
         car.drive(facts, 0.0 if stops else 10.0 if passed else wish, accel=4.0, brake=self.BRAKE)
         if car.s >= car.path.length - 1.0:
             car.remove()
