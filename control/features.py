@@ -43,6 +43,7 @@ SCORE_MIN, SCORE_KEPT = 0.3, 0.1  # objects less likely than this are not there;
 SURE = 0.5  # ... with so high a score ...
 CLOSE = 9.0, 1.5  # m ... and have since been so close before us, along and across
 SLOW = 3.0  # m/s below which a vehicle's velocity is little but its error; of a faster one the heading may be wrong
+AGREES = 0.7  # cosine from which heading and velocity agree, about
 SLIP = 0.35  # of the speed along its heading, most that a vehicle moves sideways: headings are seen some degrees off
 
 LAYOUT = (
@@ -129,10 +130,11 @@ def others_from(
         o.half[0], o.half[1] = 0.5 * size[i, 0], 0.5 * size[i, 1]
         o.walker = kind[i] == Kind.PEDESTRIAN
         vx, vy = velocity[i, 0], velocity[i, 1]
-        if not o.walker and np.hypot(vx, vy) < SLOW:  # wheels roll where they point: what seems to go aside is error
-            c, s = np.cos(yaw[i]), np.sin(yaw[i])
-            along, aside = c * vx + s * vy, c * vy - s * vx
-            along = max(along, 0.0)  # and hardly ever roll back
+        c, s, pace = np.cos(yaw[i]), np.sin(yaw[i]), np.hypot(vx, vy)
+        along, aside = c * vx + s * vy, c * vy - s * vx
+        # Wheels roll where they point, and hardly back: what seems to go aside is error.
+        if not o.walker and (pace < SLOW or abs(along) > AGREES * pace):
+            along = 0.0 if pace < SLOW and along < 0.0 else along
             aside = min(SLIP * abs(along), max(-SLIP * abs(along), aside))
             vx, vy = c * along - s * aside, s * along + c * aside
         standing = not o.walker and np.hypot(vx, vy) < STANDING_SEEN

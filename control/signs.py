@@ -23,6 +23,7 @@ KEEP_TIME, KEEP_STANDING = 3.0, 20.0  # s that an unseen light is remembered by 
 WATCHED, KEEP_WATCHED = 2.0, 4.0  # s of seeing it from where the car rests, after which one that is seen no more for so
 # long has, most likely, changed: it did not leave the picture, and who passes before it is gone by then
 KEEP_BEFORE = 14.0  # m before its line within which it is
+PATIENCE = 100.0  # s of resting at red after which it is a light for others: none of ours is red for so long
 COMMIT = 1.5  # m before its line within which a car that rolls at a green light goes through ...
 ROLLS, STANDS, RESTS = 0.5, 0.2, 0.05  # m/s; below the last there is nothing but the sensor's noise
 JUNCTION = 12.0  # m ... and for so long looks for no other light nearer than NEXT: those that face others stand around
@@ -49,6 +50,7 @@ class Signs:
         self.stop_distance = INF
         self._light_age = INF  # s since it was seen
         self._watched = 0.0  # s that it has been seen from where the car stands
+        self._waited = 0.0  # s that the car has stood at red
         self._stop_age = INF
         self._since_served = INF  # m
         self._through = 0.0  # m of a junction left to drive through
@@ -65,11 +67,16 @@ class Signs:
         self._through = max(0.0, self._through - moved)
         if speed > ROLLS and self.light[2] > 0.5 and -PASSED < self.light_distance < COMMIT:
             self._through = JUNCTION
-        elif speed < STANDS and self.light_distance > 0.0:
+        elif speed < STANDS and 0.0 < self.light_distance < INF:
             self._through = 0.0  # something stopped it before the line: the light counts anew
         if percept is not None:
             self._see_light(percept)
             self._see_stop(percept, speed)
+        waits = speed < STANDS and self.light[0] > 0.5 and self.light_distance < KEEP_BEFORE
+        self._waited = self._waited + dt if waits else 0.0
+        if self._waited > PATIENCE:
+            self._through, self.light_distance = JUNCTION, INF
+            self.light[:] = 0.0
         self._watched = 0.0 if speed > RESTS else self._watched + dt * (self._light_age == 0.0)
         standing = KEEP_WATCHED if self._watched > WATCHED else KEEP_STANDING
         keep = standing if speed < STANDS and self.light[0] > 0.5 else KEEP_TIME

@@ -248,9 +248,18 @@ def test_a_light_that_vanishes_before_a_standing_car_has_changed() -> None:
     assert beliefs[-1] < 0.1
 
 
+def test_a_light_that_never_turns_green_is_for_others() -> None:
+    features, red, beliefs = Features(), np.array([0.97, 0.01, 0.01, 0.01]), []
+    for frame in range(2200):
+        features.update(observation(frame, 0.0), percept(frame, light=red, light_distance=3.0))
+        beliefs.append(features.signs.light[0])
+    assert min(beliefs[20:1900]) > 0.8
+    assert max(beliefs[2100:]) < 0.1
+
+
 def test_the_noise_of_a_standing_car_does_not_move_its_stop_line() -> None:
     features, red = Features(), np.array([0.97, 0.01, 0.01, 0.01])
-    for frame in range(2400):
+    for frame in range(1800):
         speed = 0.02 * (frame % 2)
         features.update(observation(frame, speed), percept(frame, light=red, light_distance=0.8))
     assert features.signs.light_distance == pytest.approx(0.8, abs=0.05)
