@@ -86,7 +86,7 @@ class Supervisor:
         accel, reason, speed = wish, "", observation.ego.speed
         for name, allowed in (
             ("obstacle", self._obstacle(speed, wish, features)),
-            ("obstacle", self._lead(speed, heading_for(observation.ego), features)),
+            ("obstacle", self._in_the_way(observation.ego, features)),
             ("red_light", self._light(speed, features)),
             ("stop_sign", self._stop_sign(speed, features)),
             ("curve", self._curve(speed, features)),
@@ -97,8 +97,9 @@ class Supervisor:
 
     def _obstacle(self, speed: float, wish: float, features: Features) -> float:
         """-brake where somebody on the path, or about to be, cannot be avoided by less; FREE otherwise."""
-        taken = spacetime.spacetime(features.path, features.others, np.empty(3))
-        if self._lead(speed, features.path, features) < spacetime.FREE:
+        lead = np.empty(3)
+        taken = spacetime.spacetime(features.path, features.others, lead)
+        if self._too_close(speed, lead):
             return -self.limits.brake
         if speed > 0.3:
             meets = spacetime.conflict_time(taken, speed, min(wish, 0.0), speed)
@@ -107,18 +108,20 @@ class Supervisor:
                 return -self.limits.brake
         return spacetime.FREE
 
-    def _lead(self, speed: float, path: NDArray[np.float64], features: Features) -> float:
-        """-brake where whoever is ahead on `path` (T, 2) is too close to be stopped before by less; FREE otherwise."""
+    def _in_the_way(self, ego: Ego, features: Features) -> float:
+        """-brake where somebody is too close on the way that the car is going; FREE otherwise."""
         lead = np.empty(3)
-        spacetime.spacetime(path, features.others, lead)
-        closing = speed - lead[1]
-        if lead[0] < spacetime.FREE and speed > 0.1:
-            room = max(lead[0] - 0.7, 0.05)
-            if closing > 0.0 and closing * closing / (2.0 * room) > self.limits.brake_need:
-                return -self.limits.brake
-            if lead[0] < self.limits.gap + self.limits.headway * speed and closing > -1.0:
-                return -self.limits.brake
-        return spacetime.FREE
+        spacetime.spacetime(heading_for(ego), features.others, lead)
+        return -self.limits.brake if self._too_close(ego.speed, lead) else spacetime.FREE
+
+    def _too_close(self, speed: float, lead: NDArray[np.float64]) -> bool:
+        """Whether `lead` (3,), see `spacetime`, cannot be stopped before by less than full braking."""
+        if lead[0] >= spacetime.FREE or speed <= 0.1:
+            return False
+        closing, room = speed - lead[1], max(lead[0] - 0.7, 0.05)
+        if closing > 0.0 and closing * closing / (2.0 * room) > self.limits.brake_need:
+            return True
+        return bool(lead[0] < self.limits.gap + self.limits.headway * speed and closing > -1.0)
 
     def _light(self, speed: float, features: Features) -> float:
         signs, limits = features.signs, self.limits
