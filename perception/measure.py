@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from roadcraft.perception.metrics import GROUPS, NEAR, Records
 from roadcraft.perception.truth import DISTANCES, ErrorModel
-from roadcraft.perception.truth_kernel import STANDS
+from roadcraft.perception.truth_objects import STANDS
 from roadcraft.sim.messages import LANE_X
 
 AT_LINE = 3.0  # [m] to a stop line: whoever is nearer stands there, in thousands of frames that are all alike

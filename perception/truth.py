@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from importlib import resources
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.perception.events import EventWatch
-from roadcraft.perception.percept import OBJECT, PATH_TIMES, Percept
-from roadcraft.perception.projection import lanes_in_view
-from roadcraft.perception.truth_kernel import CAPACITY, NOISES, TABLE, sense
+from roadcraft.perception.percept import OBJECT, Percept
+from roadcraft.perception.projection import lane_depth
+from roadcraft.perception.truth_kernel import LANE_NOISES, MEMORY, MODEL, SIGN_NOISES, perceive
+from roadcraft.perception.truth_objects import CAPACITY, DISTANCES, GHOST, GHOSTS, NOISES, TABLE
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import LANE_X, Camera, Facts, LightState, Tick
+from roadcraft.sim.messages import DT, LANE_LINES, LANE_X, Camera, Tick
 
 SHIPPED = "error_model.json"  # in perception/weights, measured on the shipped network
-DISTANCES = (10.0, 20.0, 30.0, 40.0, 60.0, 80.0)  # [m] upper edges of the bins below
-LIGHT_RANGE = 80.0  # [m] a light further away than this governs nothing yet
-_STATES = (LightState.RED, LightState.YELLOW, LightState.GREEN)
+OWN_NOISES = LANE_LINES * LANE_NOISES + 2 * SIGN_NOISES  # standard normals a tick beside the actors'
+_CAMERA = Camera()  # whose view counts where there is none
+_UNBORN = (float("nan"), 0.0, 0.0)
 _NOTHING = np.zeros((0, 0), np.float32)
 
 
@@ -119,12 +122,8 @@ class TruthPerception:
             error_model = ErrorModel.exact()
         elif not isinstance(error_model, ErrorModel):
             error_model = ErrorModel.load(None if error_model == "default" else Path(error_model))
-        self.model = m = error_model
-        self._detect = np.array([m.detect_vehicle, m.detect_cyclist, m.detect_pedestrian])
-        self._range, self._velocity = np.array(m.range_sigma), np.array([m.velocity_sigma, m.standing_sigma])
-        self._edges = np.array(DISTANCES)
-        self._recalls = np.array([m.light_recall, m.stop_recall])
-        self._lane_sigma = np.array(m.lane_sigma)
+        self.model = error_model
+        self._model = _packed(error_model)
         self._watch = EventWatch()
         self._rng = np.random.default_rng(seed)
         self.reset()
@@ -135,148 +134,101 @@ class TruthPerception:
             self._rng = np.random.default_rng(seed)
         self._watch.reset()
         self._table = np.zeros(CAPACITY, TABLE)
-        self._next_track = np.ones(1, np.int32)
+        self._ghosts = np.zeros(GHOSTS, GHOST)
+        self._memory = np.zeros(1, MEMORY)
+        self._memory["lines"] = self._rng.standard_normal((LANE_LINES, LANE_NOISES))
+        self._memory["signs"] = self._rng.standard_normal((2, SIGN_NOISES))
+        self._memory["next_track"] = 1
         self._time: float | None = None
-        self._lane_z = self._rng.standard_normal((4, 3 + len(LANE_X)))
-        self._sign_z = self._rng.standard_normal((2, 4))  # light and stop sign: seen, distance, state, which
-        self._sign_id = ["", ""]
-        self._ghosts: list[tuple[float, float, float, int]] = []  # x, y world, end of life, track
+        self._light_id = self._stop_id = ""
         self._queue: deque[Percept] = deque(maxlen=self.model.delay + 1)
 
     def __call__(self, tick: Tick) -> Percept:
         """Perceives one tick; the error model's delay makes it an older one."""
-        facts, camera = tick.facts, tick.observation.camera or Camera()
-        dt = 0.0 if self._time is None else facts.time - self._time
-        self._time = facts.time
-        keep = float(np.exp(-max(dt, 0.0) / self.model.correlation))
-        fresh = float(np.sqrt(1.0 - keep * keep))
-        lanes, lane_prob = self._lanes(facts, camera, keep, fresh)
-        light, light_distance = self._light(facts, keep, fresh)
-        stop_prob, stop_distance = self._stop(facts, keep, fresh)
-        objects = self._objects(facts, camera, keep, fresh)
-        events = np.where(self._watch(facts), 0.9, 0.05)
+        facts, camera, now = tick.facts, tick.observation.camera or _CAMERA, tick.facts.time
+        dt = 0.0 if self._time is None else max(now - self._time, 0.0)
+        self._time = now
+        keep = float(np.exp(-dt / self.model.correlation))
+        objects = np.empty(len(facts.actors) + GHOSTS, OBJECT)
+        lanes, lane_prob, light = np.empty((LANE_LINES, len(LANE_X))), np.empty(LANE_LINES), np.empty(4)
+        count, light_distance, stop_prob, stop_distance = perceive(
+            facts.actors,
+            facts.pose,
+            now,
+            facts.lanes_ego,
+            (int(facts.light), facts.light_distance),
+            facts.stop_distance,
+            (facts.light_id == self._light_id, facts.stop_id == self._stop_id),
+            *_lens(camera),
+            self._rng.standard_normal(OWN_NOISES + len(facts.actors) * NOISES),
+            keep,
+            sqrt(1.0 - keep * keep),
+            self._born(now),
+            self._model,
+            self._memory,
+            self._table,
+            self._ghosts,
+            objects,
+            lanes,
+            lane_prob,
+            light,
+        )
+        self._light_id, self._stop_id = facts.light_id, facts.stop_id
         percept = Percept(
             frame=facts.frame,
-            time=facts.time,
+            time=now,
             drivable=_NOTHING,
             lane_mask=_NOTHING,
             lanes_ego=lanes,
             lane_prob=lane_prob,
             lane_marks=facts.lane_marks,
-            objects=objects,
+            objects=objects[:count],
             light=light,
             light_distance=light_distance,
             stop_prob=stop_prob,
             stop_distance=stop_distance,
-            events=events,
+            events=np.where(self._watch(facts), 0.9, 0.05),
             confidence=1.0,
             latency=0.0,
         )
         self._queue.append(percept)
         return self._queue[0]
 
-    def _lanes(
-        self, facts: Facts, camera: Camera, keep: float, fresh: float
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        z = self._lane_z
-        z *= keep
-        z += fresh * self._rng.standard_normal(z.shape)
-        lanes = lanes_in_view(camera, facts.lanes_ego)
-        lanes += self._lane_sigma * (0.8 * z[:, 2:3] + 0.6 * z[:, 3:])
-        exists = np.isfinite(lanes).any(1)
-        seen = np.where(
-            exists, z[:, 0] < _quantile(self.model.lane_recall), z[:, 1] > -_quantile(self.model.lane_false)
-        )
-        lanes[~seen] = np.nan
-        return lanes, np.where(seen, 0.95, 0.04)
-
-    def _light(self, facts: Facts, keep: float, fresh: float) -> tuple[NDArray[np.float64], float]:
-        m, z = self.model, self._sign(0, facts.light_id, keep, fresh)
-        governs = facts.light in _STATES and facts.light_distance < LIGHT_RANGE
-        if not governs:
-            if m.light_false and z[0] > -_quantile(m.light_false):
-                return np.roll((0.9, 0.04, 0.03, 0.03), int(abs(z[3]) * 7) % 3), 25.0
-            return np.array((0.01, 0.01, 0.01, 0.97)), np.inf
-        if z[0] > _quantile(self._recalls[0, self._bin(facts.light_distance)]):
-            return np.array((0.08, 0.04, 0.08, 0.80)), np.inf
-        state = int(facts.light)
-        if m.light_wrong and z[2] > -_quantile(m.light_wrong):
-            state = (state + 1 + int(abs(z[3]) * 7) % 2) % 3
-        light = np.full(4, 0.01)
-        light[state] = 0.97
-        return light, facts.light_distance * max(0.2, 1.0 + m.light_sigma * z[1])
-
-    def _stop(self, facts: Facts, keep: float, fresh: float) -> tuple[float, float]:
-        m, z = self.model, self._sign(1, facts.stop_id, keep, fresh)
-        if facts.stop_distance < LIGHT_RANGE:
-            if z[0] < _quantile(self._recalls[1, self._bin(facts.stop_distance)]):
-                return 0.95, facts.stop_distance * max(0.2, 1.0 + m.light_sigma * z[1])
-            return 0.2, np.inf
-        if m.stop_false and z[0] > -_quantile(m.stop_false):
-            return 0.8, 20.0
-        return 0.02, np.inf
-
-    def _sign(self, which: int, name: str, keep: float, fresh: float) -> NDArray[np.float64]:
-        """The latent errors of the light (0) or stop sign (1), drawn anew for another one."""
-        new = self._rng.standard_normal(4)
-        if name != self._sign_id[which]:
-            self._sign_id[which] = name
-            self._sign_z[which] = new
-        else:
-            self._sign_z[which] = keep * self._sign_z[which] + fresh * new
-        return self._sign_z[which]
-
-    def _bin(self, distance: float) -> int:
-        return min(int(np.searchsorted(self._edges, distance)), len(DISTANCES) - 1)
-
-    def _objects(self, facts: Facts, camera: Camera, keep: float, fresh: float) -> NDArray[np.void]:
-        a, m = facts.actors, self.model
-        out = np.zeros(len(a), OBJECT)
-        count = sense(
-            *(a[name] for name in ("id", "kind", "xyz", "yaw", "velocity", "extent", "visible_px")),
-            facts.pose,
-            facts.velocity_ego,
-            facts.time,
-            np.array((*camera.xyz_ego, camera.pitch, camera.focal, camera.width, camera.height)),
-            self._rng.standard_normal((len(a), NOISES)),
-            np.array((keep, fresh, m.bearing_sigma, m.yaw_sigma, m.hold)),
-            self._edges,
-            self._detect,
-            self._range,
-            self._velocity,
-            self._table,
-            self._next_track,
-            PATH_TIMES,
-            *(out[name] for name in ("kind", "box", "xy_ego", "yaw_ego", "size", "velocity_ego", "score", "track")),
-            out["path_ego"],
-            out["path_sigma"],
-        )
-        out = out[:count]
-        if m.false_alarms:
-            out = self._with_ghosts(facts, out)
-        return out
-
-    def _with_ghosts(self, facts: Facts, objects: NDArray[np.void]) -> NDArray[np.void]:
+    def _born(self, now: float) -> tuple[float, float, float]:
+        """Distance [m], bearing [rad] and end [s] of a false alarm that begins in this tick; NaN where none does."""
         rng, m = self._rng, self.model
-        x, y, yaw = facts.pose
-        c, s = np.cos(yaw), np.sin(yaw)
-        self._ghosts = [ghost for ghost in self._ghosts if ghost[2] > facts.time]
-        if rng.random() < m.false_alarms * 0.05:
-            distance, bearing = rng.uniform(8.0, 40.0), rng.uniform(-0.6, 0.6)
-            gx, gy = distance * np.cos(bearing), distance * np.sin(bearing)
-            end = facts.time + rng.exponential(m.false_alarm_life)
-            self._ghosts.append((x + c * gx - s * gy, y + s * gx + c * gy, end, int(self._next_track[0])))
-            self._next_track += 1
-        if not self._ghosts:
-            return objects
-        more = np.zeros(len(self._ghosts), OBJECT)
-        for row, (gx, gy, _, track) in zip(more, self._ghosts, strict=True):
-            ego = c * (gx - x) + s * (gy - y), c * (gy - y) - s * (gx - x)
-            row["xy_ego"] = ego
-            row["size"] = (4.4, 1.9)
-            row["score"], row["track"] = 0.4, track
-            row["path_ego"], row["path_sigma"] = ego, 1.5
-        return np.concatenate([objects, more])
+        if not m.false_alarms or rng.random() >= m.false_alarms * DT:
+            return _UNBORN
+        return rng.uniform(8.0, 40.0), rng.uniform(-0.6, 0.6), now + rng.exponential(m.false_alarm_life)
+
+
+@lru_cache(maxsize=64)
+def _lens(camera: Camera) -> tuple[tuple[float, ...], NDArray[np.float64]]:
+    """x, y, z [m], pitch [rad], focal, width, height [pixels] of a camera, and the depth (10,) [m] of the ground at
+    LANE_X in it."""
+    numbers = (*camera.xyz_ego, camera.pitch, camera.focal, camera.width, camera.height)
+    return tuple(map(float, numbers)), lane_depth(camera)
+
+
+def _packed(m: ErrorModel) -> NDArray[np.void]:
+    """(1,) MODEL."""
+    row = np.zeros(1, MODEL)
+    row["detect"] = m.detect_vehicle, m.detect_cyclist, m.detect_pedestrian
+    row["velocity_sigma"] = m.velocity_sigma, m.standing_sigma
+    row["sign_sigma"] = m.light_sigma
+    for name in ("range_sigma", "bearing_sigma", "yaw_sigma", "hold", "lane_sigma"):
+        row[name] = getattr(m, name)
+    for name in (
+        "lane_recall",
+        "lane_false",
+        "light_recall",
+        "light_false",
+        "light_wrong",
+        "stop_recall",
+        "stop_false",
+    ):
+        row[name] = np.vectorize(_quantile)(getattr(m, name))
+    return row
 
 
 def _quantile(probability: float) -> float:
