@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.knots import dense
-from roadcraft.sim.messages import ROUTE_SPACING
+from roadcraft.sim.kernels import njit
+from roadcraft.sim.messages import ROUTE_POINTS, ROUTE_SPACING
 
 BEHIND = 4  # points kept behind the car
 AHEAD = 11  # points that the dense line reaches ahead
@@ -21,6 +22,65 @@ REMAKE = 2.5  # m driven until the line is made anew
 NEAR = 8.0  # m within which a sighting is as good as it gets
 MATCH = 5.0  # m between a seen point and the one that it is taken for
 GOAL = 0.3  # m between the last two points when the last one is the goal
+
+ROOM = 4 * ROUTE_POINTS  # points kept at most
+
+
+@njit
+def take_in(
+    points: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    count: int,
+    route_ego: NDArray[np.float64],
+    x: float,
+    y: float,
+    yaw: float,
+) -> tuple[int, bool, bool]:
+    """Adds the sightings `route_ego` (20, 2) [m], seen from `x`, `y` heading `yaw`, to the `count` known points.
+
+    Returns how many points there now are, whether a new route begins with them, and whether their last is the goal.
+    """
+    c, s = cos(yaw), sin(yaw)
+    seen, goal = np.empty((len(route_ego), 2)), False
+    n = 0
+    for k in range(len(route_ego)):
+        px = route_ego[k, 0] * c - route_ego[k, 1] * s + x
+        py = route_ego[k, 0] * s + route_ego[k, 1] * c + y
+        goal = k > 0 and hypot(px - seen[k - 1, 0], py - seen[k - 1, 1]) < GOAL
+        if goal:
+            break
+        seen[k, 0], seen[k, 1] = px, py
+        n += 1
+    first = nearest_point(points[:count], seen[0, 0], seen[0, 1])
+    begins = first < 0 or hypot(points[first, 0] - seen[0, 0], points[first, 1] - seen[0, 1]) > MATCH
+    if begins:  # a new route begins behind the car: straight, as the car stands
+        for k in range(2):
+            back = (2 - k) * ROUTE_SPACING
+            points[k, 0], points[k, 1], weights[k] = seen[0, 0] - back * c, seen[0, 1] - back * s, 1.0
+        first = count = 2
+    for k in range(min(n, len(points) - first)):
+        weight = 1.0 / (NEAR * NEAR + (route_ego[k, 0] * route_ego[k, 0] + route_ego[k, 1] * route_ego[k, 1]))
+        row = first + k
+        if row == count:
+            points[row], weights[row] = seen[k], weight
+            count += 1
+            continue
+        weights[row] += weight
+        share = weight / weights[row]
+        for axis in range(2):
+            points[row, axis] += share * (seen[k, axis] - points[row, axis])
+    return count, begins, goal
+
+
+@njit
+def nearest_point(points: NDArray[np.float64], x: float, y: float) -> int:
+    """Row of the point (N, 2) nearest to a place, -1 where there is none."""
+    best, row = np.inf, -1
+    for i in range(len(points)):
+        away = hypot(points[i, 0] - x, points[i, 1] - y)
+        if away < best:
+            best, row = away, i
+    return row
 
 
 class RouteLine:
@@ -34,56 +94,29 @@ class RouteLine:
         self.line = np.zeros((0, 2))
         self.complete = False  # whether the line's end is the goal
         self.version = 0  # grows whenever the line is made anew
-        self._points = np.zeros((0, 2))
-        self._weights = np.zeros(0)
+        self._points, self._weights = np.zeros((ROOM, 2)), np.zeros(ROOM)
+        self._count = 0  # of the points that are known
         self._goal_known = False
-        self._made_at = np.zeros(2)
+        self._made_at = (0.0, 0.0)
 
     def update(self, route_ego: NDArray[np.float64], xy: NDArray[np.float64], yaw: float) -> None:
         """Takes the points (20, 2) [m] seen from the GNSS place `xy` (2,) and compass heading `yaw`."""
-        c, s = cos(yaw), sin(yaw)
-        seen = route_ego @ np.array([[c, s], [-s, c]]) + xy
-        steps = np.hypot(*np.diff(seen, axis=0).T)
-        ends = np.flatnonzero(steps < GOAL)
-        if len(ends):
-            seen, self._goal_known = seen[: ends[0] + 1], True
-        weights = 1.0 / (NEAR**2 + np.einsum("ij,ij->i", route_ego, route_ego)[: len(seen)])
-        if not self._merge(seen, weights):
-            self._begin(seen, weights, yaw)
-        if not len(self.line) or hypot(*(xy - self._made_at)) > REMAKE:
-            self._remake(xy)
+        x, y = xy.tolist()
+        self._count, begins, goal = take_in(self._points, self._weights, self._count, route_ego, x, y, yaw)
+        self._goal_known = self._goal_known or goal
+        made_x, made_y = self._made_at
+        if begins or hypot(x - made_x, y - made_y) > REMAKE:
+            self._remake(x, y)
 
-    def _begin(self, seen: NDArray[np.float64], weights: NDArray[np.float64], yaw: float) -> None:
-        """A new route begins behind the car: straight, as the car stands."""
-        self.line = np.zeros((0, 2))
-        back = ROUTE_SPACING * np.array([cos(yaw), sin(yaw)])
-        self._points = np.concatenate([[seen[0] - 2 * back, seen[0] - back], seen])
-        self._weights = np.concatenate([[1.0, 1.0], weights])
-
-    def _merge(self, seen: NDArray[np.float64], weights: NDArray[np.float64]) -> bool:
-        """Adds sightings to the known points; False when they are of another route."""
-        if not len(self._points):
-            return False
-        away = np.hypot(*(self._points - seen[0]).T)
-        first = int(np.argmin(away))
-        if away[first] > MATCH:
-            return False
-        known = min(len(seen), len(self._points) - first)
-        rows = slice(first, first + known)
-        self._weights[rows] += weights[:known]
-        share = (weights[:known] / self._weights[rows])[:, None]
-        self._points[rows] += share * (seen[:known] - self._points[rows])
-        if known < len(seen):
-            self._points = np.concatenate([self._points, seen[known:]])
-            self._weights = np.concatenate([self._weights, weights[known:]])
-        return True
-
-    def _remake(self, xy: NDArray[np.float64]) -> None:
-        nearest = int(np.argmin(np.hypot(*(self._points - xy).T)))
+    def _remake(self, x: float, y: float) -> None:
+        nearest = nearest_point(self._points[: self._count], x, y)
         drop = max(0, nearest - BEHIND)
-        self._points, self._weights = self._points[drop:], self._weights[drop:]
+        if drop:
+            self._points[: self._count - drop] = self._points[drop : self._count]
+            self._weights[: self._count - drop] = self._weights[drop : self._count]
+            self._count -= drop
         end = nearest - drop + AHEAD
-        self.complete = self._goal_known and end >= len(self._points)
-        self.line = dense(self._points[:end])
-        self._made_at = xy.copy()
+        self.complete = self._goal_known and end >= self._count
+        self.line = dense(self._points[: min(end, self._count)])
+        self._made_at = (x, y)
         self.version += 1

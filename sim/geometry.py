@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from roadcraft.sim.kernels import njit
 
+
+@njit
 def wrap(angle: float) -> float:
     """The same angle in (-pi, pi] [rad]."""
-    return float(-((-angle + np.pi) % (2 * np.pi) - np.pi))
+    return -((-angle + np.pi) % (2 * np.pi) - np.pi)
 
 
 def to_carla_yaw(yaw: float) -> float:
