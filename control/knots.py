@@ -47,7 +47,7 @@ def _resampled(line: NDArray[np.float64], beyond: float) -> NDArray[np.float64]:
     for i in range(1, len(line)):
         s[i] = s[i - 1] + hypot(line[i, 0] - line[i - 1, 0], line[i, 1] - line[i - 1, 1])
     last = len(line) - 1
-    out = np.empty((int(ceil(s[last] + beyond)), 2))
+    out = np.empty((ceil(s[last] + beyond), 2))
     i = 0
     for k in range(len(out)):
         while i < last and s[i + 1] <= k:
@@ -147,7 +147,7 @@ def _arc(
 ) -> int:
     """From `start` `before` [m] along (ux, uy), then an arc that turns by `theta` [rad]; the number of points."""
     count = 0
-    for k in range(int(ceil(before / STEP))):
+    for k in range(ceil(before / STEP)):
         count = _put(line, count, start[0] + k * STEP * ux, start[1] + k * STEP * uy)
     side = 1.0 if theta > 0 else -1.0
     cx, cy = start[0] + before * ux - side * radius * uy, start[1] + before * uy + side * radius * ux
