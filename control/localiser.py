@@ -111,6 +111,40 @@ def centre_residual(
 
 
 @njit
+def best_lane(
+    lanes: NDArray[np.float64],
+    prob: NDArray[np.float64],
+    path: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    yaw_world: float,
+    width: float,
+    solid: bool,
+    known: bool,
+) -> tuple[float, float, float, float, float]:
+    """The lane that fits best to be the route's, of the ego's and, where it is `known` whose is whose, its neighbours.
+
+    Returns its residual [m] (NaN where none was seen), squared sigmas, width [m], variance [m^2] and normal [rad].
+    """
+    s, yaw = stations(path), headings(path)
+    best = measured = np.nan
+    cost, variance, normal = np.inf, 0.0, 0.0
+    for lane in (0, -1, 1):
+        residual, noise, turned, across = centre_residual(lanes, prob, path, s, yaw, width, lane)
+        if noise == np.inf and lane == 0:
+            break  # a neighbour's line alone does not tell whose lane is whose
+        direction = yaw_world + turned + np.pi / 2
+        c, d = cos(direction), sin(direction)
+        spread = (c * covariance[0, 0] + d * covariance[1, 0]) * c + (c * covariance[0, 1] + d * covariance[1, 1]) * d
+        against = residual**2 / (spread + noise) + OTHER_LANE * abs(lane)
+        against += ONCOMING if lane == -1 and solid else 0.0
+        if against < cost:
+            best, cost, measured, variance, normal = residual, against, across, noise, direction
+        if not known:
+            break  # the car starts in its route's lane
+    return best, cost, measured, variance, normal
+
+
+@njit
 def corner_ahead(s: NDArray[np.float64], yaw: NDArray[np.float64]) -> tuple[float, float]:
     """Arc length [m] of the middle of the next street corner, and its turn [rad]; (inf, 0) where there is none."""
     n = len(yaw)
@@ -140,11 +174,54 @@ def correct(
     error: NDArray[np.float64], covariance: NDArray[np.float64], normal_yaw: float, residual: float, variance: float
 ) -> None:
     """Kalman update, in place: along the world direction `normal_yaw` the error is `residual` [m] larger."""
-    n = np.array([cos(normal_yaw), sin(normal_yaw)])
-    pn = covariance[:, 0] * n[0] + covariance[:, 1] * n[1]  # not @: numba's needs SciPy
-    gain = pn / (n[0] * pn[0] + n[1] * pn[1] + variance)
-    error += gain * residual
-    covariance -= np.outer(gain, pn)
+    n = (cos(normal_yaw), sin(normal_yaw))
+    px = covariance[0, 0] * n[0] + covariance[0, 1] * n[1]
+    py = covariance[1, 0] * n[0] + covariance[1, 1] * n[1]
+    scale = n[0] * px + n[1] * py + variance
+    gain = (px / scale, py / scale)
+    for i in range(2):
+        error[i] += gain[i] * residual
+        covariance[i, 0] -= gain[i] * px
+        covariance[i, 1] -= gain[i] * py
+
+
+@njit
+def move_on(
+    error: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    step: tuple[float, float],
+    speed: float,
+    yaw_rate: float,
+    yaw: float,
+    dt: float,
+) -> None:
+    """The car moved for `dt` [s] at `speed`, at last heading `yaw`, and GNSS by `step` [m]: in place.
+
+    What GNSS says beyond what the wheels say is drift. A large error tends back to nothing: drift towards zero tells of
+    one, drift away from it of none.
+    """
+    mid = yaw - 0.5 * dt * yaw_rate
+    forward = speed * dt
+    left = (REAR_AXLE * yaw_rate - speed * speed * yaw_rate / RIGIDITY) * dt
+    c, s = cos(mid), sin(mid)
+    drift = (step[0] - (forward * c - left * s), step[1] - (forward * s + left * c))
+    slip = ODOMETRY**2 * abs(forward)
+    variance = 2.0 * SIGMA**2 * dt / DRIFT_TIME + slip
+    if variance > 0.0:
+        pull = -dt / DRIFT_TIME
+        share = pull / variance  # the innovation's own variance is next to nothing beside it
+        g00, g01 = covariance[0, 0] * share, covariance[0, 1] * share
+        g10, g11 = covariance[1, 0] * share, covariance[1, 1] * share
+        dx, dy = drift[0] - pull * error[0], drift[1] - pull * error[1]
+        error[0] += g00 * dx + g01 * dy
+        error[1] += g10 * dx + g11 * dy
+        for j in range(2):
+            a, b = covariance[0, j], covariance[1, j]
+            covariance[0, j] -= pull * (g00 * a + g01 * b)
+            covariance[1, j] -= pull * (g10 * a + g11 * b)
+    for i in range(2):
+        error[i] += drift[i]
+        covariance[i, i] += slip
 
 
 class Localiser:
@@ -163,32 +240,17 @@ class Localiser:
         self._line_before = np.inf  # m to the stop line at the last call
         self._odometer = 0.0  # m
         self._measured = dict.fromkeys(CORNER_AT, -np.inf)  # m on the odometer when a line was last measured there
-        self._last: tuple[NDArray[np.float64], float] | None = None  # GNSS place, speed
+        self._last: tuple[float, float, float] | None = None  # GNSS place [m], speed [m/s]
 
     def move(self, ego: Ego, yaw: float, dt: float) -> None:
         """The car moved for `dt` [s], now heading `yaw`: what GNSS says beyond what the wheels say is drift."""
-        last, self._last = self._last, (ego.xy_world, ego.speed)
+        x, y = ego.xy_world.tolist()
+        last, self._last = self._last, (x, y, ego.speed)
         if last is None:
             return
-        speed, mid = 0.5 * (last[1] + ego.speed), yaw - 0.5 * dt * ego.yaw_rate
-        forward = speed * dt
-        self._odometer += forward
-        left = (REAR_AXLE * ego.yaw_rate - speed * speed * ego.yaw_rate / RIGIDITY) * dt
-        c, s = cos(mid), sin(mid)
-        drift = ego.xy_world - last[0] - (forward * c - left * s, forward * s + left * c)
-        slip = ODOMETRY**2 * abs(forward)
-        self._weigh(drift, dt, 2.0 * SIGMA**2 * dt / DRIFT_TIME + slip)
-        self.error = self.error + drift
-        self.covariance += np.eye(2) * slip
-
-    def _weigh(self, drift: NDArray[np.float64], dt: float, variance: float) -> None:
-        """A large error tends back to nothing: drift towards zero tells of one, drift away from it of none."""
-        if variance <= 0.0:
-            return
-        pull = -dt / DRIFT_TIME
-        gain = self.covariance * (pull / variance)  # the innovation's own variance is next to nothing beside it
-        self.error = self.error + gain @ (drift - pull * self.error)
-        self.covariance = self.covariance - pull * gain @ self.covariance
+        speed = 0.5 * (last[2] + ego.speed)
+        self._odometer += speed * dt
+        move_on(self.error, self.covariance, (x - last[0], y - last[1]), speed, ego.yaw_rate, yaw, dt)
 
     def see_lanes(
         self,
@@ -203,22 +265,10 @@ class Localiser:
 
         `sure` in (0, 1] weakens the measurement.
         """
-        s, yaw = stations(path), headings(path)
-        best, cost, width = np.nan, np.inf, np.nan
-        variance = normal = 0.0
-        solid = marks is not None and marks[1] == Mark.SOLID
-        for lane in (0, -1, 1):
-            residual, noise, turned, across = centre_residual(lanes, prob, path, s, yaw, self.width, lane)
-            if noise == np.inf and lane == 0:
-                break  # a neighbour's line alone does not tell whose lane is whose
-            direction = yaw_world + turned + np.pi / 2
-            n = np.array([cos(direction), sin(direction)])
-            against = residual**2 / (n @ self.covariance @ n + noise) + OTHER_LANE * abs(lane)
-            against += ONCOMING if lane == -1 and solid else 0.0
-            if against < cost:
-                best, cost, width, variance, normal = residual, against, across, noise, direction
-            if self.seen < 10:
-                break  # the car starts in its route's lane
+        solid = marks is not None and bool(marks[1] == Mark.SOLID)
+        best, cost, width, variance, normal = best_lane(
+            lanes, prob, path, self.covariance, yaw_world, self.width, solid, self.seen >= 10
+        )
         self._steady = self._steady + 1 if abs(best - self._residual) < STEADY else 0
         self._residual = best
         doubtful = cost > UNLIKELY or (abs(best) > LARGE and self._steady < PERCEPTS)

@@ -32,8 +32,12 @@ def place_on(line: NDArray[np.float64], x: float, y: float, start: int, window: 
 
 
 @njit
-def path_from(line: NDArray[np.float64], start: int, x: float, y: float, yaw: float) -> NDArray[np.float64]:
-    """The next 60 points (60, 2) of the line in the ego frame; beyond its end they go straight on."""
+def path_ahead(
+    line: NDArray[np.float64], x: float, y: float, yaw: float, start: int, window: int
+) -> tuple[int, NDArray[np.float64]]:
+    """The place on the line, found as by `place_on`, and the next 60 points (60, 2) from there on in the ego frame;
+    beyond the line's end they go straight on."""
+    start = place_on(line, x, y, start, window)
     path = np.empty((PATH_POINTS, 2))
     c, s = cos(yaw), sin(yaw)
     last = len(line) - 1
@@ -47,7 +51,7 @@ def path_from(line: NDArray[np.float64], start: int, x: float, y: float, yaw: fl
             px, py = px + over * dx / length, py + over * dy / length
         path[i, 0] = (px - x) * c + (py - y) * s
         path[i, 1] = (py - y) * c - (px - x) * s
-    return path
+    return start, path
 
 
 class Planner:
@@ -111,11 +115,11 @@ class Planner:
         return self._yaw
 
     def _path(self, xy_gnss: NDArray[np.float64], yaw: float) -> NDArray[np.float64]:
-        x, y = xy_gnss - self.localiser.error
+        x, y = (xy_gnss - self.localiser.error).tolist()
         line = self.route.line
         if self._version != self.route.version:  # a new line: find the place on it anew, near the old one
             first = self._version < 0
             self._version = self.route.version
             self._place = place_on(line, x, y, 0, len(line) if first else (BEHIND + 2) * int(ROUTE_SPACING))
-        self._place = place_on(line, x, y, self._place, WINDOW)
-        return path_from(line, self._place, x, y, yaw)
+        self._place, path = path_ahead(line, x, y, yaw, self._place, WINDOW)
+        return path
