@@ -28,7 +28,15 @@ FRAME = np.dtype(
     [("x", np.float64), ("y", np.float64), ("columns", np.int64), ("rows", np.int64), ("limits", np.float64, 4)]
 )
 # How the bodies of a cell, and the vehicles of a lane, hang together; one row a body.
-CHAIN = np.dtype([("in_cell", np.int32), ("in_lane", np.int32), ("seen", np.int32)])
+CHAIN = np.dtype(
+    [
+        ("cell", np.int32),  # that it is in
+        ("in_cell", np.int32),  # the next body of that cell, -1
+        ("lane", np.int32),  # that it is in, -1
+        ("in_lane", np.int32),  # the next vehicle of that lane, -1
+        ("seen", np.int32),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +91,13 @@ def cell_of(frame, x, y):  # type: ignore[no-untyped-def]
 
 @njit
 def fill_bins(bodies, chain, frames, cells):  # type: ignore[no-untyped-def]
-    """Sorts all bodies into their cells, lowest row first in each."""
-    for k in range(cells.shape[0]):
-        cells[k].head = -1
+    """Sorts all bodies into their cells, lowest row first in each. `chain` has rows also for bodies that are gone."""
+    for i in range(chain.shape[0]):
+        cells[chain[i].cell].head = -1
     for i in range(bodies.shape[0] - 1, -1, -1):
         if bodies[i].id != 0:
             cell = cell_of(frames[0], bodies[i].xyz[0], bodies[i].xyz[1])
-            chain[i].in_cell = cells[cell].head
+            chain[i].cell, chain[i].in_cell = cell, cells[cell].head
             cells[cell].head = i
 
 

@@ -77,7 +77,7 @@ def _show(lights, group, index):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _step(lights, groups, dt):  # type: ignore[no-untyped-def]
+def run_clocks(lights, groups, dt):  # type: ignore[no-untyped-def]
     """Runs all clocks by dt; True when some light changed."""
     changed = False
     for i in range(lights.shape[0]):
@@ -162,7 +162,7 @@ class LightTable:
 
     def step(self, dt: float) -> bool:
         """Runs the clocks; True when some light changed."""
-        return bool(_step(self.rows, self.groups, dt))
+        return bool(run_clocks(self.rows, self.groups, dt))
 
     def set_state(self, index: int, state: LightState) -> None:
         """Shows `state` on one light until its junction's next stage (for good while it is frozen)."""

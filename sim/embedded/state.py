@@ -1,8 +1,8 @@
 """The state of the embedded simulator and the order of one tick.
 
-| step | what happens in `Simulation.step` | kernel |
+| step | what happens in `ticking.tick` | kernel |
 |---|---|---|
-| 1 | lights run their clocks | `lights.LightTable.step` |
+| 1 | lights run their clocks | `lights.run_clocks` |
 | 2 | bodies are sorted into cells, vehicles into lanes | `bins.fill_bins`, `traffic.register` |
 | 3 | built-in drivers set pedals, steering and indicators | `traffic.drive` |
 | 4 | built-in walkers choose where to step | `walkers.stroll` |
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadcraft.sim.embedded import collisions, motion, traffic, walkers
-from roadcraft.sim.embedded.bins import fill_bins, is_free, make_bins
+from roadcraft.sim.embedded.bins import is_free, make_bins
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import INDEX, find
 from roadcraft.sim.embedded.footpaths import make_footpaths
@@ -30,6 +30,7 @@ from roadcraft.sim.embedded.handles import Bodies
 from roadcraft.sim.embedded.lights import LightTable
 from roadcraft.sim.embedded.physics import default_row
 from roadcraft.sim.embedded.scenery import Scenery
+from roadcraft.sim.embedded.ticking import tick
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import DT, Kind, LightState, Weather
@@ -202,26 +203,13 @@ class Simulation(Bodies):
     # ---------------------------------------------------------------------------------------------------------- time
     def step(self, dt: float = DT) -> None:
         """One tick of `dt` [s], in the order of the table above."""
-        bodies, physics, drivers, chain = self.bodies, self._physics, self._drivers, self._chain
-        graph, paths, bins = self._graph, self._paths, self._bins
-        lights, grid = self.lights.rows, self.network.grid
-        self.lights.step(dt)
-        fill_bins(bodies, chain, bins.frame, bins.cells)
-        traffic.register(bodies, drivers, chain, graph.lanes, graph.points, grid)
-        night = self.weather.sun_altitude_angle < NIGHT
-        traffic.drive(
-            bodies, physics, drivers, chain, graph.lanes, graph.points, graph.links, graph.meetings,
-            bins.frame, bins.cells, lights, self._way, self._clock, night, dt,
-        )  # fmt: skip
-        walkers.stroll(
-            bodies, self._strollers, paths.nodes, paths.edges, paths.signals, chain,
-            bins.frame, bins.cells, bins.solids, lights, dt,
-        )  # fmt: skip
-        motion.move(bodies, physics, self._motion, dt, self.grip)
-        motion.settle(bodies, self._motion, dt, grid, self.network.z, self._flat)
-        collisions.collide(
-            bodies, physics, self._motion, chain, bins.frame, bins.cells, bins.solids, dt,
-            self._buffer, self._contact_count,
+        graph, paths, bins, lights = self._graph, self._paths, self._bins, self.lights
+        tick(
+            self.bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain,
+            lights.rows, lights.groups, graph.lanes, graph.points, graph.links, graph.meetings,
+            paths.nodes, paths.edges, paths.signals, bins.frame, bins.cells, bins.solids,
+            self.network.grid, self.network.z, self._flat, self._way, self._clock,
+            self._buffer, self._contact_count, self.weather.sun_altitude_angle < NIGHT, self.grip, dt,
         )  # fmt: skip
         self.frame += 1
         self.time += dt

@@ -95,12 +95,14 @@ def register(bodies, drivers, chain, lanes, points, grid):  # type: ignore[no-un
     lost = _advance_all(bodies, drivers, chain, lanes, points)
     for k in range(lost):
         _place(grid, bodies[chain[k].seen], drivers[chain[k].seen])
-    for k in range(lanes.shape[0]):
-        lanes[k].head = -1
+    for i in range(chain.shape[0]):
+        if chain[i].lane >= 0:
+            lanes[chain[i].lane].head = -1
+            chain[i].lane = -1
     for i in range(bodies.shape[0]):
         b = bodies[i]
         if b.id != 0 and b.kind <= _BICYCLE and b.lane >= 0:
-            chain[i].in_lane = lanes[b.lane].head
+            chain[i].lane, chain[i].in_lane = b.lane, lanes[b.lane].head
             lanes[b.lane].head = i
 
 
