@@ -7,6 +7,7 @@ the route is worked out in `tracking.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import cos, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from roadcraft.sim.localisation import Localisation
 from roadcraft.sim.messages import DT, Camera, Command, Facts, Kind, Labels, LightState, Mark, Observation, Tick
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
-from roadcraft.sim.tracking import lane_view, new_memory, route_view, track
+from roadcraft.sim.tracking import new_memory, route_points, track
 
 ACTOR_RADIUS = 150.0  # m around the ego within which actors are facts
 
@@ -45,8 +46,8 @@ class TickBuilder:
         self._extent = extent
         self._half = (float(extent[0]), float(extent[1]))
         self._grid = network.grid
-        self._lanes = lane_view(network)
-        self._route = route_view(network, route)
+        self._lanes = network.lanes
+        self._route, self._stops = route_points(network, route), route.stops
         self._length = route.length
         self._signal_ids = [*map(str, network.signals["id"]), ""]  # the last is that of row -1
         self._memory = new_memory()
@@ -69,26 +70,27 @@ class TickBuilder:
         `actors` (N,) ACTOR within 150 m; `lights` (S,) LightState per row of the network's signals;
         `contacts` (C,) CONTACT.
         """
-        sensed = self._localisation(ego.pose, ego.velocity, ego.accel, ego.yaw_rate, ego.steer)
-        x, y, yaw = ego.pose.tolist()
-        gnss_x, gnss_y = sensed.xy_world.tolist()
+        pose, velocity = tuple(ego.pose.tolist()), tuple(ego.velocity.tolist())
+        sensed = self._localisation(pose, velocity, tuple(ego.accel.tolist()), ego.yaw_rate, ego.steer)
         t = track(
             self._grid,
             self._lanes,
             self._route,
+            self._stops,
             self._memory,
             np.ascontiguousarray(lights),
-            (x, y, yaw),
+            pose,
             self._half,
-            (gnss_x, gnss_y, sensed.yaw_world),
+            (*sensed.xy_world.tolist(), sensed.yaw_world),
         )
         if labels is not None:
             count_visible(actors, labels.instance)
-        c, s = np.cos(yaw), np.sin(yaw)
-        vx, vy = ego.velocity.tolist()
+        c, s = cos(pose[2]), sin(pose[2])
+        vx, vy = velocity
+        time = frame * DT
         facts = Facts(
             frame=frame,
-            time=frame * DT,
+            time=time,
             pose=ego.pose,
             velocity_ego=np.array((vx * c + vy * s, vy * c - vx * s)),
             extent=self._extent,
@@ -118,7 +120,7 @@ class TickBuilder:
             stop_zone=self._signal_ids[t.stop_zone],
             scenario_events=scenario_events,
         )
-        observation = Observation(frame, frame * DT, rgb, self.camera, sensed, t.route_ego, _COMMANDS[t.command])
+        observation = Observation(frame, time, rgb, self.camera, sensed, t.route_ego, _COMMANDS[t.command])
         return Tick(observation, facts, labels)
 
 

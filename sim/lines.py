@@ -105,36 +105,34 @@ def lane_slot(borders: NDArray[np.float64], lateral: float) -> int:
 
 @njit
 def lines_ahead(
-    xy: NDArray[np.float64],
-    yaw: NDArray[np.float64],
-    offsets: NDArray[np.float64],
-    marks: NDArray[np.uint8],
-    shift: NDArray[np.int64],
+    points: NDArray[np.void],
     index: int,
     lateral: float,
     pose: tuple[float, float, float],
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Offsets (4, 10) [m] at LANE_X in the ego frame, NaN where there is no paint, and the lines' marks (4,).
 
-    `index` is the route point beside the ego, `lateral` [m] the ego's offset from it.
+    `points` (N,) are the route's tracking.POINT, `index` is the one beside the ego, `lateral` [m] the ego's offset from
+    it.
     """
     lines = np.full((LANE_LINES, len(LANE_X)), np.nan)
     kinds = np.zeros(LANE_LINES, np.uint8)
-    slot = lane_slot(offsets[index], lateral)
+    slot = lane_slot(points[index].offsets, lateral)
     x0, y0, heading = pose
     c, s = np.cos(heading), np.sin(heading)
-    begin, end = max(index - 2, 0), min(index + REACH, len(xy))
+    begin, end = max(index - 2, 0), min(index + REACH, len(points))
     for line in range(LANE_LINES):
         at, begun = 0, False
         before_x, before_y, before_mark = np.nan, 0.0, 0
         for i in range(begin, end):
-            border = slot - 1 + line + shift[i] - shift[index]
+            point = points[i]
+            border = slot - 1 + line + point.shift - points[index].shift
             mark, offset = 0, 0.0
             if 0 <= border < BORDERS:
-                offset = offsets[i, border]
-                mark = 0 if np.isnan(offset) else marks[i, border]
-            dx = xy[i, 0] - np.sin(yaw[i]) * offset - x0
-            dy = xy[i, 1] + np.cos(yaw[i]) * offset - y0
+                offset = point.offsets[border]
+                mark = 0 if np.isnan(offset) else point.marks[border]
+            dx = point.xy[0] - point.sin * offset - x0
+            dy = point.xy[1] + point.cos * offset - y0
             x, y = dx * c + dy * s, dy * c - dx * s
             painted = mark != 0 and before_mark != 0
             if begun and not painted and x > LANE_X[0]:

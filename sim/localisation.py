@@ -9,7 +9,6 @@ from __future__ import annotations
 from math import cos, exp, radians, sin, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roadcraft.sim.messages import DT, Ego
 
@@ -27,33 +26,32 @@ class Localisation:
 
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng([seed, 0x6055])
-        self._offset = self._random.normal(0.0, GNSS_SIGMA, 2)
+        self._offset = tuple(self._random.normal(0.0, GNSS_SIGMA, 2).tolist())  # [m] east, north
         self._noise: list[list[float]] = []
         self._decay = exp(-DT / GNSS_TIME)
         self._kick = GNSS_SIGMA * sqrt(1.0 - self._decay**2)
 
     def __call__(
         self,
-        pose: NDArray[np.float64],
-        velocity: NDArray[np.float64],
-        accel: NDArray[np.float64],
+        pose: tuple[float, float, float],
+        velocity: tuple[float, float],
+        accel: tuple[float, float],
         yaw_rate: float,
         steer: float,
     ) -> Ego:
-        """The ego's own state from the true `pose` (x, y, yaw), `velocity` (2,) and `accel` (2,), world frame."""
+        """The ego's own state from the true `pose` (x, y, yaw), `velocity` and `accel`, world frame."""
         if not self._noise:
             self._noise = self._random.standard_normal((BLOCK, 7)).tolist()
-        noise = self._noise.pop()
-        self._offset[0] = self._offset[0] * self._decay + self._kick * noise[0]
-        self._offset[1] = self._offset[1] * self._decay + self._kick * noise[1]
-        yaw = float(pose[2])
+        east, north, turned, faster, turning, forward, left = self._noise.pop()
+        dx, dy = self._offset
+        self._offset = dx, dy = dx * self._decay + self._kick * east, dy * self._decay + self._kick * north
+        (x, y, yaw), (vx, vy), (ax, ay) = pose, velocity, accel
         c, s = cos(yaw), sin(yaw)
-        ax, ay = float(accel[0]), float(accel[1])
         return Ego(
-            xy_world=pose[:2] + self._offset,
-            yaw_world=yaw + YAW_SIGMA * noise[2],
-            speed=float(velocity[0]) * c + float(velocity[1]) * s + SPEED_SIGMA * noise[3],
-            yaw_rate=yaw_rate + YAW_RATE_SIGMA * noise[4],
-            accel_ego=np.array((ax * c + ay * s + ACCEL_SIGMA * noise[5], ay * c - ax * s + ACCEL_SIGMA * noise[6])),
+            xy_world=np.array((x + dx, y + dy)),
+            yaw_world=yaw + YAW_SIGMA * turned,
+            speed=vx * c + vy * s + SPEED_SIGMA * faster,
+            yaw_rate=yaw_rate + YAW_RATE_SIGMA * turning,
+            accel_ego=np.array((ax * c + ay * s + ACCEL_SIGMA * forward, ay * c - ax * s + ACCEL_SIGMA * left)),
             steer=steer,
         )

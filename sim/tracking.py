@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.kernels import njit
-from roadcraft.sim.lines import lines_ahead, route_borders
+from roadcraft.sim.lines import BORDERS, lines_ahead, route_borders
 from roadcraft.sim.messages import PATH_POINTS, ROUTE_POINTS, ROUTE_SPACING, LightState
 from roadcraft.sim.roads import DRIVING, PARKING, LaneGrid, RoadNetwork, SignalKind, lane_point, nearest_lane
 from roadcraft.sim.routes import Route
@@ -24,39 +24,28 @@ WRONG_WAY = -0.5  # cosine of the heading difference below which a lane leads th
 LINE_HALF = 0.6  # of the lane's width: how far a stop line reaches to either side
 TAIL_NEAR, TAIL_FAR = 0.8, 1.0  # the tail: from 0.8 half lengths to 1 m behind the bumper
 STOP_BOX_BEFORE = 4.0  # m before the line at which the box begins, for the front bumper
+_LIGHT, _STOP = int(SignalKind.LIGHT), int(SignalKind.STOP)
 STOP_BOX_BEYOND = 1.2  # m behind the line at which it ends, for the ego's origin: a box of 1 m made 1.2 times as long
 
 
-class LaneView(NamedTuple):
-    """Columns of the network's lanes."""
-
-    junction: NDArray[np.int32]
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
-    left_mark: NDArray[np.uint8]
-    right_mark: NDArray[np.uint8]
-    signal: NDArray[np.int32]
-    signal_s: NDArray[np.float64]
-    stop: NDArray[np.int32]
-    stop_s: NDArray[np.float64]
-
-
-class RouteView(NamedTuple):
-    """A route as the kernel reads it; N points."""
-
-    xy: NDArray[np.float64]
-    yaw: NDArray[np.float64]
-    s: NDArray[np.float64]
-    width: NDArray[np.float64]
-    speed_limit: NDArray[np.float64]
-    command: NDArray[np.uint8]
-    junction_s: NDArray[np.float64]  # [m] along the route of the next point inside a junction, inf after the last
-    offsets: NDArray[np.float64]  # (N, 8), see lines.py
-    marks: NDArray[np.uint8]
-    shift: NDArray[np.int64]
-    stop_s: NDArray[np.float64]  # (K,)
-    stop_signal: NDArray[np.int32]
-    stop_is_light: NDArray[np.bool_]
+# A route point as the kernel reads it; see `lines.py` for the borders.
+POINT = np.dtype(
+    [
+        ("xy", np.float64, 2),  # [m]
+        ("yaw", np.float64),  # [rad] of the route
+        ("cos", np.float64),  # of it
+        ("sin", np.float64),
+        ("s", np.float64),  # [m] from the route's beginning
+        ("width", np.float64),  # [m] of its lane
+        ("speed_limit", np.float64),  # [m/s]
+        ("junction_s", np.float64),  # [m] along the route of the next point inside a junction, inf after the last
+        ("offsets", np.float64, BORDERS),
+        ("marks", np.uint8, BORDERS),
+        ("shift", np.int64),
+        ("command", np.uint8),  # messages.Command
+    ],
+    align=True,
+)
 
 
 class Track(NamedTuple):
@@ -86,31 +75,22 @@ class Track(NamedTuple):
     route_ego: NDArray[np.float64]
 
 
-def lane_view(network: RoadNetwork) -> LaneView:
-    """The columns, made contiguous once."""
-    return LaneView(*(np.ascontiguousarray(network.lanes[name]) for name in LaneView._fields))
-
-
-def route_view(network: RoadNetwork, route: Route) -> RouteView:
-    """Everything about the route that does not change while it is driven."""
-    offsets, marks, shift = route_borders(network, route)
+def route_points(network: RoadNetwork, route: Route) -> NDArray[np.void]:
+    """(N,) POINT: everything about the route that does not change while it is driven."""
+    points = np.zeros(len(route.s), POINT)
+    for name in ("xy", "yaw", "s", "width", "speed_limit", "command"):
+        points[name] = getattr(route, name)
+    points["offsets"], points["marks"], points["shift"] = route_borders(network, route)
     inside = np.where(route.junction, route.s, inf)
-    junction_s = np.minimum.accumulate(inside[::-1])[::-1]
-    return RouteView(
-        xy=np.ascontiguousarray(route.xy),
-        yaw=np.ascontiguousarray(route.yaw),
-        s=np.ascontiguousarray(route.s),
-        width=np.ascontiguousarray(route.width),
-        speed_limit=np.ascontiguousarray(route.speed_limit),
-        command=np.ascontiguousarray(route.command),
-        junction_s=np.ascontiguousarray(junction_s),
-        offsets=offsets,
-        marks=marks,
-        shift=shift,
-        stop_s=np.ascontiguousarray(route.stops["s"]),
-        stop_signal=np.ascontiguousarray(route.stops["signal"]),
-        stop_is_light=route.stops["kind"] == SignalKind.LIGHT,
-    )
+    points["junction_s"] = np.minimum.accumulate(inside[::-1])[::-1]
+    _directions(points)
+    return points
+
+
+@njit
+def _directions(points: NDArray[np.void]) -> None:
+    for i in range(len(points)):
+        points[i].cos, points[i].sin = cos(points[i].yaw), sin(points[i].yaw)
 
 
 def new_memory() -> NDArray[np.int64]:
@@ -124,54 +104,54 @@ def wrap_angle(angle: float) -> float:
 
 
 @njit
-def advance_index(route: RouteView, index: int, x: float, y: float) -> int:
+def advance_index(route: NDArray[np.void], index: int, x: float, y: float) -> int:
     """The furthest of the next route points that is passed: the ego is beyond it along its heading."""
-    for k in range(index, min(index + WINDOW, len(route.s) - 1) + 1):
-        along = (x - route.xy[k, 0]) * cos(route.yaw[k]) + (y - route.xy[k, 1]) * sin(route.yaw[k])
+    for k in range(index, min(index + WINDOW, len(route) - 1) + 1):
+        along = (x - route[k].xy[0]) * route[k].cos + (y - route[k].xy[1]) * route[k].sin
         if along > 0.0:
             index = k
     return index
 
 
 @njit
-def project_on_route(route: RouteView, index: int, x: float, y: float) -> tuple[float, float]:
+def project_on_route(route: NDArray[np.void], index: int, x: float, y: float) -> tuple[float, float]:
     """Progress [m] beyond route point `index` and the signed distance [m] from the route near it, left positive."""
-    last = len(route.s) - 1
+    last = len(route) - 1
     best, lateral = inf, 0.0
     for a in range(max(index - 2, 0), min(index + 3, last)):
-        dx, dy = route.xy[a + 1, 0] - route.xy[a, 0], route.xy[a + 1, 1] - route.xy[a, 1]
+        dx, dy = route[a + 1].xy[0] - route[a].xy[0], route[a + 1].xy[1] - route[a].xy[1]
         square = max(dx * dx + dy * dy, 1e-12)
-        t = min(max(((x - route.xy[a, 0]) * dx + (y - route.xy[a, 1]) * dy) / square, 0.0), 1.0)
-        ex, ey = x - route.xy[a, 0] - t * dx, y - route.xy[a, 1] - t * dy
+        t = min(max(((x - route[a].xy[0]) * dx + (y - route[a].xy[1]) * dy) / square, 0.0), 1.0)
+        ex, ey = x - route[a].xy[0] - t * dx, y - route[a].xy[1] - t * dy
         distance = hypot(ex, ey)
         if distance < best:
             best = distance
             lateral = distance if dx * ey - dy * ex > 0.0 else -distance
     beyond = 0.0
     if index < last:
-        along = (x - route.xy[index, 0]) * cos(route.yaw[index]) + (y - route.xy[index, 1]) * sin(route.yaw[index])
-        beyond = min(max(along, 0.0), route.s[index + 1] - route.s[index])
+        along = (x - route[index].xy[0]) * route[index].cos + (y - route[index].xy[1]) * route[index].sin
+        beyond = min(max(along, 0.0), route[index + 1].s - route[index].s)
     return beyond, lateral
 
 
 @njit
-def route_point(route: RouteView, s: float) -> tuple[float, float]:
+def route_point(route: NDArray[np.void], s: float) -> tuple[float, float]:
     """The route's point [m] at arc length `s`, held at its ends. Points are 1 m apart but for the last."""
-    last = len(route.s) - 1
+    last = len(route) - 1
     a = min(max(int(s), 0), last - 1)
-    while a > 0 and route.s[a] > s:
+    while a > 0 and route[a].s > s:
         a -= 1
-    while a < last - 1 and route.s[a + 1] < s:
+    while a < last - 1 and route[a + 1].s < s:
         a += 1
-    t = min(max((s - route.s[a]) / max(route.s[a + 1] - route.s[a], 1e-9), 0.0), 1.0)
-    x = route.xy[a, 0] + t * (route.xy[a + 1, 0] - route.xy[a, 0])
-    y = route.xy[a, 1] + t * (route.xy[a + 1, 1] - route.xy[a, 1])
+    t = min(max((s - route[a].s) / max(route[a + 1].s - route[a].s, 1e-9), 0.0), 1.0)
+    x = route[a].xy[0] + t * (route[a + 1].xy[0] - route[a].xy[0])
+    y = route[a].xy[1] + t * (route[a + 1].xy[1] - route[a].xy[1])
     return x, y
 
 
 @njit
-def route_points(
-    route: RouteView, start: float, step: float, count: int, pose: tuple[float, float, float]
+def points_ahead(
+    route: NDArray[np.void], start: float, step: float, count: int, pose: tuple[float, float, float]
 ) -> NDArray[np.float64]:
     """Route points (count, 2) [m] in the frame of `pose`, from arc length `start` on, `step` apart."""
     points = np.empty((count, 2))
@@ -184,26 +164,26 @@ def route_points(
 
 
 @njit
-def next_stop(route: RouteView, front: float, lights: bool) -> tuple[int, float]:
-    """The next light or stop sign whose line lies ahead of arc length `front`: (signal, distance [m]) or (-1, inf)."""
-    for k in range(len(route.stop_s)):
-        if route.stop_is_light[k] == lights and route.stop_s[k] >= front:
-            distance = route.stop_s[k] - front
-            return (route.stop_signal[k], distance) if distance <= SIGNAL_REACH else (-1, inf)
+def next_stop(stops: NDArray[np.void], front: float, kind: int) -> tuple[int, float]:
+    """The next signal of a kind whose line lies ahead of arc length `front`: (signal, distance [m]) or (-1, inf)."""
+    for k in range(len(stops)):
+        if stops[k].kind == kind and stops[k].s >= front:
+            distance = stops[k].s - front
+            return (stops[k].signal, distance) if distance <= SIGNAL_REACH else (-1, inf)
     return -1, inf
 
 
 @njit
 def red_light_run(
-    grid: LaneGrid, lanes: LaneView, lights: NDArray[np.uint8], x: float, y: float, yaw: float, half: float
+    grid: LaneGrid, lanes: NDArray[np.void], lights: NDArray[np.uint8], x: float, y: float, yaw: float, half: float
 ) -> int:
     """The light that is red and whose stop line the ego's tail now lies across, or -1."""
     c, s = cos(yaw), sin(yaw)
     near, far = -TAIL_NEAR * half, -half - TAIL_FAR
     lane, _, _ = nearest_lane(grid, x + far * c, y + far * s, yaw, True, DRIVING)
-    if lane < 0 or lanes.signal[lane] < 0 or lights[lanes.signal[lane]] != LightState.RED:
+    if lane < 0 or lanes[lane].signal < 0 or lights[lanes[lane].signal] != LightState.RED:
         return -1
-    px, py, heading, width = lane_point(grid, lane, lanes.signal_s[lane])
+    px, py, heading, width = lane_point(grid, lane, lanes[lane].signal_s)
     u, v = cos(heading), sin(heading)
     ahead = (x + near * c - px) * u + (y + near * s - py) * v
     behind = (x + far * c - px) * u + (y + far * s - py) * v
@@ -211,12 +191,12 @@ def red_light_run(
         return -1
     at = near + (far - near) * ahead / (ahead - behind)
     across = (y + at * s - py) * u - (x + at * c - px) * v
-    return lanes.signal[lane] if abs(across) <= LINE_HALF * width else -1
+    return lanes[lane].signal if abs(across) <= LINE_HALF * width else -1
 
 
 @njit
 def crossed_lines(
-    lanes: LaneView,
+    lanes: NDArray[np.void],
     memory: NDArray[np.int64],
     lane: int,
     width: float,
@@ -231,41 +211,45 @@ def crossed_lines(
     was_left, was_right = memory[2] == 1, memory[3] == 1
     before = memory[1]
     if before != lane:
-        if before >= 0 and lanes.left[before] == lane:
+        if before >= 0 and lanes[before].left == lane:
             was_left, was_right = False, was_left  # the line between the two, seen from the other side
-        elif before >= 0 and lanes.right[before] == lane:
+        elif before >= 0 and lanes[before].right == lane:
             was_left, was_right = was_right, False
-        elif before < 0 or lanes.junction[before] != lanes.junction[lane]:
+        elif before < 0 or lanes[before].junction != lanes[lane].junction:
             was_left, was_right = over_left, over_right
     memory[1], memory[2], memory[3] = lane, over_left, over_right
-    left = lanes.left_mark[lane] if over_left and not was_left else 0
-    right = lanes.right_mark[lane] if over_right and not was_right else 0
+    left = lanes[lane].left_mark if over_left and not was_left else 0
+    right = lanes[lane].right_mark if over_right and not was_right else 0
     return left, right
 
 
 @njit
 def track(
     grid: LaneGrid,
-    lanes: LaneView,
-    route: RouteView,
+    lanes: NDArray[np.void],
+    route: NDArray[np.void],
+    stops: NDArray[np.void],
     memory: NDArray[np.int64],
     lights: NDArray[np.uint8],
     pose: tuple[float, float, float],
     half: tuple[float, float],
     believed: tuple[float, float, float],
 ) -> Track:
-    """One tick. `pose` is the ego's true (x, y, yaw), `half` its half length and width, `believed` what GNSS says."""
+    """One tick. `lanes` (L,) are the network's LANE, `route` (N,) POINT, `stops` (K,) the route's.
+
+    `pose` is the ego's true (x, y, yaw), `half` its half length and width, `believed` what GNSS says.
+    """
     x, y, yaw = pose
     index = advance_index(route, memory[0], x, y)
     memory[0] = index
     beyond, lateral = project_on_route(route, index, x, y)
-    progress = route.s[index] + beyond
+    progress = route[index].s + beyond
     # Lanes at the ego's place: the nearest of any direction, and the one that leads its way.
     any_lane, s, off = nearest_lane(grid, x, y, yaw, False, DRIVING | PARKING)
-    off_width, wrong_way = route.width[index], False
+    off_width, wrong_way = route[index].width, False
     if any_lane >= 0:
         _, _, lane_yaw, off_width = lane_point(grid, any_lane, s)
-        wrong_way = grid.kind[any_lane] == 0 and lanes.junction[any_lane] < 0 and cos(lane_yaw - yaw) < WRONG_WAY
+        wrong_way = grid.kind[any_lane] == 0 and lanes[any_lane].junction < 0 and cos(lane_yaw - yaw) < WRONG_WAY
     own, own_s, own_off = nearest_lane(grid, x, y, yaw, True, DRIVING)
     crossed_left, crossed_right, zone = 0, 0, -1
     if own >= 0:
@@ -273,26 +257,26 @@ def track(
         turn = yaw - lane_yaw
         reach = abs(sin(turn)) * half[0] + abs(cos(turn)) * half[1]
         crossed_left, crossed_right = crossed_lines(lanes, memory, own, width, reach + own_off, reach - own_off)
-        if lanes.stop[own] >= 0:
-            line = lanes.stop_s[own]
+        if lanes[own].stop >= 0:
+            line = lanes[own].stop_s
             if own_s + half[0] >= line - STOP_BOX_BEFORE and own_s <= line + STOP_BOX_BEYOND and cos(turn) > 0.0:
-                zone = lanes.stop[own]
-    light, light_distance = next_stop(route, progress + half[0], True)
-    stop, stop_distance = next_stop(route, progress + half[0], False)
-    lines, line_marks = lines_ahead(route.xy, route.yaw, route.offsets, route.marks, route.shift, index, lateral, pose)
+                zone = lanes[own].stop
+    light, light_distance = next_stop(stops, progress + half[0], _LIGHT)
+    stop, stop_distance = next_stop(stops, progress + half[0], _STOP)
+    lines, line_marks = lines_ahead(route, index, lateral, pose)
     # The route as the ego believes it: the next of the points that stand every 10 m along it.
-    error = (believed[0] - x) * cos(route.yaw[index]) + (believed[1] - y) * sin(route.yaw[index])
+    error = (believed[0] - x) * route[index].cos + (believed[1] - y) * route[index].sin
     first = (np.floor(max(progress + error, 0.0) / ROUTE_SPACING) + 1.0) * ROUTE_SPACING
     return Track(
         progress,
         lateral,
-        wrap_angle(yaw - route.yaw[index]),
-        route.width[index],
+        wrap_angle(yaw - route[index].yaw),
+        route[index].width,
         abs(off),
         off_width,
         wrong_way,
-        route.speed_limit[index],
-        max(route.junction_s[index] - progress, 0.0),
+        route[index].speed_limit,
+        max(route[index].junction_s - progress, 0.0),
         light,
         light_distance,
         stop,
@@ -301,9 +285,9 @@ def track(
         zone,
         crossed_left,
         crossed_right,
-        int(route.command[index]),
-        route_points(route, progress, 1.0, PATH_POINTS, pose),
+        int(route[index].command),
+        points_ahead(route, progress, 1.0, PATH_POINTS, pose),
         lines,
         line_marks,
-        route_points(route, first, ROUTE_SPACING, ROUTE_POINTS, believed),
+        points_ahead(route, first, ROUTE_SPACING, ROUTE_POINTS, believed),
     )

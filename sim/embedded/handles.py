@@ -10,8 +10,20 @@ from roadcraft.sim.embedded.bins import CHAIN
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import CATALOGUE
 from roadcraft.sim.embedded.physics import PHYSICS, Physics, default_physics, pack
+from roadcraft.sim.kernels import njit
 
 CAPACITY = 64  # rows to begin with
+
+
+@njit
+def _set_controls(bodies, motion, row, pedals, hand_brake, reverse, manual, gear):  # type: ignore[no-untyped-def]
+    """`pedals`: throttle, steer, brake."""
+    b = bodies[row]
+    b.throttle, b.steer, b.brake = np.float32(pedals[0]), np.float32(pedals[1]), np.float32(pedals[2])
+    b.hand_brake, b.reverse, b.manual_gear = hand_brake, reverse, manual
+    if manual:
+        b.gear = gear
+    motion[row].ackermann = False
 
 
 class Bodies:
@@ -53,14 +65,8 @@ class Bodies:
         Values are rounded to float32, as they would be on CARLA's wire.
         """
         row = self._rows[number]
-        body = self._bodies[row]
-        body["throttle"], body["steer"] = np.float32(throttle), np.float32(steer)
-        body["brake"] = np.float32(brake)
-        body["hand_brake"], body["reverse"] = hand_brake, reverse
-        body["manual_gear"] = gear is not None
-        if gear is not None:
-            body["gear"] = gear
-        self._motion[row]["ackermann"] = False
+        pedals = float(throttle), float(steer), float(brake)
+        _set_controls(self._bodies, self._motion, row, pedals, hand_brake, reverse, gear is not None, gear or 0)
 
     def control_ackermann(
         self,
