@@ -39,6 +39,7 @@ GAP_BEHIND = 1.0  # m behind it
 CROSSING = 1.0  # m/s from which an actor on our path can be about to leave it
 BESIDE = 1.8  # m along the path: whoever is on it before this is beside us
 STOP_BRAKE = 2.0  # m/s^2 of a comfortable stop at a line
+OUTSIDE = 1.5  # m beyond an actor's rectangle at which points of the path still matter to where it is entered
 FREE = 1e6
 
 
@@ -49,7 +50,7 @@ def occupied(
     """First and last station [m] of the path inside a rectangle (half sizes `ahead`, `side`), (FREE, -FREE) if none."""
     c, d = cos(yaw), sin(yaw)
     first, last = FREE, -FREE
-    reach = ahead + side + 1.5
+    reach = ahead + side + OUTSIDE
     before = FREE  # how far the point before lies outside
     for j in range(len(path)):
         px, py = path[j, 0] - x, path[j, 1] - y
@@ -124,8 +125,11 @@ def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray
         if speed < 0.15:
             continue
         any_taken = False
+        near = o.half[0] + o.half[1] + 2.0 * side + OUTSIDE
         for t in range(MOMENTS + 1):
-            first, last = occupied(path, s, x, y, yaw, o.half[0] + side, o.half[1] + side)
+            first, last = FREE, -FREE
+            if box[0] - near <= x <= box[2] + near and box[1] - near <= y <= box[3] + near:
+                first, last = occupied(path, s, x, y, yaw, o.half[0] + side, o.half[1] + side)
             taken[rows, t, 0], taken[rows, t, 1] = first, last
             any_taken = any_taken or first < FREE
             turn = o.yaw_rate * STEP if t * STEP < TURN_TIME else 0.0

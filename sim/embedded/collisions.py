@@ -143,11 +143,14 @@ def _impulses(approach, slide, along, across):  # type: ignore[no-untyped-def]
 
 @njit
 def _hit_solid(b, p, solid, dt, contacts, count):  # type: ignore[no-untyped-def]
+    dx, dy = solid.xy[0] - b.xyz[0], solid.xy[1] - b.xyz[1]
+    travel = (abs(b.velocity[0]) + abs(b.velocity[1])) * dt
+    far = b.extent[0] + b.extent[1] + solid.extent[0] + solid.extent[1] + travel
+    if abs(dx) > far or abs(dy) > far:  # most are, so that this comes first
+        return
     if b.xyz[2] > solid.z + 2.0 * solid.extent[2] or b.xyz[2] + 2.0 * b.extent[2] < solid.z:
         return
     reach = hypot(b.extent[0], b.extent[1]) + hypot(solid.extent[0], solid.extent[1])
-    dx, dy = solid.xy[0] - b.xyz[0], solid.xy[1] - b.xyz[1]
-    travel = (abs(b.velocity[0]) + abs(b.velocity[1])) * dt
     if dx * dx + dy * dy > (reach + travel) * (reach + travel):
         return
     depth, nx, ny, px, py = _touch(

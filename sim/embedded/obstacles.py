@@ -58,6 +58,7 @@ def _sweep(b, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-de
     lag = max(int(rear / spacing + 0.5), 1)
     reach = half + wide + ex + ey
     moving = vx * vx + vy * vy > 0.04 and (walker or e.autopilot == 0)
+    pace = abs(vx) + abs(vy)
     for k in range(count):
         d = k * spacing
         c, s = (way[k - lag, 2], way[k - lag, 3]) if k >= lag else (bc, bs)
@@ -71,7 +72,8 @@ def _sweep(b, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-de
                 ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 2.5)
             elif not walker and across > 1.0:
                 ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 1.0)
-        elif abs(dx * c + dy * s) > reach or abs(dy * c - dx * s) > reach:
+        far = reach + ahead * pace
+        if abs(dx * c + dy * s) > far or abs(dy * c - dx * s) > far:
             continue
         for step in range(3 if ahead > 0.05 else 1):
             x, y = dx + 0.5 * step * ahead * vx, dy + 0.5 * step * ahead * vy

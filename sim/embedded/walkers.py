@@ -140,8 +140,12 @@ def _may_cross(bodies, b, w, nodes, edges, signals, lights):  # type: ignore[no-
 @njit
 def _inside(x, y, tx, ty, yaw, ex, ey):  # type: ignore[no-untyped-def]
     """Whether a place is in a turned rectangle, with a little air around."""
+    dx, dy = x - tx, y - ty
+    reach = ex + ey + 2.0 * AIR
+    if abs(dx) > reach or abs(dy) > reach:
+        return False
     c, s = cos(yaw), sin(yaw)
-    return abs(c * (x - tx) + s * (y - ty)) < ex + AIR and abs(c * (y - ty) - s * (x - tx)) < ey + AIR
+    return abs(c * dx + s * dy) < ex + AIR and abs(c * dy - s * dx) < ey + AIR
 
 
 @njit
