@@ -33,12 +33,11 @@ def place_on(line: NDArray[np.float64], x: float, y: float, start: int, window: 
 
 @njit
 def path_ahead(
-    line: NDArray[np.float64], x: float, y: float, yaw: float, start: int, window: int
-) -> tuple[int, NDArray[np.float64]]:
-    """The place on the line, found as by `place_on`, and the next 60 points (60, 2) from there on in the ego frame;
-    beyond the line's end they go straight on."""
+    line: NDArray[np.float64], x: float, y: float, yaw: float, start: int, window: int, path: NDArray[np.float64]
+) -> int:
+    """The place on the line, found as by `place_on`. Fills `path` (60, 2) with the next points from there on in the ego
+    frame; beyond the line's end they go straight on."""
     start = place_on(line, x, y, start, window)
-    path = np.empty((PATH_POINTS, 2))
     c, s = cos(yaw), sin(yaw)
     last = len(line) - 1
     for i in range(PATH_POINTS):
@@ -51,7 +50,7 @@ def path_ahead(
             px, py = px + over * dx / length, py + over * dy / length
         path[i, 0] = (px - x) * c + (py - y) * s
         path[i, 1] = (py - y) * c - (px - x) * s
-    return start, path
+    return start
 
 
 class Planner:
@@ -121,5 +120,6 @@ class Planner:
             first = self._version < 0
             self._version = self.route.version
             self._place = place_on(line, x, y, 0, len(line) if first else (BEHIND + 2) * int(ROUTE_SPACING))
-        self._place, path = path_ahead(line, x, y, yaw, self._place, WINDOW)
+        path = np.empty((PATH_POINTS, 2))
+        self._place = path_ahead(line, x, y, yaw, self._place, WINDOW, path)
         return path

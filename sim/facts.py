@@ -13,7 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.localisation import Localisation
-from roadcraft.sim.messages import DT, Camera, Command, Facts, Kind, Labels, LightState, Mark, Observation, Tick
+from roadcraft.sim.messages import (
+    DT,
+    LANE_LINES,
+    LANE_X,
+    PATH_POINTS,
+    ROUTE_POINTS,
+    Camera,
+    Command,
+    Facts,
+    Kind,
+    Labels,
+    LightState,
+    Mark,
+    Observation,
+    Tick,
+)
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
 from roadcraft.sim.tracking import new_memory, route_points, track
@@ -72,7 +87,28 @@ class TickBuilder:
         """
         pose, velocity = tuple(ego.pose.tolist()), tuple(ego.velocity.tolist())
         sensed = self._localisation(pose, velocity, tuple(ego.accel.tolist()), ego.yaw_rate, ego.steer)
-        t = track(
+        path_ego, route_ego = np.empty((PATH_POINTS, 2)), np.empty((ROUTE_POINTS, 2))
+        lines, marks = np.empty((LANE_LINES, len(LANE_X))), np.empty(LANE_LINES, np.uint8)
+        (
+            progress,
+            lateral,
+            heading,
+            width,
+            off_lane,
+            nearest_width,
+            wrong_way,
+            speed_limit,
+            junction_distance,
+            light,
+            light_distance,
+            stop,
+            stop_distance,
+            run,
+            zone,
+            left,
+            right,
+            command,
+        ) = track(
             self._grid,
             self._lanes,
             self._route,
@@ -82,6 +118,10 @@ class TickBuilder:
             pose,
             self._half,
             (*sensed.xy_world.tolist(), sensed.yaw_world),
+            path_ego,
+            lines,
+            marks,
+            route_ego,
         )
         if labels is not None:
             count_visible(actors, labels.instance)
@@ -94,33 +134,33 @@ class TickBuilder:
             pose=ego.pose,
             velocity_ego=np.array((vx * c + vy * s, vy * c - vx * s)),
             extent=self._extent,
-            progress=t.progress,
+            progress=progress,
             route_length=self._length,
-            lateral_error=t.lateral,
-            heading_error=t.heading,
-            lane_width=t.width,
-            off_lane=t.off_lane,
-            wrong_way=t.wrong_way,
-            speed_limit=t.speed_limit,
-            path_ego=t.path_ego,
-            junction_distance=t.junction_distance,
-            lanes_ego=t.lines,
-            lane_marks=t.line_marks,
-            light=_LIGHT_STATES[lights[t.light]] if t.light >= 0 else LightState.UNKNOWN,
-            light_distance=t.light_distance,
-            light_id=self._signal_ids[t.light],
-            stop_distance=t.stop_distance,
-            stop_id=self._signal_ids[t.stop],
+            lateral_error=lateral,
+            heading_error=heading,
+            lane_width=width,
+            off_lane=off_lane,
+            wrong_way=wrong_way,
+            speed_limit=speed_limit,
+            path_ego=path_ego,
+            junction_distance=junction_distance,
+            lanes_ego=lines,
+            lane_marks=marks,
+            light=_LIGHT_STATES[lights[light]] if light >= 0 else LightState.UNKNOWN,
+            light_distance=light_distance,
+            light_id=self._signal_ids[light],
+            stop_distance=stop_distance,
+            stop_id=self._signal_ids[stop],
             actors=actors,
             contacts=contacts,
-            crossings=tuple(_MARKS[mark] for mark in (t.crossed_left, t.crossed_right) if mark),
+            crossings=tuple(_MARKS[mark] for mark in (left, right) if mark) if left or right else (),
             background_speed=background_speed,
-            nearest_lane_width=t.off_lane_width,
-            red_light_run=self._signal_ids[t.red_light_run],
-            stop_zone=self._signal_ids[t.stop_zone],
+            nearest_lane_width=nearest_width,
+            red_light_run=self._signal_ids[run],
+            stop_zone=self._signal_ids[zone],
             scenario_events=scenario_events,
         )
-        observation = Observation(frame, time, rgb, self.camera, sensed, t.route_ego, _COMMANDS[t.command])
+        observation = Observation(frame, time, rgb, self.camera, sensed, route_ego, _COMMANDS[command])
         return Tick(observation, facts, labels)
 
 

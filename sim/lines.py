@@ -109,14 +109,17 @@ def lines_ahead(
     index: int,
     lateral: float,
     pose: tuple[float, float, float],
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Offsets (4, 10) [m] at LANE_X in the ego frame, NaN where there is no paint, and the lines' marks (4,).
+    lines: NDArray[np.float64],
+    kinds: NDArray[np.uint8],
+) -> None:
+    """Fills `lines` (4, 10) with offsets [m] at LANE_X in the ego frame, NaN where there is no paint, and `kinds` (4,)
+    with the lines' marks.
 
     `points` (N,) are the route's tracking.POINT, `index` is the one beside the ego, `lateral` [m] the ego's offset from
     it.
     """
-    lines = np.full((LANE_LINES, len(LANE_X)), np.nan)
-    kinds = np.zeros(LANE_LINES, np.uint8)
+    lines[:] = np.nan
+    kinds[:] = 0
     slot = lane_slot(points[index].offsets, lateral)
     x0, y0, heading = pose
     c, s = np.cos(heading), np.sin(heading)
@@ -149,4 +152,3 @@ def lines_ahead(
             if x < before_x:  # the route turns back
                 break
             before_x, before_y, before_mark = x, y, mark
-    return lines, kinds

@@ -88,6 +88,7 @@ class Referee:
         self._counts = no_infractions()
         self._penalties = (1.0, 1.0, 1.0)
         self._last: Facts | None = None
+        self._pose: tuple[float, float, float] | None = None  # of the last tick
         self._speed = 0.0  # [m/s] of the last tick, before this tick's collisions
         self._driven = self._outside = self._far = 0.0  # [m]
         self._out = False
@@ -112,11 +113,12 @@ class Referee:
         if self.verdict is not None and self.verdict.done:
             raise ValueError(f"the route has ended: {self.verdict.status}")
         first = self._last is None
-        speed = hypot(facts.velocity_ego[0], facts.velocity_ego[1])
+        velocity: list[float] = facts.velocity_ego.tolist()
+        speed = hypot(*velocity)
         if first:
             self._speed = speed
         self._new = []
-        self._move(facts)
+        self._move(facts, velocity)
         if len(facts.contacts):
             self._collide(facts)
         if facts.red_light_run and facts.red_light_run != self._red_light:
@@ -139,15 +141,15 @@ class Referee:
         return comfort(motion[:, :2], motion[:, 2])
 
     def _add(self, facts: Facts, kind: str, message: str, value: float = 0.0) -> None:
-        x, y = float(facts.pose[0]), float(facts.pose[1])
+        x, y = facts.pose[:2].tolist()
         self._counts = self._counts | {kind: self._counts[kind] + 1}
         self._new.append(Event(kind, facts.frame, facts.time, (x, y), message, value))
 
-    def _move(self, facts: Facts) -> None:
+    def _move(self, facts: Facts, velocity: list[float]) -> None:
         """Counts driven metres, those out of lane and those far from the route."""
-        step = 0.0
-        if self._last is not None:
-            step = hypot(facts.pose[0] - self._last.pose[0], facts.pose[1] - self._last.pose[1])
+        before, (x, y, yaw) = self._pose, facts.pose.tolist()
+        self._pose = x, y, yaw
+        step = 0.0 if before is None else hypot(x - before[0], y - before[1])
         out = facts.wrong_way or facts.off_lane > facts.nearest_lane_width / 2 + LANE_MARGIN
         if out and not self._out:
             where = "the wrong way" if facts.wrong_way else f"{facts.off_lane:.1f} m from the nearest lane"
@@ -159,7 +161,7 @@ class Referee:
         if abs(facts.lateral_error) > DEVIATION_FAR:
             self._far += step
         if not self._motion or facts.time - self._motion[-1][3] > SAMPLE_TIME - DT / 2:
-            self._motion.append((*facts.velocity_ego, facts.pose[2], facts.time))
+            self._motion.append((*velocity, yaw, facts.time))
 
     def _collide(self, facts: Facts) -> None:
         """Collisions of this tick: the same actor within 5 s, or within 5 m of the last one, counts once."""

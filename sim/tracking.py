@@ -7,14 +7,13 @@ beyond it along its heading), a red light run (the tail crosses the stop line), 
 from __future__ import annotations
 
 from math import cos, hypot, inf, pi, sin
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.kernels import njit
 from roadcraft.sim.lines import BORDERS, lines_ahead, route_borders
-from roadcraft.sim.messages import PATH_POINTS, ROUTE_POINTS, ROUTE_SPACING, LightState
+from roadcraft.sim.messages import ROUTE_SPACING, LightState
 from roadcraft.sim.roads import DRIVING, PARKING, LaneGrid, RoadNetwork, SignalKind, lane_point, nearest_lane
 from roadcraft.sim.routes import Route
 
@@ -46,33 +45,6 @@ POINT = np.dtype(
     ],
     align=True,
 )
-
-
-class Track(NamedTuple):
-    """What one call tells. Signals are rows of the network's table, -1 for none."""
-
-    progress: float
-    lateral: float
-    heading: float
-    width: float
-    off_lane: float
-    off_lane_width: float
-    wrong_way: bool
-    speed_limit: float
-    junction_distance: float
-    light: int
-    light_distance: float
-    stop: int
-    stop_distance: float
-    red_light_run: int
-    stop_zone: int
-    crossed_left: int
-    crossed_right: int
-    command: int
-    path_ego: NDArray[np.float64]
-    lines: NDArray[np.float64]
-    line_marks: NDArray[np.uint8]
-    route_ego: NDArray[np.float64]
 
 
 def route_points(network: RoadNetwork, route: Route) -> NDArray[np.void]:
@@ -151,16 +123,14 @@ def route_point(route: NDArray[np.void], s: float) -> tuple[float, float]:
 
 @njit
 def points_ahead(
-    route: NDArray[np.void], start: float, step: float, count: int, pose: tuple[float, float, float]
-) -> NDArray[np.float64]:
-    """Route points (count, 2) [m] in the frame of `pose`, from arc length `start` on, `step` apart."""
-    points = np.empty((count, 2))
+    route: NDArray[np.void], start: float, step: float, pose: tuple[float, float, float], points: NDArray[np.float64]
+) -> None:
+    """Fills `points` (K, 2) [m] with the route's in the frame of `pose`, from arc length `start` on, `step` apart."""
     c, s = cos(pose[2]), sin(pose[2])
-    for k in range(count):
+    for k in range(len(points)):
         x, y = route_point(route, start + k * step)
         dx, dy = x - pose[0], y - pose[1]
         points[k, 0], points[k, 1] = dx * c + dy * s, dy * c - dx * s
-    return points
 
 
 @njit
@@ -234,10 +204,20 @@ def track(
     pose: tuple[float, float, float],
     half: tuple[float, float],
     believed: tuple[float, float, float],
-) -> Track:
+    path_ego: NDArray[np.float64],
+    lines: NDArray[np.float64],
+    line_marks: NDArray[np.uint8],
+    route_ego: NDArray[np.float64],
+) -> tuple[
+    float, float, float, float, float, float, bool, float, float, int, float, int, float, int, int, int, int, int
+]:
     """One tick. `lanes` (L,) are the network's LANE, `route` (N,) POINT, `stops` (K,) the route's.
 
-    `pose` is the ego's true (x, y, yaw), `half` its half length and width, `believed` what GNSS says.
+    `pose` is the ego's true (x, y, yaw), `half` its half length and width, `believed` what GNSS says. Fills `path_ego`
+    (60, 2), `lines` (4, 10), `line_marks` (4,) and `route_ego` (20, 2), and returns, named as in `Facts`: progress,
+    lateral_error, heading_error, lane_width, off_lane, nearest_lane_width, wrong_way, speed_limit, junction_distance,
+    light, light_distance, stop, stop_distance, red_light_run, stop_zone, marks crossed left and right, command. Signals
+    are rows of the network's table, -1 for none.
     """
     x, y, yaw = pose
     index = advance_index(route, memory[0], x, y)
@@ -263,11 +243,13 @@ def track(
                 zone = lanes[own].stop
     light, light_distance = next_stop(stops, progress + half[0], _LIGHT)
     stop, stop_distance = next_stop(stops, progress + half[0], _STOP)
-    lines, line_marks = lines_ahead(route, index, lateral, pose)
+    lines_ahead(route, index, lateral, pose, lines, line_marks)
+    points_ahead(route, progress, 1.0, pose, path_ego)
     # The route as the ego believes it: the next of the points that stand every 10 m along it.
     error = (believed[0] - x) * route[index].cos + (believed[1] - y) * route[index].sin
     first = (np.floor(max(progress + error, 0.0) / ROUTE_SPACING) + 1.0) * ROUTE_SPACING
-    return Track(
+    points_ahead(route, first, ROUTE_SPACING, believed, route_ego)
+    return (
         progress,
         lateral,
         wrap_angle(yaw - route[index].yaw),
@@ -286,8 +268,4 @@ def track(
         crossed_left,
         crossed_right,
         int(route[index].command),
-        points_ahead(route, progress, 1.0, PATH_POINTS, pose),
-        lines,
-        line_marks,
-        points_ahead(route, first, ROUTE_SPACING, ROUTE_POINTS, believed),
     )
