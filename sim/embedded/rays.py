@@ -1,7 +1,8 @@
 """Ray casts against what the renderer draws: the same meshes, so that lidar and depth images agree.
 
 A ray is taken into the unit space of each mesh that it may meet and cut with its flat convex faces. Standing things are
-found through a grid of cells, moving ones by their bounding balls. The ground is the plane of the roads.
+found through a grid of cells, each tried at most once a ray, moving ones by their bounding balls. The ground is the
+plane of the roads.
 """
 
 # Kernels take records and named tuples of arrays, whose types only the compiler knows.
@@ -9,6 +10,7 @@ found through a grid of cells, moving ones by their bounding balls. The ground i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import cos, floor, sin, sqrt
 from typing import NamedTuple
 
@@ -97,12 +99,14 @@ class Rays:
         n = len(directions)
         hits = Hits(np.full(n, np.inf), np.zeros(n, np.uint32), np.zeros(n, np.uint8), np.zeros(n))
         _cast(
-            origins, directions, reach, self._library, self._solids, self._bodies[:count], self._ground, self._grid,
-            self._kinds, tags, hits.distance, hits.id, hits.tag, hits.cosine,
+            origins, directions, reach, self._library, self._solids, self._bodies[:count], self._ground,
+            self._grid, self._kinds, tags, np.full(len(self._solids.items), -1, np.int32), hits.distance, hits.id,
+            hits.tag, hits.cosine,
         )  # fmt: skip
         return hits
 
 
+inlined = partial(njit, forceinline=True, error_model="numpy")  # calls would cost more than what they do
 TAG_OF = np.array([14, 15, 16, 18, 19, 12, 21, 20], np.uint8)  # CARLA's semantic tag by messages.Kind
 
 
@@ -158,15 +162,14 @@ def _place_bodies(bodies, items, mesh, model_of, walker, tags, middle, reach, hi
     return count
 
 
-@njit
+@inlined
 def _meet(library, item, ox, oy, oz, dx, dy, dz, best):
     """(distance, face) of the nearest outer face of an item before `best`; face -1 when there is none."""
-    # The bounding ball first.
     cx, cy, cz = item.centre[0] - ox, item.centre[1] - oy, item.centre[2] - oz
     along = cx * dx + cy * dy + cz * dz
     away = cx * cx + cy * cy + cz * cz - along * along
     r2 = item.radius * item.radius
-    if away > r2 or along + item.radius < 0.0 or along - item.radius > best:
+    if away > r2 or along + item.radius < 0.0 or along - item.radius > best:  # the bounding ball first
         return best, -1
     px, py, pz = ox - item.xyz[0], oy - item.xyz[1], oz - item.xyz[2]
     m = item.inverse
@@ -190,7 +193,7 @@ def _meet(library, item, ox, oy, oz, dx, dy, dz, best):
     return best, found
 
 
-@njit
+@inlined
 def _inside(library, face, shift, x, y, z, nx, ny, nz):
     """Whether a point of a face's plane lies within the face, whose corners go counter-clockwise."""
     first, count = library.face[face, 0], library.face[face, 1]
@@ -207,22 +210,21 @@ def _inside(library, face, shift, x, y, z, nx, ny, nz):
     return True
 
 
-@njit
-def _cast(starts, rays, reach, library, solids, bodies, ground, roads, kinds, tags, distance, owner, tag, cosine):
+@njit(error_model="numpy")
+def _cast(starts, rays, reach, library, solids, bodies, ground, roads, kinds, tags, met, distance, owner, tag, cosine):
     for i in range(rays.shape[0]):
         ox, oy, oz = starts[i, 0], starts[i, 1], starts[i, 2]
         dx, dy, dz = rays[i, 0], rays[i, 1], rays[i, 2]
-        best, face, which, moving = reach, -1, -1, False
-        for j in range(bodies.shape[0]):
-            best, hit = _meet(library, bodies[j], ox, oy, oz, dx, dy, dz, best)
-            if hit >= 0:
-                face, which, moving = hit, j, True
-        below = False
+        best, face, which, moving, below = reach, -1, -1, False, False
         if dz < -1e-9:
             t = (ground - oz) / dz
             if NEAREST < t < best:
-                best, below, face = t, True, -1
-        best, hit, item = _walk(library, solids, ox, oy, oz, dx, dy, dz, best)
+                best, below = t, True
+        for j in range(bodies.shape[0]):
+            best, hit = _meet(library, bodies[j], ox, oy, oz, dx, dy, dz, best)
+            if hit >= 0:
+                face, which, moving, below = hit, j, True, False
+        best, hit, item = _walk(library, solids, met, i, ox, oy, oz, dx, dy, dz, best)
         if hit >= 0:
             face, which, moving, below = hit, item, False, False
         if below:
@@ -234,9 +236,12 @@ def _cast(starts, rays, reach, library, solids, bodies, ground, roads, kinds, ta
             cosine[i] = _facing(library, thing, face, dx, dy, dz)
 
 
-@njit
-def _walk(library, solids, ox, oy, oz, dx, dy, dz, best):
-    """The nearest standing thing along a ray, cell by cell: (distance, face, item)."""
+@inlined
+def _walk(library, solids, met, ray, ox, oy, oz, dx, dy, dz, best):
+    """The nearest standing thing along a ray, cell by cell: (distance, face, item).
+
+    `met` (P,): the last ray that each item was tried with.
+    """
     x, y = (ox - solids.origin[0]) / CELL, (oy - solids.origin[1]) / CELL
     column, row = floor(x), floor(y)
     step_x, step_y = 1 if dx > 0 else -1, 1 if dy > 0 else -1
@@ -250,6 +255,9 @@ def _walk(library, solids, ox, oy, oz, dx, dy, dz, best):
             cell = row * solids.shape[0] + column
             for k in range(solids.start[cell], solids.start[cell + 1]):
                 item = solids.entry[k]
+                if met[item] == ray:
+                    continue
+                met[item] = ray
                 best, hit = _meet(library, solids.items[item], ox, oy, oz, dx, dy, dz, best)
                 if hit >= 0:
                     face, found = hit, item
@@ -264,7 +272,7 @@ def _walk(library, solids, ox, oy, oz, dx, dy, dz, best):
     return best, face, found
 
 
-@njit
+@inlined
 def _facing(library, item, face, dx, dy, dz):
     """Cosine between the ray, reversed, and the face's outward normal in the world."""
     m, n = item.inverse, library.plane[face]

@@ -11,21 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
-from roadcraft.sim.embedded.render.facade import GLASSES, RAMP, SLOTS, put_facade
+from roadcraft.sim.embedded.render.facade import GLASSES, RAMP, put_facade
 from roadcraft.sim.embedded.render.glare import note_glare
+from roadcraft.sim.embedded.render.hidden import box_hidden
 from roadcraft.sim.embedded.render.materials import MATERIALS
 from roadcraft.sim.embedded.render.night import light_at
 from roadcraft.sim.embedded.render.raster import (
-    FACADE,
-    FACES,
-    FLAT,
+    FIRST_FACADE,
+    NEAR,
     SEEN,
+    SLOTS,
     fill,
     gather_face,
     invert_scale,
     project_mesh,
 )
-from roadcraft.sim.embedded.render.skyline import ball_hidden, box_hidden, raise_skyline
+from roadcraft.sim.embedded.render.skyline import house_hidden, raise_skyline
 
 TABLE = MATERIALS  # a constant to the compiler
 LAMP = np.array([1.0, 0.92, 0.76], np.float32)  # colour of lamplight
@@ -201,7 +202,10 @@ def draw_mesh(
 ):
     """Draws the visible faces of one mesh."""
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
-    whole = project_mesh(canvas, library, mesh, transform, f, cx, cy)
+    left, right, top, bottom, nearest = project_mesh(canvas, library, mesh, transform, f, cx, cy)
+    if box_hidden(canvas, left, right, top, bottom, nearest):
+        return
+    whole = nearest >= NEAR
     invert_scale(transform, inverse)
     ex, ey, ez = inverse[9], inverse[10], inverse[11]
     first, count = library.mesh[mesh, 2], library.mesh[mesh, 3]
@@ -213,9 +217,15 @@ def draw_mesh(
             library.plane[face, 3],
         )
         beyond = nx * ex + ny * ey + nz * ez - d  # > 0: the camera is on the outer side
-        number = canvas.faces[0]
-        if beyond <= 0 or number >= FACES:
+        if beyond <= 0:
             continue
+        row = library.face[face, 2]
+        number, slot = canvas.faces[0], canvas.faces[1]
+        if number >= FIRST_FACADE:
+            continue
+        facade = TABLE[row]["facade"] and slot < SLOTS and transform[11] < f * FACADE_RANGE
+        if facade:
+            number = FIRST_FACADE + slot
         corners = gather_face(
             canvas,
             library,
@@ -235,40 +245,37 @@ def draw_mesh(
         scale = np.float32(-1.0) / beyond
         a, b = mx * scale / f, my * scale / f
         c = mz * scale - a * cx - b * cy
-        if not fill(canvas, corners, a, b, c, np.uint32(number)):
+        found = fill(canvas, corners, a, b, c, number)
+        if found == 0:
             continue
-        length = np.float32(1.0) / sqrt(mx * mx + my * my + mz * mz)
-        mx, my, mz = mx * length, my * length, mz * length
-        row = library.face[face, 2]
         row += np.int64(variant % np.uint32(TABLE[row]["variants"]))
-        canvas.face_pixel[number] = shade_face(eye, row, mx, my, mz, paint, lights, haze, tag)
-        canvas.face_owner[number] = owner
-        canvas.face_kind[number] = FLAT
-        canvas.face_iz[number, 0], canvas.face_iz[number, 1], canvas.face_iz[number, 2] = a, b, c
-        canvas.faces[0] = number + 1
         shining = lights & TABLE[row]["bright_bits"]
         if shining or (eye.haze[2] > np.float32(0.5) and lights & TABLE[row]["dim_bits"]):
             strength = np.float32(1.0) if shining else np.float32(0.45)
             note_glare(canvas, eye, corners, a, b, c, TABLE[row]["glow"], strength)
-        if TABLE[row]["facade"] and transform[11] < f * FACADE_RANGE:
-            clad(canvas, eye, number, inverse, transform, nx, ny, mx, my, mz, paint, haze, tag, variant, style)
+        if found == 1:
+            continue
+        length = np.float32(1.0) / sqrt(mx * mx + my * my + mz * mz)
+        mx, my, mz = mx * length, my * length, mz * length
+        canvas.face_pixel[number] = shade_face(eye, row, mx, my, mz, paint, lights, haze, tag)
+        canvas.face_owner[number] = owner
+        if facade:
+            canvas.faces[1] = slot + 1
+            clad(canvas, eye, slot, inverse, transform, nx, ny, mx, my, mz, paint, haze, tag, variant, style, a, b, c)
+        else:
+            canvas.faces[0] = number + 1
 
 
 @kernel
-def clad(canvas, eye, number, inverse, transform, nx, ny, mx, my, mz, paint, haze, tag, variant, style):
-    """Makes a face a facade: notes its planes and fills its table of colours."""
-    slot = canvas.faces[1]
-    if slot >= SLOTS:
-        return
+def clad(canvas, eye, slot, inverse, transform, nx, ny, mx, my, mz, paint, haze, tag, variant, style, a, b, c):
+    """Notes the planes of a facade, whose 1/z is a x + b y + c, and fills its table of colours."""
     t = transform
     columns = (0, 1) if abs(ny) > abs(nx) else (1, 0)
     k = columns[0]
     along = np.float32(2.0) * sqrt(t[k] * t[k] + t[4 + k] * t[4 + k] + t[8 + k] * t[8 + k])
     tall = sqrt(t[2] * t[2] + t[6] * t[6] + t[10] * t[10])
     lens = eye.lens
-    put_facade(canvas, number, slot, variant, inverse, nx, ny, lens[0], lens[1], lens[2], along, tall, style)
-    canvas.face_kind[number] = FACADE
-    canvas.faces[1] = slot + 1
+    put_facade(canvas, slot, variant, inverse, nx, ny, lens[0], lens[1], lens[2], along, tall, style, a, b, c)
     light, keep = eye.light, np.float32(1.0) - haze
     sun = max(np.float32(0.0), mx * light[0, 0] + my * light[0, 1] + mz * light[0, 2])
     ends = canvas.ends
@@ -357,12 +364,9 @@ def draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals,
         x = np.float32(part["xyz"][0] - eye.place[0])
         y = np.float32(part["xyz"][1] - eye.place[1])
         z = np.float32(part["xyz"][2] - eye.place[2])
-        center, house = part["center"], part["wall"] > 0
-        if not house and ball_hidden(canvas, eye, x + center[0], y + center[1], z + center[2], part["radius"]):
-            continue
         to_camera(eye, x, y, z, part["basis"], transform)
-        if house:
-            if box_hidden(canvas, eye, transform, np.float32(1.05)):
+        if part["wall"] > 0:
+            if house_hidden(canvas, eye, transform, np.float32(1.05)):
                 continue
             raise_skyline(canvas, eye, transform, part["wall"])
         lights = np.uint32(1) if part["signal"] == -2 and eye.haze[2] > np.float32(0.5) else np.uint32(0)
@@ -504,8 +508,13 @@ def draw_bodies(
     basis,
     joint,
     paint,
+    least,
+    most,
 ):
-    """Draws vehicles, walkers and props. `walker`: meshes of torso, leg, arm, whole; `tags` by kind."""
+    """Draws vehicles, walkers and props whose radius on the screen lies in [least, most) pixels.
+
+    `walker`: meshes of torso, leg, arm, whole; `tags` by kind.
+    """
     for i in range(bodies.shape[0]):
         body = bodies[i]
         if body["id"] == 0 or body["id"] == hide:
@@ -516,9 +525,8 @@ def draw_bodies(
         ex, ey, ez = body["extent"][0], body["extent"][1], body["extent"][2]
         radius = np.float32(sqrt(ex * ex + ey * ey + ez * ez))
         depth = in_view(eye, x, y, z + np.float32(ez), radius)
-        if depth < -1e8 or eye.lens[0] * radius < depth * np.float32(0.4):
-            continue
-        if body["xyz"][2] > -0.5 and ball_hidden(canvas, eye, x, y, z + np.float32(ez), radius):
+        size = eye.lens[0] * radius / max(depth, NEAR)
+        if depth < -1e8 or size < least or size >= most:
             continue
         for k in range(3):
             paint[k] = np.float32(body["color"][k]) * np.float32(1 / 255)

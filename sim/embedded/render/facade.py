@@ -22,7 +22,6 @@ RAMP = 16  # shades of wall, and steps of a blend
 GLASSES = 4
 CODES = RAMP * (1 + GLASSES)
 STYLES = 4
-SLOTS = 256  # faces with a table of their own in one frame; further ones share the last
 PIECE = 16  # pixels along which a row of a wall is taken as straight
 UNIT = np.float32(1 << 16)
 
@@ -73,51 +72,48 @@ def _cell(style: int, floor: int) -> tuple[NDArray[np.float64], NDArray[np.float
 
 
 @kernel
-def put_facade(canvas, number, slot, row, inverse, nx, ny, f, cx, cy, along, tall, style):
+def put_facade(canvas, slot, row, inverse, nx, ny, f, cx, cy, along, tall, style, a, b, c):
     """Notes the planes of s (along the wall) and t (upwards) of a facade, in cells: each is (A x + B y + C) z + D.
 
     `inverse` is that of the mesh's transform; (nx, ny) its normal in unit space; `along` and `tall` are the wall's
-    length and height [m].
+    length and height [m]; (a, b, c) give its 1/z.
     """
-    plane = canvas.face_plane[number]
+    plane = canvas.face_plane[slot]
     cells = max(np.float32(1.0), np.float32(np.floor(along / np.float32(BAY) + np.float32(0.5)))) * np.float32(0.5)
     floors = max(np.float32(1.0), np.float32(np.floor(tall / np.float32(STOREY) + np.float32(0.5))))
     axis = 0 if abs(ny) > abs(nx) else 1
     for k in range(2):
         column, scale = (axis, cells) if k == 0 else (2, floors)
-        a, b, c = inverse[column], inverse[3 + column], inverse[6 + column]
-        plane[4 * k] = a * scale / f
-        plane[4 * k + 1] = b * scale / f
-        plane[4 * k + 2] = (c - a * cx / f - b * cy / f) * scale
+        p, q, r = inverse[column], inverse[3 + column], inverse[6 + column]
+        plane[4 * k] = p * scale / f
+        plane[4 * k + 1] = q * scale / f
+        plane[4 * k + 2] = (r - p * cx / f - q * cy / f) * scale
         plane[4 * k + 3] = inverse[9 + column] * scale + (cells if k == 0 else np.float32(0.0))
-    plane[8] = np.float32(style % STYLES)
-    plane[9] = np.float32(slot)
-    plane[10] = np.float32(row & 0xFFFF)
-    plane[11] = along / (cells + cells)  # [m] width of a cell
+    plane[8], plane[9], plane[10] = a, b, c
+    plane[11] = np.float32(style % STYLES)
+    plane[12] = np.float32(row & 0xFFFF)
+    plane[13] = along / (cells + cells)  # [m] width of a cell
 
 
 @part
-def facade_run(canvas, codes, f, face, line, begin, end):
+def facade_run(canvas, codes, f, slot, line, begin, end):
     """Colours pixels [begin, end) of a row that show a facade."""
-    plane = canvas.face_plane[np.uint64(face)]
-    table = canvas.face_table[np.uint64(plane[9])]
-    seed = np.uint32(plane[10])
+    plane, table = canvas.face_plane[slot], canvas.face_table[slot]
+    seed = np.uint32(plane[12])
     row = np.float32(line) + np.float32(0.5)
     s0, s_step = plane[1] * row + plane[2], plane[0]
     t0, t_step = plane[5] * row + plane[6], plane[4]
-    a, b, c = canvas.face_iz[np.uint64(face), 0], canvas.face_iz[np.uint64(face), 1], canvas.face_iz[np.uint64(face), 2]
-    iz0 = c + b * row
-    size = plane[11] * np.float32(1 / CELL) * f * (iz0 + a * np.float32((begin + end) >> 1))  # pixels a texel
+    a, iz0 = plane[8], plane[10] + plane[9] * row
+    size = plane[13] * np.float32(1 / CELL) * f * (iz0 + a * np.float32((begin + end) >> 1))  # pixels a texel
     level = 0
     while size < np.float32(0.75) and level < LEVELS - 1:
         size += size
         level += 1
-    base = np.int32(((np.int32(plane[8]) * 2) * LEVELS + level) * CELL * CELL)
+    base = np.int32(((np.int32(plane[11]) * 2) * LEVELS + level) * CELL * CELL)
     bits = np.int32(CELL_BITS - level)
     shift = np.int32(16 - (CELL_BITS - level))
     side = np.int32((CELL >> level) - 1)
-    pixel = canvas.pixel
-    out = np.uint64(line)
+    pixel = canvas.pixel[np.uint64(line)]
     x = np.float32(begin) + np.float32(0.5)
     z = np.float32(1.0) / (iz0 + a * x)
     s, t = (s0 + s_step * x) * z + plane[3], (t0 + t_step * x) * z + plane[7]
@@ -132,14 +128,12 @@ def facade_run(canvas, codes, f, face, line, begin, end):
         for col in range(np.uint64(first), np.uint64(last)):
             cell_s, cell_t = fs >> np.int32(16), ft >> np.int32(16)
             at = base + ((((ft >> shift) & side) << bits) | ((fs >> shift) & side))
-            if cell_t > 0:
-                at += np.int32(LEVELS * CELL * CELL)
+            at += np.int32(LEVELS * CELL * CELL) if cell_t > 0 else np.int32(0)
             code = np.uint32(codes[np.uint64(at)])
             key = np.uint32(cell_s) * np.uint32(73) + np.uint32(cell_t) * np.uint32(151) + seed
             kind = ((key * np.uint32(2654435)) >> np.uint32(11)) & np.uint32(GLASSES - 1)
-            if code >= RAMP:
-                code += kind * np.uint32(RAMP)
-            pixel[out, col] = table[np.uint64(code)]
+            code += kind * np.uint32(RAMP) if code >= RAMP else np.uint32(0)
+            pixel[col] = table[np.uint64(code)]
             fs += ds
             ft += dt
         s, t = s1, t1

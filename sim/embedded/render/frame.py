@@ -12,22 +12,19 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.render.compiled import kernel
 from roadcraft.sim.embedded.render.draw import Eye, Models, draw_bodies, draw_parts, look, parts_in_view
 from roadcraft.sim.embedded.render.glare import draw_glare
-from roadcraft.sim.embedded.render.ground_look import ALL, TAG, Ground
+from roadcraft.sim.embedded.render.ground_look import Ground
+from roadcraft.sim.embedded.render.hidden import clear_tiles, note_tiles
 from roadcraft.sim.embedded.render.mesh import Library
 from roadcraft.sim.embedded.render.night import light_ground, own_lamps
 from roadcraft.sim.embedded.render.raster import SEEN, Canvas
-from roadcraft.sim.embedded.render.resolve import (
-    clear,
-    color_rows,
-    write_depth,
-    write_instance,
-    write_rgb,
-    write_semantic,
-)
+from roadcraft.sim.embedded.render.resolve import clear, resolve, write_rgb
 from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_parts
 from roadcraft.sim.embedded.render.skyline import clear_skyline
 from roadcraft.sim.embedded.render.smooth import near_row, smooth
 from roadcraft.sim.embedded.render.wet import FOGS, fog_faces, mirror, rain
+
+# Radius on the screen [pixels] of bodies: of those that hide others, and below which they are left out.
+LARGE, SMALL, ANY = np.float32(16.0), np.float32(0.4), np.float32(1e9)
 
 
 class Town3D(NamedTuple):
@@ -95,6 +92,7 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     look(eye, camera, (canvas.word.shape[1], canvas.word.shape[0]), air.lamp, air.haze)
     clear(canvas, eye)
     clear_skyline(canvas)
+    clear_tiles(canvas)
     parts, library, models, lamps, origin = town.parts, town.library, town.models, town.lamps, town.ground.origin
     night, own = air.haze[2] > 0.5, s[5]
     if night:
@@ -103,7 +101,12 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals, 0, houses, s[0], s[1])
     draw_bodies(
         canvas, library, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink,
-        s[0], s[1], s[2], s[3], s[4],
+        s[0], s[1], s[2], s[3], s[4], LARGE, ANY,
+    )  # fmt: skip
+    note_tiles(canvas)
+    draw_bodies(
+        canvas, library, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink,
+        s[0], s[1], s[2], s[3], s[4], SMALL, LARGE,
     )  # fmt: skip
     draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals, SEEN - others, SEEN, s[0], s[1])
     if wanted & np.uint32(1):
@@ -114,15 +117,10 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
             shape, order = buffers.outline, buffers.order
             shadow_parts(canvas, eye, town.casters, town.caster_cells, shape, order, s[0], s[1], sunny)
             shadow_bodies(canvas, eye, bodies, hide, shape, order, s[0], s[1], sunny)
-    if wanted & np.uint32(3):
-        color_rows(canvas, eye, town.ground, town.facades, air.palette, air.sky, ALL)
+    resolve(
+        canvas, eye, town.ground, town.facades, air.palette, air.sky, buffers.semantic, buffers.instance, buffers.depth,
+        wanted,
+    )  # fmt: skip
     if wanted & np.uint32(1):
         finish(canvas, eye, town.puddles, air, moment)
         write_rgb(canvas.soft, buffers.rgb, buffers.words)
-    if wanted & np.uint32(2):
-        color_rows(canvas, eye, town.ground, town.facades, air.palette, air.sky, TAG)
-        write_semantic(canvas, buffers.semantic)
-    if wanted & np.uint32(4):
-        write_instance(canvas, buffers.instance)
-    if wanted & np.uint32(8):
-        write_depth(canvas, buffers.depth)

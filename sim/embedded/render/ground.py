@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.cache import cache_dir, digest, source_digest, write_atomically
 from roadcraft.sim.embedded.render import ground_look, ground_paint, markings, palette
-from roadcraft.sim.embedded.render.ground_look import DENSE, LEVELS, TEXEL, TILE, Ground
+from roadcraft.sim.embedded.render.ground_look import LEVELS, TEXEL, TILE, Ground
 from roadcraft.sim.embedded.render.ground_paint import (
     GRASS,
     PAVEMENT,
@@ -24,7 +24,6 @@ from roadcraft.sim.embedded.render.ground_paint import (
     fill_polygon,
     finish_tiles,
     paint_strip,
-    spread_terrain,
     touch_polygon,
 )
 from roadcraft.sim.embedded.render.markings import Stripe, lane_stripes, turn_arrows
@@ -64,7 +63,6 @@ def bake_ground(network: RoadNetwork) -> Ground:
     where[tiles.ravel(), 0] = np.tile(np.arange(shape[1]), shape[0])
     where[tiles.ravel(), 1] = np.repeat(np.arange(shape[0]), shape[1])
     finish_tiles(tiles, where, label, lateral, data, offsets, palette.quantiser())
-    spread_terrain(tiles, where, data, offsets)
     data.flags.writeable = tiles.flags.writeable = False  # as when mapped from the cache: one compiled kernel for both
     return Ground(origin, tiles, data, offsets[:-1])
 
@@ -76,8 +74,7 @@ def _blob(network: RoadNetwork) -> NDArray[np.uint8]:
 
 def _offsets(tiles: NDArray[np.int32]) -> NDArray[np.int64]:
     """Where each level begins, and the end."""
-    stored = int(tiles.max()) + 1
-    sizes = [(stored if level < DENSE else tiles.size) * (TILE >> level) ** 2 for level in range(LEVELS)]
+    sizes = [(int(tiles.max()) + 1) * (TILE >> level) ** 2 for level in range(LEVELS)]
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 

@@ -7,7 +7,7 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.render.ground_look import DENSE, LEVELS, TILE, TILE_BITS
+from roadcraft.sim.embedded.render.ground_look import LEVELS, TILE, TILE_BITS
 from roadcraft.sim.kernels import njit
 
 GRASS, PAVEMENT, ROADWAY, WHITE, YELLOW = 0, 1, 2, 3, 4  # labels
@@ -247,7 +247,7 @@ def finish_tiles(
                 )
                 surface[y, x] = SURFACE_OF[what]
                 rgb[y, x] = out
-        _pyramid(tile, rgb, surface, where, tiles.shape[1], data, offsets, codes)
+        _pyramid(tile, rgb, surface, data, offsets, codes)
 
 
 @njit
@@ -255,8 +255,6 @@ def _pyramid(
     tile: int,
     rgb: NDArray[np.float32],
     surface: NDArray[np.uint8],
-    where: NDArray[np.int32],
-    columns: int,
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     codes: NDArray[np.uint8],
@@ -264,16 +262,13 @@ def _pyramid(
     """Writes a tile's codes at all levels: colours are averaged, classes are those of one texel near the middle."""
     size = TILE
     for level in range(LEVELS):
-        start, stride = offsets[level] + tile * size * size, size
-        if level >= DENSE:
-            stride = columns * size
-            start = offsets[level] + where[tile, 1] * size * stride + where[tile, 0] * size
+        start = offsets[level] + tile * size * size
         for y in range(size):
             for x in range(size):
                 i = min(max(int(rgb[y, x, 0]), 0), 255) >> 2
                 j = min(max(int(rgb[y, x, 1]), 0), 255) >> 2
                 k = min(max(int(rgb[y, x, 2]), 0), 255) >> 2
-                data[start + y * stride + x] = codes[surface[y, x], i, j, k]
+                data[start + y * size + x] = codes[surface[y, x], i, j, k]
         size //= 2
         pick = level & 1
         for y in range(size):
@@ -282,26 +277,3 @@ def _pyramid(
                 for c in range(3):
                     total = rgb[2 * y, 2 * x, c] + rgb[2 * y, 2 * x + 1, c]
                     rgb[y, x, c] = 0.25 * (total + rgb[2 * y + 1, 2 * x, c] + rgb[2 * y + 1, 2 * x + 1, c])
-
-
-@njit
-def spread_terrain(
-    tiles: NDArray[np.int32],
-    where: NDArray[np.int32],
-    data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-) -> None:
-    """Copies the shared tiles to all their other places in the levels that are not kept in tiles."""
-    columns = tiles.shape[1]
-    for level in range(DENSE, LEVELS):
-        size = TILE >> level
-        stride = columns * size
-        for row in range(tiles.shape[0]):
-            for col in range(columns):
-                tile = tiles[row, col]
-                if tile < TERRAIN_TILES and (where[tile, 0] != col or where[tile, 1] != row):
-                    source = offsets[level] + where[tile, 1] * size * stride + where[tile, 0] * size
-                    target = offsets[level] + row * size * stride + col * size
-                    for y in range(size):
-                        for x in range(size):
-                            data[target + y * stride + x] = data[source + y * stride + x]

@@ -40,6 +40,7 @@ def _colors() -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
 
 
 COLORS, SURFACES = _colors()
+CLASS_OF = CLASSES[SURFACES]  # (256,)
 assert len(COLORS) == 256
 
 

@@ -15,7 +15,7 @@ from roadcraft.sim.embedded.render.ground import load_ground
 from roadcraft.sim.embedded.render.ground_look import HAZES, STATES_DAY, TEXEL, TILE
 from roadcraft.sim.embedded.render.lighting import Light, light_of
 from roadcraft.sim.embedded.render.night import STATES, lamp_map
-from roadcraft.sim.embedded.render.palette import CLASSES, COLORS, SURFACES
+from roadcraft.sim.embedded.render.palette import CLASS_OF, COLORS
 from roadcraft.sim.embedded.render.parts import build_casters, build_parts
 from roadcraft.sim.embedded.render.raster import make_canvas
 from roadcraft.sim.embedded.render.sky import bake_sky
@@ -164,7 +164,7 @@ def lit_palette(light: Light) -> NDArray[np.uint32]:
     sun's, that below a thing, both), by night in STATES brightnesses of lamps."""
     up = 0.86 + 0.22
     sun = light.direct * max(float(light.sun[2]), 0.0)
-    tag = CLASSES[SURFACES].astype(np.uint32) << 24
+    tag = CLASS_OF.astype(np.uint32) << 24
     if light.night > 0.5:
         shades = [light.ambient * up + LAMP * (k / (STATES - 1)) for k in range(STATES)]
     else:

@@ -7,20 +7,21 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.facade import facade_run
-from roadcraft.sim.embedded.render.ground_look import ALL, ground_run
-from roadcraft.sim.embedded.render.raster import FACADE
+from roadcraft.sim.embedded.render.ground_rows import ground_run, lay_row
+from roadcraft.sim.embedded.render.materials import SKY
+from roadcraft.sim.embedded.render.raster import BEYOND, FAR_IZ, FIRST_FACADE, inverse_depth, make_key
 
-FAR_IZ = np.float32(1 / 1000.0)  # [1/m] of the sky, CARLA's far plane
 SKY_SIZE = 512
 SKY_PIECE = 16  # pixels
 SKY_BITS = np.int32(16)  # of the fixed-point fraction on the map
 SKY_UNIT = np.float32(1 << 16)
 SKY_SCALE = 0.94  # the sky's map reaches a little below the horizon
 
-PAIR = np.uint64(0x1_0000_0001)
+WORD = 64  # pixels in a mask
 LOW8, LOW16, LOW24 = np.uint32(0xFF), np.uint32(0xFFFF), np.uint32(0xFFFFFF)
 
 
@@ -61,25 +62,6 @@ def sky_place(bx, by, bz, sx, sy, sz, k):
     return middle + dx * share, middle + dy * share
 
 
-@part
-def background(canvas, eye, ground, palette, sky, row, begin, end, take):
-    """Gives pixels [begin, end) of a row that no face covers the bits `take`: ground, sky or both."""
-    iz = canvas.iz[row]
-    col = begin
-    while col < end:
-        is_ground = iz[col] > FAR_IZ
-        stop = end
-        if (iz[end - 1] > FAR_IZ) != is_ground:  # the horizon crosses the row
-            stop = col + 1
-            while stop < end and (iz[stop] > FAR_IZ) == is_ground:
-                stop += 1
-        if is_ground:
-            ground_run(canvas, eye, ground, palette, row, col, stop, take)
-        elif take == ALL:
-            sky_run(canvas, eye, sky, row, col, stop)
-        col = stop
-
-
 @kernel
 def clear(canvas, eye):
     """Empties the canvas: 1/z of the bare ground, the far plane above the horizon."""
@@ -89,59 +71,96 @@ def clear(canvas, eye):
     ax = eye.axes
     half = np.float32(0.5)
     step = -ax[0, 2] / (f * above)
-    for row in range(height):
+    for row in range(np.uint64(height)):
         base = -(ax[2, 2] + (np.float32(row) + half - cy) / f * ax[1, 2]) / above + (half - cx) * step
-        iz, word, mask = canvas.iz[row], canvas.word[row], canvas.mask[row]
-        for col in range(width):
-            iz[col] = max(FAR_IZ, base + np.float32(col) * step)
-            word[col] = 0
+        key, mask = canvas.key[row], canvas.mask[row]
+        for col in range(np.uint64(width)):
+            key[col] = make_key(max(FAR_IZ, base + np.float32(col) * step), np.int64(0))
+        for col in range(np.uint64(width), np.uint64(canvas.key.shape[1])):
+            key[col] = BEYOND
+        for col in range(np.uint64(width)):
             mask[col] = 0
+    canvas.face_pixel[0] = SKY << 24
     canvas.faces[0] = 1
     canvas.faces[1] = 0
     canvas.faces[2] = 0
 
 
 @kernel
-def color_rows(canvas, eye, ground, facades, palette, sky, take):
-    """Fills `canvas.pixel`, run after run of the same face; with `take` TAG the classes of the ground alone."""
-    words, pixel, pairs = canvas.word, canvas.pixel, canvas.pair
-    paired = pairs.shape[1] > 0
-    height, width = np.uint64(words.shape[0]), np.uint64(words.shape[1])
+def resolve(canvas, eye, ground, facades, palette, sky, semantic, instance, depth, wanted):
+    """Writes the labels that are wanted, see `frame.render_frame`, and `canvas.word`; for RGB `canvas.pixel` too."""
+    colors, classes = wanted & np.uint32(1) != 0, wanted & np.uint32(2) != 0
+    height, width = canvas.word.shape
+    face_pixel, face_owner = canvas.face_pixel, canvas.face_owner
+    for row in range(np.uint64(height)):
+        key, word, pixel = canvas.key[row], canvas.word[row], canvas.pixel[row]
+        for col in range(np.uint64(width)):
+            word[col] = np.uint32(key[col])
+        if wanted & np.uint32(8):
+            out = depth[row]
+            for col in range(np.uint64(width)):
+                out[col] = np.float32(1.0) / inverse_depth(key[col])
+        if wanted & np.uint32(4):
+            owner = instance[row]
+            for col in range(np.uint64(width)):
+                owner[col] = face_owner[np.uint64(word[col])]
+        if not (colors or classes):
+            continue
+        for col in range(np.uint64(width)):
+            pixel[col] = face_pixel[np.uint64(word[col])]
+        if classes:
+            tag = semantic[row]
+            for col in range(np.uint64(width)):
+                tag[col] = np.uint8(pixel[col] >> np.uint32(24))
+        paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, classes, np.int64(row))
+
+
+@part
+def paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, classes, row):
+    """Fills in what has no single colour, run after run: ground, sky and facades.
+
+    Runs are found by two masks of WORD pixels: where a face other than the one before begins, and where one is special.
+    """
+    word, width = canvas.word[np.uint64(row)], canvas.word.shape[1]
+    lay_row(canvas.line, eye, ground, row, width)
     one = np.uint64(1)
-    for row in range(height):
-        col = np.uint64(0)
-        while col < width:
-            face = words[row, col]
-            begin = col
-            col += one
-            both = np.uint64(face) * PAIR
-            if col & one and col < width and words[row, col] == face:
-                col += one
-            if paired and not col & one:
-                while col + one < width and pairs[row, col >> one] == both:
-                    col += np.uint64(2)
-            while col < width and words[row, col] == face:
-                col += one
+    for base in range(0, width, WORD):
+        count, at = min(width - base, WORD), np.uint64(base)
+        change, special = one, np.uint64(0)
+        for k in range(one, np.uint64(count)):
+            change |= np.uint64(word[at + k] != word[at + k - one]) << k
+        for k in range(np.uint64(count)):
+            special |= np.uint64(word[at + k] - np.uint32(1) >= np.uint32(FIRST_FACADE - 1)) << k
+        starts = change & special
+        while starts:
+            first = trailing_zeros(starts)
+            starts &= starts - one
+            last = trailing_zeros(change & ~((np.uint64(2) << first) - one))
+            begin, end = base + np.int64(first), base + min(np.int64(last), count)
+            face = np.int64(word[np.uint64(begin)])
             if face == 0:
-                background(
-                    canvas,
-                    eye,
-                    ground,
-                    palette,
-                    sky,
-                    np.int64(row),
-                    np.int64(begin),
-                    np.int64(col),
-                    take,
-                )
-            elif take != ALL:
-                continue
-            elif canvas.face_kind[np.uint64(face)] == FACADE:
-                facade_run(canvas, facades, eye.lens[0], face, np.int64(row), np.int64(begin), np.int64(col))
-            else:
-                color = canvas.face_pixel[np.uint64(face)]
-                for k in range(begin, col):
-                    pixel[row, k] = color
+                background(canvas, eye, ground, palette, sky, semantic, classes, row, begin, end)
+            elif colors:
+                facade_run(canvas, facades, eye.lens[0], face - FIRST_FACADE, row, begin, end)
+
+
+@part
+def background(canvas, eye, ground, palette, sky, semantic, classes, row, begin, end):
+    """Colours pixels [begin, end) of a row that no face covers: ground, sky or both. With `classes` those too."""
+    key = canvas.key[np.uint64(row)]
+    col = begin
+    while col < end:
+        is_ground = inverse_depth(key[col]) > FAR_IZ
+        stop = end
+        if (inverse_depth(key[end - 1]) > FAR_IZ) != is_ground:  # the horizon crosses the row
+            stop = col + 1
+            while stop < end and (inverse_depth(key[stop]) > FAR_IZ) == is_ground:
+                stop += 1
+        if is_ground:
+            ground_run(canvas, eye, ground, palette, semantic, classes, row, col, stop)
+        else:
+            sky_run(canvas, eye, sky, row, col, stop)
+        col = stop
 
 
 @kernel
@@ -165,30 +184,3 @@ def write_rgb(pixel, rgb, words):
             rgb[row, col, 0] = np.uint8(value)
             rgb[row, col, 1] = np.uint8(value >> np.uint32(8))
             rgb[row, col, 2] = np.uint8(value >> np.uint32(16))
-
-
-@kernel
-def write_semantic(canvas, semantic):
-    height, width = canvas.word.shape
-    for row in range(height):
-        pixel, out = canvas.pixel[row], semantic[row]
-        for col in range(width):
-            out[col] = np.uint8(pixel[col] >> np.uint32(24))
-
-
-@kernel
-def write_instance(canvas, instance):
-    height, width = canvas.word.shape
-    for row in range(height):
-        word, out = canvas.word[row], instance[row]
-        for col in range(width):
-            out[col] = canvas.face_owner[word[col]]
-
-
-@kernel
-def write_depth(canvas, depth):
-    height, width = canvas.word.shape
-    for row in range(height):
-        iz, out = canvas.iz[row], depth[row]
-        for col in range(width):
-            out[col] = np.float32(1.0) / iz[col]

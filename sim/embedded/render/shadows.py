@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
-from roadcraft.sim.embedded.render.raster import NEAR, borders, pixel_after
+from roadcraft.sim.embedded.render.raster import NEAR, spans
 
 SUN, BELOW = np.uint8(1), np.uint8(2)  # bits of Canvas.mask
 REACH = np.float32(90.0)  # [m] from the camera to which small things cast shadows
@@ -71,13 +71,12 @@ def darken(canvas, eye, x, y, n, order, bit):
     if m < 3:
         return
     mask = canvas.mask
-    height, width = mask.shape
-    first, stop = borders(px, py, m, canvas.left, canvas.right, height)
-    for line in range(first, stop):
-        row = np.uint64(line)
-        begin = np.uint64(pixel_after(canvas.left[row], width))
-        end = np.uint64(pixel_after(canvas.right[row], width))
-        for col in range(begin, end):
+    first, rows, longest = spans(canvas, m)
+    if longest <= 0:
+        return
+    for k in range(np.uint64(rows)):
+        row = np.uint64(first) + k
+        for col in range(np.uint64(canvas.run[0, k]), np.uint64(canvas.run[1, k])):
             mask[row, col] |= bit
 
 

@@ -1,7 +1,7 @@
 """What houses hide: for every strip of the image the height up to which walls stand in it, and how far they are.
 
-A thing that stands on the ground behind a wall and does not reach above it on the screen cannot be seen, since walls
-reach down to ground that is nearer. Houses are drawn from front to back and raise the skyline as they go.
+A house behind a wall that does not reach above it on the screen cannot be seen, since walls reach down to ground that
+is nearer. Houses are drawn from front to back and raise the skyline as they go.
 """
 
 # Kernels take records and named tuples of arrays, whose types only the compiler knows.
@@ -41,25 +41,8 @@ def hidden(canvas, left, right, top, depth):
 
 
 @part
-def ball_hidden(canvas, eye, x, y, z, radius):
-    """The same for a ball around an offset from the camera (world axes)."""
-    ax, f = eye.axes, eye.lens[0]
-    depth = ax[2, 0] * x + ax[2, 1] * y + ax[2, 2] * z
-    near = depth - radius
-    if near < np.float32(1.0):
-        return False
-    right = ax[0, 0] * x + ax[0, 1] * y + ax[0, 2] * z
-    low = ax[1, 0] * x + ax[1, 1] * y + ax[1, 2] * z
-    a, b, top = right - radius, right + radius, low - radius
-    near, far = f / near, f / (depth + radius)
-    left = eye.lens[1] + min(a * near, a * far)
-    end = eye.lens[1] + max(b * near, b * far)
-    return hidden(canvas, left, end, eye.lens[2] + min(top * near, top * far), depth - radius)
-
-
-@part
-def box_hidden(canvas, eye, t, roof):
-    """The same for a house by its transform (unit space -> camera space) and its height in unit space."""
+def house_hidden(canvas, eye, t, roof):
+    """Whether a house is hidden, by its transform (unit space -> camera space) and its height in unit space."""
     f = eye.lens[0]
     left, right, top, depth = NOTHING, -NOTHING, NOTHING, NOTHING
     for corner in range(8):

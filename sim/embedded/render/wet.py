@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.ground_paint import noise_map
+from roadcraft.sim.embedded.render.raster import inverse_depth
 
 PUDDLES = 256  # texels along the map of puddles, which repeats
 PUDDLE_TEXEL = 0.16  # [m]
@@ -38,11 +39,11 @@ def blend(a, b, share):
 def fog_faces(canvas, fog, table):
     """Puts fog in front of all faces by their depth. `fog`: its pixel; `table`: its share, 0 to 256, by depth."""
     height, width = canvas.word.shape
-    word, iz, pixel = canvas.word, canvas.iz, canvas.pixel
+    word, key, pixel = canvas.word, canvas.key, canvas.pixel
     for row in range(np.uint64(height)):
         for col in range(np.uint64(width)):
             if word[row, col]:
-                depth = min(np.float32(1.0 / FOG_STEP) / iz[row, col], np.float32(FOGS - 1))
+                depth = min(np.float32(1.0 / FOG_STEP) / inverse_depth(key[row, col]), np.float32(FOGS - 1))
                 pixel[row, col] = blend(pixel[row, col], fog, np.uint32(table[np.uint64(depth)]))
 
 
