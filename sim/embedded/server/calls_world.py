@@ -30,7 +30,7 @@ def version(server: Server) -> str:
 
 @call("get_episode_info", VALUE)
 def episode_info(server: Server) -> list[Any]:
-    return [server.live.episode, [wire.token(server.world_stream, server.port + 1)]]
+    return [server.live.episode, [wire.token(server.episode_stream, server.port + 1)]]
 
 
 @call("get_sensor_token", VALUE, u32)
