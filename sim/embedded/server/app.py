@@ -13,6 +13,7 @@ queues have room. Meanwhile other clients are served; what the ticking client se
 
 from __future__ import annotations
 
+import gc
 import logging
 import selectors
 import signal
@@ -511,6 +512,8 @@ def serve(ready: Callable[[Server], None] | None = None, **options: Any) -> None
     def end(number: int, frame: FrameType | None) -> None:
         server.stop()
 
+    gc.collect()
+    gc.freeze()  # kernels and town stay: no collection need walk through them again
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         if ready is not None:
