@@ -62,6 +62,7 @@ PATIENCE_CONNECT = 1.0  # s that a tick waits for an announced stream
 PATIENCE_QUEUE = 2.0  # s that a tick waits for a full queue
 SILENT = 10.0  # s after which a socket that never spoke may be closed
 ASYNC_STEP = 1 / 30  # s between free-running ticks without a fixed step
+SWEEP = 0.1  # s between two looks for clients that are stuck or gone
 DEFAULT_STEP = 0.05  # s, a synchronous tick without a fixed step
 SETTLING = 0.25  # s after a new world in which its snapshots go to clients that connect anew only
 ORPHANED = 1.0  # s after which synchronous mode without any ticking client ends
@@ -135,7 +136,7 @@ class Server:
         self.former: list[Session] = []  # of earlier episodes, which hear of the present one when it has settled
         self.settled_at = 0.0
         self._noted: set[str] = set()
-        self._orphan_since = 0.0
+        self._orphan_since = self._swept = 0.0
         self._next_tick = time.monotonic()
         self._last_tick = time.monotonic()
         name, town = self.maps.load(options.town) if not Path(options.town).is_file() else _from_file(options.town)
@@ -216,7 +217,8 @@ class Server:
             if not alive:
                 connection.closed = True
             elif connection.waiting:
-                self.pending[connection] = None
+                self.pending[connection] = None  # and watched on when that has been run
+                return
         self._watch(connection)
 
     def _watch(self, connection: Connection) -> None:
@@ -406,6 +408,9 @@ class Server:
         self.tick(delta)
 
     def _housekeeping(self, now: float) -> None:
+        if now < self._swept + SWEEP:
+            return
+        self._swept = now
         for connection in [each for each in self.connections.values() if each.inbox.stuck(now)]:
             log.warning("%s: a message that is never finished; closed", connection.peer)
             self._drop(connection)
