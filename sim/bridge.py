@@ -126,7 +126,7 @@ class CarlaWorld:
         """Drops the client's objects; with the last of them its threads end."""
         if self._rig is not None:
             for sensor in self._rig.sensors:
-                if sensor.actor.is_listening:
+                if sensor.actor.is_listening():
                     sensor.actor.stop()
         self._rig = self._ego = self._stage = self._world = self._settings = None
         self._lights, self._known = [], {}

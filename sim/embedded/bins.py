@@ -17,6 +17,9 @@ from roadcraft.sim.kernels import njit
 CELL = 12.0  # [m] edge of a cell
 EDGE = 60.0  # [m] from the outermost lane to the end of the world
 POST_RADIUS = 0.12  # [m]
+WIDEST_HULL = (
+    1.45  # [m] half of a firetruck's width: CARLA's coach is told 3.9 m wide, in lanes of 3.5, mirrors and all
+)
 
 SOLID = np.dtype(
     [("xy", np.float64, 2), ("yaw", np.float64), ("extent", np.float64, 3), ("z", np.float64), ("tag", np.uint8)]
@@ -129,13 +132,19 @@ def separation(x, y, yaw, ex, ey, x2, y2, yaw2, ex2, ey2):  # type: ignore[no-un
 
 
 @njit
+def half_width(b):  # type: ignore[no-untyped-def]
+    """[m] of a body, by which it meets others."""
+    return min(b.extent[1], WIDEST_HULL)
+
+
+@njit
 def is_free(bodies, frames, cells, solids, x, y, z, yaw, ex, ey, height):  # type: ignore[no-untyped-def]
     """Row of the body that a box at this place would overlap, -2 for scenery, -1 when the place is free."""
     for i in range(bodies.shape[0]):
         b = bodies[i]
         if b.id == 0 or not b.collides or b.xyz[2] > z + height or b.xyz[2] + 2.0 * b.extent[2] < z:
             continue
-        depth, _, _ = separation(x, y, yaw, ex, ey, b.xyz[0], b.xyz[1], b.yaw, b.extent[0], b.extent[1])
+        depth, _, _ = separation(x, y, yaw, ex, ey, b.xyz[0], b.xyz[1], b.yaw, b.extent[0], half_width(b))
         if depth > 0.0:
             return i
     cell = cells[cell_of(frames[0], x, y)]

@@ -11,7 +11,7 @@ from math import ceil, cos, hypot, sin
 
 import numpy as np
 
-from roadcraft.sim.embedded.bins import cell_of, separation
+from roadcraft.sim.embedded.bins import cell_of, half_width, separation
 from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import Kind
 
@@ -154,7 +154,7 @@ def _hit_solid(b, p, solid, dt, contacts, count):  # type: ignore[no-untyped-def
     if dx * dx + dy * dy > (reach + travel) * (reach + travel):
         return
     depth, nx, ny, px, py = _touch(
-        b.xyz[0], b.xyz[1], b.yaw, b.extent[0], b.extent[1], b.velocity[0], b.velocity[1],
+        b.xyz[0], b.xyz[1], b.yaw, b.extent[0], half_width(b), b.velocity[0], b.velocity[1],
         solid.xy[0], solid.xy[1], solid.yaw, solid.extent[0], solid.extent[1], dt,
     )  # fmt: skip
     if depth < 0.0:
@@ -191,8 +191,8 @@ def _hit_body(a, p, b, q, dt, contacts, count):  # type: ignore[no-untyped-def]
     if dx * dx + dy * dy > (reach + travel) * (reach + travel):
         return False, False
     depth, nx, ny, px, py = _touch(
-        a.xyz[0], a.xyz[1], a.yaw, a.extent[0], a.extent[1], vx, vy,
-        b.xyz[0], b.xyz[1], b.yaw, b.extent[0], b.extent[1], dt,
+        a.xyz[0], a.xyz[1], a.yaw, a.extent[0], half_width(a), vx, vy,
+        b.xyz[0], b.xyz[1], b.yaw, b.extent[0], half_width(b), dt,
     )  # fmt: skip
     if depth < 0.0:
         return False, False

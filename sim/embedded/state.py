@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadcraft.sim.embedded import collisions, motion, traffic, walkers
-from roadcraft.sim.embedded.bins import is_free, make_bins
+from roadcraft.sim.embedded.bins import WIDEST_HULL, is_free, make_bins
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import INDEX, find
 from roadcraft.sim.embedded.footpaths import make_footpaths
@@ -109,7 +109,7 @@ class Simulation(Bodies):
             z + 0.1,
             yaw,
             kind.extent[0],
-            kind.extent[1],
+            min(kind.extent[1], WIDEST_HULL),
             2 * kind.extent[2],
         )
         if hit != -1:

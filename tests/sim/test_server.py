@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from roadcraft.sim.embedded.catalogue import CATALOGUE, find
+from roadcraft.sim.embedded.server.spawn_points import told_spawns
 from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.messages import Weather
@@ -45,7 +46,7 @@ def test_handshake_and_map(client: Any, world: Any) -> None:
     assert world.get_map().name == "Carla/Maps/grid"
     assert world.get_map().to_opendrive() == town.xodr
     points = world.get_map().get_spawn_points()
-    for point, (x, y, yaw) in zip(points, town.network.spawns, strict=True):
+    for point, (x, y, yaw) in zip(points, told_spawns(town), strict=True):
         assert xyz(point.location)[:2] == pytest.approx([x, -y], abs=1e-3)
         heading = point.get_forward_vector()
         assert [heading.x, heading.y] == pytest.approx([math.cos(yaw), -math.sin(yaw)], abs=1e-4)
@@ -176,6 +177,16 @@ def test_moving_and_pushing(world: Any) -> None:
     car.enable_constant_velocity(carla.Vector3D(5.0, 0.0, 0.0))
     ticks(world, 10)
     assert car.get_velocity().dot(forward) == pytest.approx(5.0, abs=0.05)
+
+
+def test_a_sensor_that_hangs_on_nothing_goes_where_it_is_put(world: Any) -> None:
+    eye = world.spawn_actor(world.get_blueprint_library().find("sensor.other.imu"), carla.Transform())
+    for x in (3.0, 7.0):
+        place = carla.Transform(carla.Location(x=x, y=2.0, z=4.0), carla.Rotation(pitch=-20.0, yaw=30.0))
+        eye.set_transform(place)
+        world.tick()
+        assert eye.get_transform().location.distance(place.location) < 1e-3
+        assert abs(eye.get_transform().rotation.yaw - 30.0) < 1e-3
 
 
 def test_batches_answer_each_command(client: Any, world: Any) -> None:

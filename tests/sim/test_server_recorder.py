@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,11 @@ def test_a_replay_goes_where_the_recording_went(recorder: Any) -> None:
         way.append((car.get_location().x, car.get_location().y))
     client.stop_recorder()
     report = client.show_recorder_file_info("drive.log", False)
-    assert f"Create {car.id}: {EGO}" in report
+    begin = re.search(rf" Create {car.id}: {EGO} \(1\) at \((\S+), (\S+), (\S+)\)\n  role_name = hero", report)
+    assert begin is not None, report[:2000]
+    assert [float(value) for value in begin.groups()[:2]] == pytest.approx([100 * value for value in way[0]], abs=2.0)
+    assert re.search(r" Create \d+: spectator \(0\) at ", report)
+    assert re.search(r" Create \d+: traffic.traffic_light \(3\) at ", report)
     assert "Frames: 101" in report
     assert "Duration: 5 seconds" in report
     hits = client.show_recorder_collisions("drive.log", "h", "v")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import struct
 import subprocess
 import sys
 import textwrap
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from raw_client import RawClient
+from raw_client import RawClient, Stream
 
 from roadcraft.sim.embedded.server.compatibility import EXAMPLE, INTRO
 from roadcraft.sim.embedded.server.faults import CRASHED, Faults
 from roadcraft.sim.embedded.server.maps import Maps
 from roadcraft.sim.embedded.server.process import ServerProcess, free_port
+from roadcraft.sim.embedded.server.snapshot import MAP_CHANGED
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.errors import UserError, WorldLost
 
@@ -88,6 +90,66 @@ def test_a_reload_takes_actors_away_and_keeps_settings_when_asked(served: Any) -
     world = client.reload_world()
     assert not world.get_settings().synchronous_mode
     world.wait_for_tick()
+
+
+LOADS = """
+import sys, time, carla
+client = carla.Client("127.0.0.1", int(sys.argv[1]), 4)
+client.set_timeout(60.0)
+world = client.get_world()
+for _ in range(4):
+    world.on_tick(lambda snapshot: time.sleep(0.2))
+    world.wait_for_tick()
+    world = client.load_world("grid")
+    world.wait_for_tick()
+print(world.get_snapshot().frame)
+"""
+
+
+def test_a_client_that_is_busy_with_the_old_world_gets_the_new_one(served: Any) -> None:
+    """A thread of the client's that is still in a callback ends its subscription after the new one has begun."""
+    process, client = served
+    done = subprocess.run([sys.executable, "-c", LOADS, str(process.port)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+    client.get_world().wait_for_tick()
+
+
+def test_a_new_world_has_a_stream_of_its_own_and_others_learn_of_it(served: Any) -> None:
+    """Snapshots by the number of the old world are those of the new one too, once that has settled."""
+    process, _ = served
+    with RawClient(process.port) as raw:
+        raw.call("set_episode_settings", SYNCHRONOUS)
+        episode, (token,) = raw.call("get_episode_info")
+        with _announced(raw, token) as old:
+            raw.call("tick_cue")
+            assert _episode(old.message()) == (episode, 0)
+            raw.call("load_new_episode", "", False, 0xFFFF)
+            later, (renewed,) = raw.call("get_episode_info")
+            assert later == episode + 1
+            assert renewed != token
+            with _announced(raw, renewed) as new:
+                raw.call("tick_cue")
+                assert _episode(new.message()) == (later, MAP_CHANGED)
+                assert _episode(old.message()) == (later, MAP_CHANGED)
+                frame = raw.call("tick_cue")
+                for stream in (old, new):
+                    message = stream.message()
+                    assert _episode(message) == (later, 0)
+                    assert struct.unpack_from("<Q", message, 8)[0] == frame
+        raw.call("load_new_episode", "", True, 0xFFFF)
+
+
+def _announced(raw: RawClient, token: bytes) -> Stream:
+    """A stream that the next tick waits for."""
+    raw.call("get_sensor_token", struct.unpack_from("<I", token)[0])
+    return raw.stream(token)
+
+
+def _episode(snapshot: bytes) -> tuple[int, int]:
+    """Number and flags."""
+    number, *_, flags = struct.unpack_from("<Qdf3iI", snapshot, 48)
+    return number, flags
 
 
 @pytest.mark.slow

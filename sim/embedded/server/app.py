@@ -13,6 +13,7 @@ queues have room. Meanwhile other clients are served; what the ticking client se
 
 from __future__ import annotations
 
+import gc
 import logging
 import selectors
 import signal
@@ -61,7 +62,9 @@ PATIENCE_CONNECT = 1.0  # s that a tick waits for an announced stream
 PATIENCE_QUEUE = 2.0  # s that a tick waits for a full queue
 SILENT = 10.0  # s after which a socket that never spoke may be closed
 ASYNC_STEP = 1 / 30  # s between free-running ticks without a fixed step
+SWEEP = 0.1  # s between two looks for clients that are stuck or gone
 DEFAULT_STEP = 0.05  # s, a synchronous tick without a fixed step
+SETTLING = 0.25  # s after a new world in which its snapshots go to clients that connect anew only
 ORPHANED = 1.0  # s after which synchronous mode without any ticking client ends
 
 
@@ -129,9 +132,11 @@ class Server:
         self.pending: dict[Connection, None] = {}  # connections with requests that were read but not run, in order
         self.selector = selectors.DefaultSelector()
         self.streams = Streams(self._interest)
-        self.world_stream = self.streams.new()
+        self.world_stream = self.episode_stream = self.streams.new()  # its first number, and that of this episode
+        self.former: list[Session] = []  # of earlier episodes, which hear of the present one when it has settled
+        self.settled_at = 0.0
         self._noted: set[str] = set()
-        self._orphan_since = 0.0
+        self._orphan_since = self._swept = 0.0
         self._next_tick = time.monotonic()
         self._last_tick = time.monotonic()
         name, town = self.maps.load(options.town) if not Path(options.town).is_file() else _from_file(options.town)
@@ -212,7 +217,8 @@ class Server:
             if not alive:
                 connection.closed = True
             elif connection.waiting:
-                self.pending[connection] = None
+                self.pending[connection] = None  # and watched on when that has been run
+                return
         self._watch(connection)
 
     def _watch(self, connection: Connection) -> None:
@@ -282,6 +288,8 @@ class Server:
                     self._release(now)
                 if not self.settings.synchronous and now >= self._next_tick:
                     self._free_tick(now)
+                if self.former and now >= self.settled_at:
+                    self._tell_former()
                 self._housekeeping(now)
         finally:
             self.close()
@@ -300,7 +308,7 @@ class Server:
         if self.held:
             return 0.02
         if self.settings.synchronous:
-            return 0.5
+            return SETTLING if self.former else 0.5
         return max(0.0, self._next_tick - time.monotonic())
 
     def _run_pending(self) -> None:
@@ -380,6 +388,17 @@ class Server:
         self.flags = 0
         self.streams.send(self.world_stream, parts, self.settings.synchronous)
 
+    def _tell_former(self) -> None:
+        """Clients that have not loaded the present world themselves learn of it."""
+        parts = self.live.snapshots.pack(self.live, self.settings.fixed_delta or DEFAULT_STEP, MAP_CHANGED)
+        size = sum(map(len, parts))
+        for session in self.former:
+            if not session.closed:
+                self.streams.subscribe(session)
+                session.send(parts, size, self.settings.synchronous)
+                self._interest(session)
+        self.former = []
+
     def _free_tick(self, now: float) -> None:
         """Asynchronous mode: real time, in fixed steps when a client asked for them."""
         fixed = self.settings.fixed_delta
@@ -389,6 +408,9 @@ class Server:
         self.tick(delta)
 
     def _housekeeping(self, now: float) -> None:
+        if now < self._swept + SWEEP:
+            return
+        self._swept = now
         for connection in [each for each in self.connections.values() if each.inbox.stuck(now)]:
             log.warning("%s: a message that is never finished; closed", connection.peer)
             self._drop(connection)
@@ -419,7 +441,12 @@ class Server:
                 connection.ticks = False
 
     def replace_world(self, town: Town, name: str, reset_settings: bool, layers: int = ALL_LAYERS) -> None:
-        """A new episode on that town."""
+        """A new episode on that town.
+
+        Its snapshots have a number of their own. The client that loaded it subscribes to it while a thread of its may
+        still be busy with the last snapshot before, and end the old subscription after that: with one number for both
+        it would end the new one, or crash. Until that is over nothing is sent to the sessions that were there before.
+        """
         old = self.live
         self.live = LiveWorld(
             town, name, episode=old.episode + 1, frame=old.frame, seed=self.options.seed, after=old.last_id,
@@ -429,13 +456,12 @@ class Server:
         self.stop_recorder()
         self.replay = None
         self.sensors.clear()
-        self.navigation.clear()
         self.flags = MAP_CHANGED
+        self.former += self.streams.withdraw(self.world_stream)
+        self.episode_stream = self.streams.another(self.world_stream)
+        self.settled_at = time.monotonic() + SETTLING
         if reset_settings:
             self.leave_synchronous()
-        if self.settings.synchronous:
-            # Clients wait for the new episode's first snapshot, which no tick of theirs may bring.
-            self._publish(self.settings.fixed_delta or DEFAULT_STEP)
 
     def stop_recorder(self) -> None:
         """Ends the recording, if there is one."""
@@ -491,6 +517,8 @@ def serve(ready: Callable[[Server], None] | None = None, **options: Any) -> None
     def end(number: int, frame: FrameType | None) -> None:
         server.stop()
 
+    gc.collect()
+    gc.freeze()  # kernels and town stay: no collection need walk through them again
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         if ready is not None:

@@ -30,7 +30,7 @@ def version(server: Server) -> str:
 
 @call("get_episode_info", VALUE)
 def episode_info(server: Server) -> list[Any]:
-    return [server.live.episode, [wire.token(server.world_stream, server.port + 1)]]
+    return [server.live.episode, [wire.token(server.episode_stream, server.port + 1)]]
 
 
 @call("get_sensor_token", VALUE, u32)
@@ -54,7 +54,7 @@ def available_maps(server: Server) -> list[str]:
 
 @call("get_map_info", VALUE)
 def map_info(server: Server) -> list[Any]:
-    spawns = [transform_wire(Pose(x, y, SPAWN_HEIGHT, yaw)) for x, y, yaw in server.live.town.network.spawns.tolist()]
+    spawns = [transform_wire(Pose(x, y, SPAWN_HEIGHT, yaw)) for x, y, yaw in server.live.told_spawns.tolist()]
     return [f"Carla/Maps/{server.live.map_name}", spawns]
 
 

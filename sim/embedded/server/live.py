@@ -17,6 +17,7 @@ from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
 from roadcraft.sim.embedded.server.snapshot import Snapshots
+from roadcraft.sim.embedded.server.spawn_points import told_spawns
 from roadcraft.sim.embedded.server.street_lights import StreetLights
 from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, relative
 from roadcraft.sim.embedded.state import Simulation
@@ -71,6 +72,7 @@ class LiveWorld:
         self.rearrange()
         self.default_limit = 30 / 3.6  # [m/s] away from any lane
         self.told_limits = told_limits(town.network)
+        self.told_spawns = told_spawns(town)
         self.spectator = self.actors.add(Actor(self.new_id(), "spectator", Category.OTHER, pose=self._overview()))
         signals = town.network.signals
         self.light_ids = np.zeros(len(signals), np.uint32)  # actor of each row of the network's signals

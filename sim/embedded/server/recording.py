@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAGIC = b"Roadcraft recording 1\n"
 MOST_BYTES = 1 << 30  # of one recording
 _BLOCK = struct.Struct("<I")
+_NUMBERS = {Category.VEHICLE: 1, Category.WALKER: 2, Category.LIGHT: 3}  # of types in CARLA's reports, 0 for others
 _LETTERS = {Category.VEHICLE: "v", Category.WALKER: "w", Category.LIGHT: "t", Category.PROP: "o"}
 
 STATE = np.dtype(
@@ -159,12 +160,17 @@ def _foot(recording: Recording) -> list[str]:
     return ["", f"Frames: {len(recording.frames)}", f"Duration: {recording.duration:g} seconds"]
 
 
+def _centimetres(place: Sequence[float]) -> str:
+    """A place in the unit of CARLA's recorder, in its frame."""
+    return f"({100 * place[0]:g}, {-100 * place[1]:g}, {100 * place[2]:g})"
+
+
 def info(recording: Recording, everything: bool) -> str:
     """What `show_recorder_file_info` tells: who came and went, collisions; positions too when asked for."""
     lines = _head(recording)
     for number, frame in enumerate(recording.frames, 1):
         found = [
-            f" Create {c[0]}: {c[1]} ({c[6]}) at ({c[4][0]:g}, {-c[4][1]:g}, {c[4][2]:g})"
+            f" Create {c[0]}: {c[1]} ({_NUMBERS.get(Category(c[6]), 0)}) at {_centimetres(c[4])}"
             + "".join(f"\n  {key} = {value}" for key, _, value in c[2])
             for c in frame["came"]
         ]
@@ -175,8 +181,7 @@ def info(recording: Recording, everything: bool) -> str:
             states = np.frombuffer(frame["states"], STATE)
             found.append(f" Positions: {len(states)}")
             for state in states:
-                x, y, z = state["xyz"]
-                found.append(f"  Id: {state['id']} Location: ({x:g}, {-y:g}, {z:g})")
+                found.append(f"  Id: {state['id']} Location: {_centimetres(state['xyz'])}")
         if found:
             lines += [f"Frame {number} at {frame['time']:g} seconds", *found]
     return "\n".join(lines + _foot(recording)) + "\n"

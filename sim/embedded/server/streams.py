@@ -117,6 +117,7 @@ class Streams:
 
     def __init__(self, changed: Callable[[Session], None]) -> None:
         self.sessions: dict[int, list[Session]] = {}
+        self.same: dict[int, int] = {}  # further numbers of a stream, and its first
         self.changed = changed  # told of a session whose wish to write may have changed
         self.last = 0
 
@@ -125,18 +126,29 @@ class Streams:
         self.last += 1
         return self.last
 
+    def another(self, stream: int) -> int:
+        """A further number of the same stream."""
+        number = self.new()
+        self.same[number] = stream
+        return number
+
     def subscribe(self, session: Session) -> None:
         """A session whose number is known begins to receive."""
         assert session.stream is not None
-        self.sessions.setdefault(session.stream, []).append(session)
+        self.sessions.setdefault(self.same.get(session.stream, session.stream), []).append(session)
 
     def unsubscribe(self, session: Session) -> None:
         """A session is gone."""
-        sessions = self.sessions.get(session.stream or 0, [])
+        stream = self.same.get(session.stream or 0, session.stream or 0)
+        sessions = self.sessions.get(stream, [])
         if session in sessions:
             sessions.remove(session)
             if not sessions:
-                del self.sessions[session.stream or 0]
+                del self.sessions[stream]
+
+    def withdraw(self, stream: int) -> list[Session]:
+        """Takes all sessions off a stream; `subscribe` puts them back."""
+        return self.sessions.pop(stream, [])
 
     def heard(self, stream: int) -> bool:
         """Whether anybody listens."""
