@@ -188,8 +188,13 @@ def driver_from_file(target: str) -> Driver:
     if spec is None or spec.loader is None or not Path(path).is_file():
         raise UserError(f"driver '{target}': no Python file {path}")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        raise UserError(f"driver '{target}': {path} has no class {name}")
-    driver: Driver = getattr(module, name)()
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, name):
+            raise UserError(f"driver '{target}': {path} has no class {name}")
+        driver: Driver = getattr(module, name)()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"driver '{target}': {type(error).__name__}: {error}") from error
     return driver
