@@ -340,6 +340,7 @@ class Clip:
     frames: NDArray[np.uint8]  # (T, H, W, 3)
     motion: NDArray[np.float32]  # (T, MOTION)
     targets: list[Targets]
+    name: str = ""  # where it begins: the shard, and the frame's key
 
 
 def draw_clip(shards: Shards, length: int, size: tuple[int, int], how: Augmentation, rng: np.random.Generator) -> Clip:
@@ -354,7 +355,8 @@ def draw_clip(shards: Shards, length: int, size: tuple[int, int], how: Augmentat
         if _worth(shards.labels(clip[start]), rng):
             break
     samples = [shards.read(clip[start + k * step]) for k in range(length)]
-    return clip_of(augment(samples, how, rng), size)
+    first = clip[start]
+    return replace(clip_of(augment(samples, how, rng), size), name=f"{first.shard.name}:{first.key}")
 
 
 def _worth(labels: FrameLabels, rng: np.random.Generator) -> bool:

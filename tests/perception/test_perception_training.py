@@ -192,17 +192,27 @@ def test_a_batch_may_have_nothing_or_a_single_object_to_find(shards: Path, tmp_p
     assert batch["at_box"].shape == (count, 4)
 
 
-def test_nan_stops_and_keeps_the_checkpoint(shards: Path, tmp_path: Path) -> None:
-    run = Run(tiny(shards, tmp_path))
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_nan_stops_names_its_clips_and_keeps_the_checkpoint(what: str, shards: Path, tmp_path: Path) -> None:
+    run = Run(tiny(shards, tmp_path, batch=2))
     clips = next(run.batches())
     run.train_step(clips)
     run.save()
     before = load_file(tmp_path / "state.safetensors")
-    clips[0].motion[:] = np.nan
-    with pytest.raises(NotFinite, match="step 1"):
+    if what == "loss":
+        clips[0].motion[:] = np.nan
+    else:
+        next(p for p in run.network.parameters() if p.ndim > 1).register_hook(lambda gradient: gradient * np.nan)
+    with pytest.raises(NotFinite, match=f"{what}.* step 1 ") as raised:
         run.train_step(clips)
     run.log.close()
-    again = Run(tiny(shards, tmp_path))
+    for clip in clips:
+        shard, _, key = clip.name.partition(":")
+        assert (shards / shard).is_file()
+        assert key.count("-") == 2
+        assert clip.name in str(raised.value)
+    assert str(tmp_path / "state.safetensors") in str(raised.value)
+    again = Run(tiny(shards, tmp_path, batch=2))
     again.resume()
     again.log.close()
     assert again.step == 1
