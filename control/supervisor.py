@@ -178,7 +178,7 @@ class Supervisor:
             return "missing_percept"
         if percept.age(observation.time) > limits.stale + ROUNDING:
             return "stale_percept"
-        if not _finite(percept):
+        if not finite(percept):
             return "invalid_percept"
         if self._eyes.reason:
             return self._eyes.reason
@@ -202,7 +202,7 @@ def heading_for(ego: Ego) -> NDArray[np.float64]:
     return np.stack([along, aside], -1)
 
 
-def _finite(percept: Percept) -> bool:
+def finite(percept: Percept) -> bool:
     """Whether all numbers of a percept that must be finite are."""
     objects = percept.objects
     fields = ("xy_ego", "yaw_ego", "size", "velocity_ego", "score")
