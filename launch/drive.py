@@ -92,6 +92,7 @@ def over_sessions(records: list[dict[str, Any]], asked: Drive) -> dict[str, Any]
         "driving_score",
         "driving_score_20",
         "driving_score_10",
+        "driving_score_b2d",
         "route_completion",
         "real_time_factor",
         "final_speed",

@@ -30,7 +30,7 @@ def driven(seed: int, max_ticks: int | None = None) -> dict[str, Any]:
 
 def test_a_route_without_a_record_counts_zero() -> None:
     one = figures([driven(1)], 1)
-    assert one["driving_score"] == one["route_completion"] == one["success_rate"] == 100
+    assert one["driving_score"] == one["driving_score_b2d"] == one["route_completion"] == one["success_rate"] == 100
     assert one["infractions_per_km"] == 0
     assert one["vetoes"] == {"obstacle": pytest.approx(0.25, abs=0.01)}
     two = figures([driven(1)], 2)
