@@ -93,7 +93,7 @@ def evaluate_perception(asked: EvaluatePerception, run: Run) -> None:
 
         drivers = lambda seed: load_driver("expert", seed=seed)  # noqa: E731
         found = evaluate(engine, place, episodes, drivers, asked.frames, asked.corruption, progress)
-    run.result.update(found)
+    run.result.update(found, why=engine.why)
     run.write_json("figures.json", found)
     if asked.errors is not None:
         write_errors(Path(asked.errors), found, asked)
@@ -235,11 +235,11 @@ def world() -> EmbeddedWorld:
 def drive_route(job: Job) -> Record:
     """One route by one driver, in this process; returns its record."""
     asked, seed, _ = job
-    driver, engine, precision = build.build_driver(asked, seed)
+    driver, perceives = build.build_driver(asked, seed)
     episode = build.build_episode(asked, seed)
     if asked.driver in CAMERALESS:
         episode = replace(episode, camera=None)
-    session = Session(episode, asked.driver, engine, precision)
+    session = Session(episode, asked.driver, *perceives)
     session.run(world(), driver, subscribers(job, episode), asked.max_ticks)
     record: Record = plain(session.record())
     return record
