@@ -20,7 +20,7 @@ from roadcraft.control.features import Features
 from roadcraft.control.follower import RouteFollower
 from roadcraft.control.policy import DECIDE_TICKS, Policy, control_for
 from roadcraft.control.senses import Senses
-from roadcraft.control.supervisor import Supervisor
+from roadcraft.control.supervisor import Supervisor, finite
 from roadcraft.perception.delay import Delay, Latency
 from roadcraft.perception.percept import Engine, Percept
 from roadcraft.perception.present import Present
@@ -57,22 +57,24 @@ class Stack:
     def decide(self, observation: Observation, percept: Percept | None) -> Decision:
         """One tick, on the newest percept that has arrived, as of now; one that is no news is not taken in twice.
 
-        Without a percept the wish is to roll on along the last plan; the supervisor stops the car.
+        Without a percept, or with numbers in it that are not finite, the wish is to roll on along the last plan; the
+        supervisor stops the car.
         """
         percept = self.delay(observation.time, percept)
         self.present.move(observation.time, observation.ego)
         news, self._percept = percept is not self._percept, percept
         percept = None if percept is None else self.present(percept)
-        if percept is not None and news:
-            self.features.update(observation, percept)
+        sound = percept if percept is not None and finite(percept) else None
+        if sound is not None and news:
+            self.features.update(observation, sound)
         else:
             self.features.coast(observation)
-        if percept is not None:
+        if sound is not None:
             if self._ticks % DECIDE_TICKS == 0:
                 self.action = self.policy(self.features.vector(self.action))
             self._ticks += 1
         path, speed = self.features.path, observation.ego.speed
-        proposed = control_for(self.action, path, speed) if percept is not None else Control()
+        proposed = control_for(self.action, path, speed) if sound is not None else Control()
         control, veto = proposed, ""
         if self.supervisor is not None:
             control, veto = self.supervisor(observation, percept, self.features, proposed)
@@ -188,8 +190,13 @@ def driver_from_file(target: str) -> Driver:
     if spec is None or spec.loader is None or not Path(path).is_file():
         raise UserError(f"driver '{target}': no Python file {path}")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        raise UserError(f"driver '{target}': {path} has no class {name}")
-    driver: Driver = getattr(module, name)()
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, name):
+            raise UserError(f"driver '{target}': {path} has no class {name}")
+        driver: Driver = getattr(module, name)()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"driver '{target}': {type(error).__name__}: {error}") from error
     return driver

@@ -8,8 +8,8 @@ and the network learns from all that was recorded so far. Percepts have errors a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from roadcraft.control.car import steer_for
 from roadcraft.control.env import DriveEnv
@@ -36,10 +37,11 @@ SHARES = (1.0, 0.5, 0.3, 0.2, 0.1, 0.0)  # of episodes that the expert drives, i
 
 @dataclass(slots=True)
 class Dataset:
-    """Observations (N, SIZE) and the expert's actions (N, 2), float32."""
+    """Observations (N, SIZE) and the expert's actions (N, 2), float32; `rounds` of DAgger are whole in it."""
 
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
     actions: list[NDArray[np.float32]] = field(default_factory=list)
+    rounds: int = 0
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -49,18 +51,20 @@ class Dataset:
         return np.array(self.vectors, np.float32).reshape(-1, SIZE), np.array(self.actions, np.float32).reshape(-1, 2)
 
     def save(self, path: Path) -> None:
-        """Writes a .npz without pickled objects."""
+        """Writes a .npz without pickled objects, whole or not at all."""
         vectors, actions = self.arrays()
-        np.savez_compressed(path, vectors=vectors, actions=actions)
+        draft = path.with_suffix(".part.npz")
+        np.savez_compressed(draft, vectors=vectors, actions=actions, rounds=self.rounds)
+        draft.replace(path)
 
     @staticmethod
     def load(path: Path) -> Dataset:
         """Reads what `save` wrote. Raises UserError for data of another observation layout."""
         with np.load(path, allow_pickle=False) as archive:
-            vectors, actions = archive["vectors"], archive["actions"]
+            vectors, actions, rounds = archive["vectors"], archive["actions"], int(archive["rounds"])
         if vectors.shape[1:] != (SIZE,):
             raise UserError(f"{path} has observations of {vectors.shape[1:]} numbers; this version makes {SIZE}")
-        return Dataset(list(vectors), list(actions))
+        return Dataset(list(vectors), list(actions), rounds)
 
 
 def expert_action(env: DriveEnv, expert: ExpertDriver) -> NDArray[np.float32]:
@@ -168,31 +172,41 @@ def clone(
     say: Callable[[str], None] = print,
     **env_options: Any,
 ) -> Policy:
-    """DAgger until `steps` decisions are recorded; writes out/clone.safetensors and out/dataset.npz every round."""
-    rng = np.random.default_rng(seed)
-    env = DriveEnv(seeds=seeds, **env_options)
-    data, policy, began = Dataset(), None, time.monotonic()
-    for iteration, share in enumerate(shares):
-        wanted = steps * (iteration + 1) // len(shares)
-        scores: list[float] = []
-        while len(data) < wanted:
-            for summary in record(env, policy, share, [int(rng.integers(*seeds))], data, rng):
-                if summary["driver"] == "learner":
-                    scores.append(summary["score"])
-        policy, loss = fit(data, seed)
-        policy.card = {
-            "kind": "cloned from the expert",
-            "seeds": list(seeds),
-            "decisions": len(data),
-            "loss": round(loss, 5),
-            "rounds": iteration + 1,
-            "seed": seed,
-        }
-        policy.save(out / "clone.safetensors")
-        data.save(out / "dataset.npz")
-        mean = f"learner scored {np.mean(scores):.1f} over {len(scores)}" if scores else "expert alone"
-        spent = time.monotonic() - began
-        say(f"round {iteration + 1}/{len(shares)}: {len(data)} decisions, loss {loss:.4f}, {mean}, {spent:.0f} s")
-    env.close()
+    """DAgger until `steps` decisions are recorded; writes out/dataset.npz and out/clone.safetensors every round.
+
+    A round's random numbers follow from the seed and its number: with a dataset.npz in `out` it goes on after the
+    rounds that are in it, and comes to the same policy as if it had never been broken off.
+    """
+    saved = out / "dataset.npz"
+    data = Dataset.load(saved) if saved.is_file() else Dataset()
+    about = {"kind": "cloned from the expert", "seeds": list(seeds), "seed": seed}
+    policy = fit_and_save(data, out, about) if data.rounds else None
+    with (
+        closing(DriveEnv(seeds=seeds, **env_options)) as env,
+        tqdm(total=steps, initial=len(data), desc="cloning", unit="decision") as bar,
+    ):
+        for number in range(data.rounds, len(shares)):
+            rng = np.random.default_rng((seed, number))
+            wanted = steps * (number + 1) // len(shares)
+            scores: list[float] = []
+            while len(data) < wanted:
+                for summary in record(env, policy, shares[number], [int(rng.integers(*seeds))], data, rng):
+                    bar.update(summary["steps"])
+                    if summary["driver"] == "learner":
+                        scores.append(summary["score"])
+            data.rounds = number + 1
+            data.save(saved)
+            policy = fit_and_save(data, out, about)
+            mean = f"learner scored {np.mean(scores):.1f} over {len(scores)}" if scores else "expert alone"
+            bar.clear()
+            say(f"round {number + 1}/{len(shares)}: {len(data)} decisions, loss {policy.card['loss']:.4f}, {mean}")
     assert policy is not None
+    return policy
+
+
+def fit_and_save(data: Dataset, out: Path, about: dict[str, Any]) -> Policy:
+    """What the data teach, with its card, in out/clone.safetensors."""
+    policy, loss = fit(data, about["seed"])
+    policy.card = {**about, "decisions": len(data), "loss": round(loss, 5), "rounds": data.rounds}
+    policy.save(out / "clone.safetensors")
     return policy

@@ -35,20 +35,22 @@ class Limits(EyeLimits):
     """What the supervisor holds to."""
 
     lateral_accel: float = 3.0  # m/s^2, ISO 11270:2014 5.2.5 (lane keeping)
-    curve_excess: float = 0.5  # m/s over what comfortable braking manages before a curve, from which it takes over ...
-    curve_time: float = 1.0  # s ... and brakes the rest away
+    curve_excess: float = 0.5  # m/s over what comfortable braking manages before a curve, from which it takes over: in
+    # a curve of 10 m, 3.6 m/s^2 instead of 3, far from what tyres hold ...
+    curve_time: float = 1.0  # s ... and brakes the rest away: from 0.5 m/s more on harder than people do (3 m/s^2)
     lateral_jerk: float = 5.0  # m/s^3, ISO 11270:2014 5.2.5, mean over 0.5 s
     brake_need: float = 4.5  # m/s^2 needed to stay clear, from which it brakes fully (UN R152 demands at least 5)
     gap: float = 0.3  # m to whoever is ahead, and so much more ...
-    headway: float = 0.2  # ... s at the car's speed, below which it brakes however fast the other seems to be
-    time_to_collision: float = 1.0  # s with somebody who crosses
-    brake: float = 8.0  # m/s^2 of an emergency brake
-    line_need: float = 2.5  # m/s^2 needed to stop at a line, from which it takes over; people brake earlier
+    headway: float = 0.2  # ... s at the car's speed, below which it brakes however fast the other seems to be: a tenth
+    # of what drivers are taught to keep, so that only a wrong velocity can make it look safe
+    time_to_collision: float = 1.0  # s with somebody who crosses; 1.5 s count as critical (van der Horst 1990)
+    brake: float = 8.0  # m/s^2 of an emergency brake: what the car may be asked for, see `car.BRAKE_MAX`
+    line_need: float = 2.5  # m/s^2 needed to stop at a line, from which it takes over; people brake earlier (ITE: 3.05)
     yellow_need: float = 3.5  # m/s^2: a yellow light is passed where stopping would need more (ITE: 3.05 in 1 s)
-    certainty: float = 0.6  # belief from which a light or a stop sign stops the car
-    stale: float = 0.3  # s that a percept may be old
-    confidence: float = 0.25  # least confidence of a percept
-    stop: float = 4.0  # m/s^2 of the stop in lane when it cannot see
+    certainty: float = 0.6  # belief from which a light or a stop sign stops the car: rather than not, with a margin
+    stale: float = 0.3  # s that a percept may be old: six ticks, 4 m at 50 km/h
+    confidence: float = 0.25  # least confidence of a percept: below, most likely no street is to be seen
+    stop: float = 4.0  # m/s^2 of the stop in lane when it cannot see: half the emergency brake, for those behind
 
 
 class Supervisor:
@@ -178,7 +180,7 @@ class Supervisor:
             return "missing_percept"
         if percept.age(observation.time) > limits.stale + ROUNDING:
             return "stale_percept"
-        if not _finite(percept):
+        if not finite(percept):
             return "invalid_percept"
         if self._eyes.reason:
             return self._eyes.reason
@@ -202,7 +204,7 @@ def heading_for(ego: Ego) -> NDArray[np.float64]:
     return np.stack([along, aside], -1)
 
 
-def _finite(percept: Percept) -> bool:
+def finite(percept: Percept) -> bool:
     """Whether all numbers of a percept that must be finite are."""
     objects = percept.objects
     fields = ("xy_ego", "yaw_ego", "size", "velocity_ego", "score")

@@ -2,8 +2,9 @@
 
 Training goes in blocks. Each begins with fresh episodes and random numbers that follow from the seed and the block's
 number, and ends with a checkpoint (safetensors and JSON): a run that is resumed does exactly what it would have done.
+So do the rounds of cloning.
 
-    out/clone.safetensors, clone.json, dataset.npz     after cloning
+    out/dataset.npz, clone.safetensors, clone.json      after each round of cloning
     out/checkpoint.safetensors, checkpoint.json         after each block
     out/best.safetensors, best.json                     the best evaluated so far: what ships
     out/policy.onnx, policy-sb3.zip                     the same for others, at the end
@@ -171,10 +172,15 @@ def evaluate_and_keep(
     how: PolicyTraining, policy: Policy, card: dict[str, Any], state: dict[str, Any], say: Callable[[str], None]
 ) -> float:
     """Drives the validation routes without supervisor, keeps the policy if it is the best; returns the best score."""
+    from torch.utils.tensorboard import SummaryWriter
+
     results = evaluate(policy, range(*how.evaluate_seeds), how.error_model)
     say(f"evaluation at {state['steps']} steps: " + ", ".join(f"{k} {v:.3g}" for k, v in results.items()))
     with (how.out / "evaluations.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"steps": state["steps"], **results}) + "\n")
+    with SummaryWriter(str(how.out / "tensorboard" / "evaluations")) as writer:
+        for name, value in results.items():
+            writer.add_scalar(f"evaluation/{name}", value, state["steps"])
     if results["driving_score"] > state["best"]:
         policy.card = {**card, "evaluation": {"seeds": list(how.evaluate_seeds), "supervisor": False, **results}}
         policy.save(how.out / "best.safetensors")

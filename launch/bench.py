@@ -155,7 +155,7 @@ def against(result: dict[str, Any], before: dict[str, Any]) -> dict[str, float]:
 def bench_loop(asked: BenchLoop) -> dict[str, Any]:
     """One drive; each tick's time from observation ready to control decided, the driver's parts included."""
     drive = asked.drive()
-    driver, engine, precision = build.build_driver(drive, asked.seed)
+    driver, perceives = build.build_driver(drive, asked.seed)
     episode = build.build_episode(drive, asked.seed)
     seconds: list[float] = []
     with build.open_world(asked.sim, episode.town) as world:
@@ -178,6 +178,5 @@ def bench_loop(asked: BenchLoop) -> dict[str, Any]:
         "histogram": histogram(seconds),
         "missed": {name: int((values > limit).sum()) for name, limit in DEADLINES.items()},
         "ticks": len(seconds),
-        "engine": engine,
-        "precision": precision,
+        **perceives._asdict(),
     }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.control.senses import Senses
@@ -44,13 +47,30 @@ def build_engine(asked: config.Engine) -> NetworkEngine:
     from roadcraft.perception.engines import load_engine
 
     with waiting("loading the perception network"):
-        return load_engine(asked.name, asked.precision, asked.weights, threads=1)  # the simulator needs the other cores
+        engine = load_engine(asked.name, asked.precision, asked.weights, threads=1)  # the simulator needs the others
+    if asked.name == "auto" and multiprocessing.parent_process() is None:
+        tell_choice(f"perception: {engine.name} {engine.precision}, {engine.why}")
+    return engine
 
 
-def build_driver(asked: Asked, seed: int) -> tuple[Driver, str, str]:
-    """The driver, and its engine's name and precision ("none" for drivers without one)."""
-    engine = build_engine(asked.engine) if asked.driver == "network" else None
+@cache
+def tell_choice(words: str) -> None:
+    """Which engine was chosen, and why; a line on stderr, once."""
+    print(words, file=sys.stderr, flush=True)
+
+
+class Perceives(NamedTuple):
+    """What a driver perceives with, and why with that."""
+
+    engine: str = "none"
+    precision: str = "none"
+    why: str = "this driver has no network"
+
+
+def build_driver(asked: Asked, seed: int) -> tuple[Driver, Perceives]:
+    """The driver, and what it perceives with. Raises UserError for what does not exist or does not fit."""
     latency = Latency.of(asked.latency)
+    engine = build_engine(asked.engine) if asked.driver == "network" else None
     senses = Senses(asked.without, asked.exact) if isinstance(asked, config.EvaluatePolicy) else Senses()
     driver = load_driver(
         asked.driver, engine, asked.policy, seed=seed, supervise=asked.supervisor, latency=latency, senses=senses
@@ -59,7 +79,7 @@ def build_driver(asked: Asked, seed: int) -> tuple[Driver, str, str]:
     if fault != "none":
         elsewhere = frames(episode_from_seed(seed + ELSEWHERE)) if fault == "other_town" else None
         driver = FaultyCamera(driver, fault, elsewhere)
-    return driver, getattr(engine, "name", "none"), getattr(engine, "precision", "none")
+    return driver, Perceives() if engine is None else Perceives(engine.name, engine.precision, engine.why)
 
 
 def camera_fault(asked: Asked) -> str:

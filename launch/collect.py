@@ -16,7 +16,7 @@ from tqdm import tqdm
 from roadcraft.control.drivers import load_driver
 from roadcraft.launch import build
 from roadcraft.launch.config import Collect, seed_range
-from roadcraft.launch.runs import Run
+from roadcraft.launch.runs import Run, writable_folder
 from roadcraft.launch.workers import Failed, run_jobs
 from roadcraft.perception.data import Recipe, collect
 from roadcraft.sim.episodes import episode_from_seed
@@ -29,6 +29,7 @@ MANY = 0.5  # share of two-wheelers where there are many
 def run(asked: Collect, run: Run) -> None:
     """The verb."""
     out = Path(asked.out) if asked.out is not None else run.folder / "shards"
+    writable_folder(out)
     run.result.update(out=out, frames=0, drives=0, failed=[])
     record(asked, out, run)
 

@@ -237,7 +237,10 @@ class TrainPerception:
 
     def __post_init__(self) -> None:
         check((self.data is None) == (self.validation is None), "data and validation are named together or not at all")
-        check(self.steps >= 1, f"steps {self.steps} is below 1")
+        for name in ("steps", "batch", "length", "threads", "loaders", "save_every", "validate_every"):
+            check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
+        check(0 < self.rate < 1, f"rate {self.rate} is not between 0 and 1")
+        check(self.seed >= 0, f"seed {self.seed} is below 0")
         seed_range(self.validation_seeds)
 
 
@@ -283,8 +286,13 @@ class TrainPolicy:
     def __post_init__(self) -> None:
         seed_range(self.seeds)
         seed_range(self.evaluate_seeds)
-        for name in ("steps", "envs", "rollout", "block", "batch", "evaluate_every"):
+        for name in ("clone_steps", "steps", "envs", "rollout", "block", "evaluate_every"):
             check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
+        check(self.batch >= 2, f"batch {self.batch} is below 2: advantages are normalised within it")
+        check(self.rollout * self.envs >= 2, "rollout 1 of one environment has no advantages to normalise")
+        check(0 < self.rate < 1, f"rate {self.rate} is not between 0 and 1")
+        for name in ("critic_steps", "pull", "seed"):
+            check(getattr(self, name) >= 0, f"{name} {getattr(self, name)} is below 0")
         check(10 <= self.route_length < 1e5, f"route_length {self.route_length} is not 10 m to 100 km")
 
 
@@ -449,6 +457,7 @@ class EvaluatePolicy:
         seed_range(self.seeds)
         check(self.workers >= 1, f"workers {self.workers} is below 1")
         check(10 <= self.route_length < 1e5, f"route_length {self.route_length} is not 10 m to 100 km")
+        check(self.max_ticks is None or self.max_ticks >= 1, f"max_ticks {self.max_ticks} is below 1")
         check(self.tolerance >= 0, f"tolerance {self.tolerance} is below 0")
 
 

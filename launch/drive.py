@@ -36,8 +36,8 @@ def run(asked: Drive, run: Run) -> None:
 
 def drive_one(asked: Drive, run: Run, shown: bool = True) -> dict[str, Any]:
     """One session; its record is also what is left in the run's folder when it is cut short."""
-    driver, engine, precision = build.build_driver(asked, asked.seed)
-    session = Session(build.build_episode(asked, asked.seed), asked.driver, engine, precision)
+    driver, perceives = build.build_driver(asked, asked.seed)
+    session = Session(build.build_episode(asked, asked.seed), asked.driver, *perceives)
     try:
         with build.open_world(asked.sim, session.episode.town) as world:
             session.run(world, driver, subscribers(asked, session, run.folder, shown), asked.max_ticks)
@@ -92,6 +92,7 @@ def over_sessions(records: list[dict[str, Any]], asked: Drive) -> dict[str, Any]
         "driving_score",
         "driving_score_20",
         "driving_score_10",
+        "driving_score_b2d",
         "route_completion",
         "real_time_factor",
         "final_speed",

@@ -28,7 +28,6 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from roadcraft.control.drivers import load_driver
-from roadcraft.control.senses import Senses
 from roadcraft.launch import against, build
 from roadcraft.launch.cli import dump
 from roadcraft.launch.config import EvaluateLatency, EvaluatePerception, EvaluatePolicy, check, seed_range
@@ -93,7 +92,7 @@ def evaluate_perception(asked: EvaluatePerception, run: Run) -> None:
 
         drivers = lambda seed: load_driver("expert", seed=seed)  # noqa: E731
         found = evaluate(engine, place, episodes, drivers, asked.frames, asked.corruption, progress)
-    run.result.update(found)
+    run.result.update(found, why=engine.why)
     run.write_json("figures.json", found)
     if asked.errors is not None:
         write_errors(Path(asked.errors), found, asked)
@@ -135,20 +134,22 @@ def fill_card(weights: Path, found: dict[str, Any], asked: EvaluatePerception) -
 def evaluate_policy(asked: EvaluatePolicy, run: Run) -> int:
     """Drives every route with every driver asked for; whatever ends it, the finished routes are written."""
     seeds = seed_range(asked.seeds)
-    Senses(asked.without, asked.exact)  # wrong names are told before the first route
+    drivers = [asked.driver, *(d for d in COMPARED if asked.compare and d != asked.driver)]
     before = None
     if asked.against is not None:
         names = [route_name(seed) for seed in seeds]
         before = against.read_before(Path(asked.against), comparable(dump(asked)), names)
-    drivers = [asked.driver, *(d for d in COMPARED if asked.compare and d != asked.driver)]
     records = finished_before(asked, drivers, seeds)
     keep_files(asked, records, run.folder)
+    perceives = {d: build.build_driver(replace(asked, driver=d), seeds[0])[1] for d in drivers}  # or it is told now
     jobs = [Job(replace(asked, driver=d), s, run.folder) for s in seeds for d in drivers if (d, s) not in records]
     try:
-        with (run.folder / "routes.jsonl").open("a", encoding="utf-8") as file:
+        with (
+            (run.folder / "routes.jsonl").open("a", encoding="utf-8") as file,
+            tqdm(total=len(seeds) * len(drivers), initial=len(records), desc="routes", unit="route") as bar,
+        ):
             for (driver, seed), record in records.items():
                 file.write(line(driver, seed, record))
-            bar = tqdm(total=len(seeds) * len(drivers), initial=len(records), desc="routes", unit="route")
             for (one, seed, _), answer in run_jobs(drive_route, jobs, asked.workers):
                 if isinstance(answer, Failed):
                     print(f"seed {seed}, {one.driver}: failed, {answer.reason}", file=sys.stderr)
@@ -157,9 +158,10 @@ def evaluate_policy(asked: EvaluatePolicy, run: Run) -> int:
                 file.write(line(one.driver, seed, answer))
                 file.flush()
                 bar.update()
-            bar.close()
     finally:
-        report(asked, drivers, seeds, records, run)
+        if records:
+            report(asked, drivers, seeds, records, run)
+            run.result["perception"] = perceives[asked.driver]._asdict()
     if before is None:
         return 0
     return compare(before, [records[asked.driver, seed] for seed in seeds], asked, run)
@@ -235,11 +237,11 @@ def world() -> EmbeddedWorld:
 def drive_route(job: Job) -> Record:
     """One route by one driver, in this process; returns its record."""
     asked, seed, _ = job
-    driver, engine, precision = build.build_driver(asked, seed)
+    driver, perceives = build.build_driver(asked, seed)
     episode = build.build_episode(asked, seed)
     if asked.driver in CAMERALESS:
         episode = replace(episode, camera=None)
-    session = Session(episode, asked.driver, engine, precision)
+    session = Session(episode, asked.driver, *perceives)
     session.run(world(), driver, subscribers(job, episode), asked.max_ticks)
     record: Record = plain(session.record())
     return record

@@ -20,10 +20,9 @@ from tqdm import tqdm
 
 from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.launch.config import Export, seed_range
-from roadcraft.launch.runs import Run
+from roadcraft.launch.runs import Run, writable
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
-from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Observation
 
 START, CALIBRATING, EVERY = 60, 10, 2  # ticks before a clip, frames of it, ticks from frame to frame
@@ -41,15 +40,6 @@ def run(asked: Export, run: Run) -> None:
         graph = run.folder / "network.onnx" if asked.out is None else Path(asked.out)
         about = export_perception(asked, weights, graph)
     run.result.update(graph=graph, bytes=graph.stat().st_size, **about)
-
-
-def writable(path: Path) -> None:
-    """Raises UserError unless a file can be written there; makes its folder."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("ab").close()
-    except OSError as error:
-        raise UserError(f"out {path}: {error.strerror}") from None
 
 
 def export_perception(asked: Export, weights: Path | None, graph: Path) -> dict[str, Any]:

@@ -26,9 +26,9 @@ from roadcraft.launch.log import percentiles
 from roadcraft.launch.overlay import LANE_SHOWN, SCORE_SHOWN, overlay
 from roadcraft.launch.runs import Run, plain
 from roadcraft.launch.video import VideoFile
-from roadcraft.perception.percept import Percept
+from roadcraft.perception.percept import EVENTS, Percept
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import LANE_X, Camera, Command, Control, Ego, Kind, Observation
+from roadcraft.sim.messages import LANE_X, Camera, Command, Control, Ego, Kind, Mark, Observation
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 FASTEST = 480.0  # frames a second that a video is believed
@@ -55,7 +55,7 @@ def run(asked: Perceive, run: Run) -> None:
                 video.add(overlay(observation, Decision(percept, np.zeros((0, 2)), Control(), Control()), *SHOWN))
     finally:
         video.close()
-        run.result.update(found.summary(), engine=engine.name, precision=engine.precision)
+        run.result.update(found.summary(), engine=engine.name, precision=engine.precision, why=engine.why)
 
 
 def open_frames(asked: Perceive) -> tuple[Iterator[Image], int, float]:
@@ -135,7 +135,7 @@ def observe(rgb: Image, asked: Perceive, number: int, time: float) -> Observatio
 
 
 def told(percept: Percept) -> dict[str, Any]:
-    """A percept as a JSON line: lines at LANE_X, objects, light, confidence."""
+    """A percept as a JSON line: lines at LANE_X, objects, light, stop sign, events, confidence."""
     names = percept.objects.dtype.names or ()
     objects = [
         {name: Kind(int(item[name])).name.lower() if name == "kind" else item[name] for name in names}
@@ -147,10 +147,15 @@ def told(percept: Percept) -> dict[str, Any]:
         "lane_x": LANE_X,
         "lanes_ego": dict(zip(LINES, percept.lanes_ego, strict=True)),
         "lane_prob": dict(zip(LINES, percept.lane_prob, strict=True)),
+        "lane_marks": {
+            line: Mark(int(mark)).name.lower() for line, mark in zip(LINES, percept.lane_marks, strict=True)
+        },
         "objects": objects,
         "light": dict(zip(("red", "yellow", "green", "none"), percept.light, strict=True)),
         "light_distance": percept.light_distance,
         "stop_prob": percept.stop_prob,
+        "stop_distance": percept.stop_distance,
+        "events": dict(zip(EVENTS, percept.events, strict=True)),
         "drivable_share": float((percept.drivable > 0.5).mean()),
         "confidence": percept.confidence,
         "latency_ms": 1e3 * percept.latency,

@@ -8,9 +8,12 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
+
+from roadcraft.sim.errors import UserError
 
 
 @dataclass
@@ -46,6 +49,24 @@ def begin(verb: str, config_yaml: str, root: Path = Path("runs")) -> Run:
         run.write("config.yaml", config_yaml)
         return run
     raise FileExistsError(f"{root}/{stem}")
+
+
+def writable(path: Path) -> None:
+    """Raises UserError unless a file can be written there; makes its folder."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    except OSError as error:
+        raise UserError(f"out {path}: {error.strerror}") from None
+
+
+def writable_folder(path: Path) -> None:
+    """Raises UserError unless files can be written there; makes the folder."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise UserError(f"out {path}: {error.strerror}") from None
 
 
 def plain(value: Any) -> Any:

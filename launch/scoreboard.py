@@ -31,6 +31,7 @@ def figures(records: Sequence[Record], routes: int) -> dict[str, Any]:
         "driving_score_ci95": confidence(score),
         "driving_score_20": mean("driving_score_20"),
         "driving_score_10": mean("driving_score_10"),
+        "driving_score_b2d": mean("driving_score_b2d"),
         "route_completion": mean("route_completion"),
         "success_rate": 100 * mean("success"),
         "infractions": counts,
@@ -62,14 +63,13 @@ def confidence(scores: Sequence[float]) -> tuple[float, float]:
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """All drivers side by side."""
     kinds = [kind for kind in KINDS if any(row["infractions"][kind] for row in rows.values())]
-    head = ["driver", "DS 2.1", "95 %", "DS 2.0", "DS 1.0", "RC", "success", "/km", *kinds]
+    head = ["driver", "DS 2.1", "95 %", "DS 2.0", "DS 1.0", "DS B2D", "RC", "success", "/km", *kinds]
     lines = [head]
     for driver, row in rows.items():
         low, high = row["driving_score_ci95"]
         per_km = row["infractions_per_km"]
-        cells = [
-            f"{row[key]:.1f}" for key in ("driving_score_20", "driving_score_10", "route_completion", "success_rate")
-        ]
+        keys = ("driving_score_20", "driving_score_10", "driving_score_b2d", "route_completion", "success_rate")
+        cells = [f"{row[key]:.1f}" for key in keys]
         cells = [driver, f"{row['driving_score']:.1f}", f"{low:.0f}-{high:.0f}", *cells]
         lines.append(
             [*cells, "-" if per_km is None else f"{per_km:.2f}", *(str(row["infractions"][kind]) for kind in kinds)]

@@ -24,6 +24,7 @@ class Session:
     driver: str  # its name
     engine: str = "none"  # what perceives
     precision: str = "none"
+    why: str = "none"  # why with that engine
     referee: Referee = field(default_factory=Referee)
     figures: Figures = field(default_factory=Figures)
     began: float = field(default_factory=perf_counter)
@@ -49,11 +50,12 @@ class Session:
     def summary(self) -> dict[str, Any]:
         """The keys that a drive's last line carries."""
         verdict, figures = self.referee.verdict, self.figures.summary()
-        perception = {"engine": self.engine, "precision": self.precision, **figures.pop("perception")}
+        perception = {"engine": self.engine, "precision": self.precision, "why": self.why, **figures.pop("perception")}
         return {
             "driving_score": verdict.score_21 if verdict else 0.0,
             "driving_score_20": verdict.score_20 if verdict else 0.0,
             "driving_score_10": verdict.score_10 if verdict else 0.0,
+            "driving_score_b2d": verdict.score_b2d if verdict else 0.0,
             "route_completion": verdict.route_completion if verdict else 0.0,
             "success": verdict is not None and verdict.success,
             "status": verdict.status if verdict else "Failed - Agent did not start",

@@ -1,11 +1,14 @@
-"""Jobs spread over processes: a job whose process dies is run again, then reported as failed; nothing else is lost."""
+"""Jobs spread over processes: a job whose process dies is run again, then reported as failed, one that raises is
+reported at once; nothing else is lost."""
 
 from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.connection
+import os
 import signal
 import sys
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +26,10 @@ TRIES = 2
 
 @dataclass(frozen=True)
 class Failed:
-    """A job that could not be done: its process died, or the simulator was lost, on every try."""
+    """A job that could not be done: its process died, or the simulator was lost, on every try; or it raised."""
 
     reason: str
+    again: bool = True  # whether another try may go better
 
 
 @dataclass
@@ -66,7 +70,7 @@ def run_jobs(
                     raise answer
                 if isinstance(answer, Failed) and not worker.process.is_alive():
                     workers.remove(worker)
-                if isinstance(answer, Failed) and worker.tried < TRIES:
+                if isinstance(answer, Failed) and answer.again and worker.tried < TRIES:
                     waiting.append((job, worker.tried + 1))
                 else:
                     yield job, answer
@@ -122,6 +126,10 @@ def serve_jobs(work: Callable[[Job], Result], pipe: Connection) -> None:
                 answer = error
             except WorldLost as error:
                 answer = Failed(str(error))
+            except Exception as error:  # a driver of the user's own may raise anything
+                if os.environ.get("ROADCRAFT_TRACE"):
+                    traceback.print_exc()
+                answer = Failed(f"{type(error).__name__}: {error}", again=False)
             pipe.send(answer)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         sys.exit(0)

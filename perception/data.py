@@ -21,7 +21,17 @@ from numpy.typing import NDArray
 
 from roadcraft.perception.augment import Augmentation, Sample, augment
 from roadcraft.perception.events import EventWatch
-from roadcraft.perception.labels import FRAME, SEEN, FrameLabels, frame_labels, look_ahead, recorded_semantic, standing
+from roadcraft.perception.labels import (
+    FRAME,
+    HIGHEST_TAG,
+    SEEN,
+    FrameLabels,
+    fault,
+    frame_labels,
+    look_ahead,
+    recorded_semantic,
+    standing,
+)
 from roadcraft.perception.targets import Targets, asked_for, frame_targets
 from roadcraft.perception.view import motion_vector
 from roadcraft.sim.errors import UserError
@@ -221,9 +231,10 @@ def collect(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one frame's files are: the shard, and offset and size of each of PARTS."""
+    """Where one frame's files are: the shard, the frame's key, and offset and size of each of PARTS."""
 
     shard: Path
+    key: str
     parts: tuple[tuple[int, int], ...]
 
 
@@ -251,18 +262,30 @@ class Shards:
         return sum(map(len, self.clips))
 
     def labels(self, place: Place) -> FrameLabels:
-        """The labels of one frame, but the semantic image. Raises ValueError when they are not what they should be."""
+        """The labels of one frame, but the semantic image. Raises UserError, with shard and frame, when they are not
+        what they should be."""
         return _labels(place, *_read(place, 2, 3))
 
     def read(self, place: Place) -> Sample:
-        """One frame. Raises ValueError when its files are not what they should be."""
+        """One frame. Raises UserError, with shard and frame, when its files are not what they should be: a shard that
+        is not whole is passed over, but nobody shall learn from, or pass over unseen, what is whole and wrong."""
         coded, coded_semantic, frame, objects = _read(place, 0, 1, 2, 3)
         picture = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR)
         semantic = cv2.imdecode(np.frombuffer(coded_semantic, np.uint8), cv2.IMREAD_GRAYSCALE)
+        labels = _labels(place, frame, objects)
         if picture is None or semantic is None:
-            raise ValueError(f"{place.shard}: a frame's pictures cannot be read")
+            raise _wrong(place, "its pictures cannot be read")
+        size = tuple(labels.frame["size"].tolist())
+        if not picture.shape[1::-1] == semantic.shape[::-1] == size:
+            raise _wrong(place, f"its pictures are not both of the labels' {size[0]}x{size[1]} pixels")
+        if semantic.max(initial=0) > HIGHEST_TAG:
+            raise _wrong(place, f"semantic tag {semantic.max()} is not one of CARLA's (0-{HIGHEST_TAG})")
         rgb = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-        return Sample(rgb, np.asarray(semantic, np.uint8), _labels(place, frame, objects))
+        return Sample(rgb, np.asarray(semantic, np.uint8), labels)
+
+
+def _wrong(place: Place, what: str) -> UserError:
+    return UserError(f"shard {place.shard}, frame {place.key}: {what}")
 
 
 def _read(place: Place, *parts: int) -> list[bytes]:
@@ -276,10 +299,16 @@ def _read(place: Place, *parts: int) -> list[bytes]:
 
 
 def _labels(place: Place, frame: bytes, objects: bytes) -> FrameLabels:
-    arrays = [np.load(io.BytesIO(data), allow_pickle=False) for data in (frame, objects)]
+    try:
+        arrays = [np.load(io.BytesIO(data), allow_pickle=False) for data in (frame, objects)]
+    except (ValueError, EOFError, OSError) as error:
+        raise _wrong(place, f"its labels cannot be read: {error}") from None
     if [a.dtype for a in arrays] != [FRAME, SEEN]:
-        raise ValueError(f"{place.shard}: a frame's labels are not of this version")
-    return FrameLabels(arrays[0][()].copy(), arrays[1].copy())
+        raise _wrong(place, "its labels are not of this version")
+    labels = FrameLabels(arrays[0][()].copy(), arrays[1].copy())
+    if found := fault(labels):
+        raise _wrong(place, found)
+    return labels
 
 
 def _index(path: Path) -> list[list[Place]]:
@@ -299,7 +328,7 @@ def _index(path: Path) -> list[list[Place]]:
     for key in sorted(frames):
         if len(frames[key]) != len(PARTS):
             raise ValueError(f"{key} lacks files")
-        place = Place(path, tuple(frames[key][i] for i in range(len(PARTS))))
+        place = Place(path, key, tuple(frames[key][i] for i in range(len(PARTS))))
         clips.setdefault(key.rpartition("-")[0], []).append(place)
     return list(clips.values())
 
@@ -311,6 +340,7 @@ class Clip:
     frames: NDArray[np.uint8]  # (T, H, W, 3)
     motion: NDArray[np.float32]  # (T, MOTION)
     targets: list[Targets]
+    name: str = ""  # where it begins: the shard, and the frame's key
 
 
 def draw_clip(shards: Shards, length: int, size: tuple[int, int], how: Augmentation, rng: np.random.Generator) -> Clip:
@@ -325,7 +355,8 @@ def draw_clip(shards: Shards, length: int, size: tuple[int, int], how: Augmentat
         if _worth(shards.labels(clip[start]), rng):
             break
     samples = [shards.read(clip[start + k * step]) for k in range(length)]
-    return clip_of(augment(samples, how, rng), size)
+    first = clip[start]
+    return replace(clip_of(augment(samples, how, rng), size), name=f"{first.shard.name}:{first.key}")
 
 
 def _worth(labels: FrameLabels, rng: np.random.Generator) -> bool:

@@ -17,7 +17,7 @@ from roadcraft.perception.percept import EVENTS, PATH_TIMES
 from roadcraft.perception.projection import camera_frame, corners, lanes_in_view, project, projected_boxes
 from roadcraft.sim.geometry import ego_to_world, world_to_ego
 from roadcraft.sim.kernels import njit
-from roadcraft.sim.messages import LANE_LINES, LANE_X, Camera, Kind, Labels, LightState, Tick, World
+from roadcraft.sim.messages import LANE_LINES, LANE_X, Camera, Kind, Labels, LightState, Mark, Tick, World
 
 PARKED_RANGE = 100.0  # [m] up to which parked cars are labelled
 SIGN_RANGE = 60.0  # [m] to the stop line: a light or stop sign further away governs nothing yet
@@ -25,6 +25,7 @@ MOVABLE_TAGS = (12, 13, 14, 15, 16, 17, 18, 19)  # pedestrians, riders, vehicles
 UNLABELLED = 0  # CARLA's tag for what has no label: here also parked vehicles that are no actors
 DRIVABLE_TAGS = (1, 24)  # CARLA's Roads and RoadLine
 LANE_TAG = 24
+HIGHEST_TAG = 28  # of CARLA's
 NO_LIGHT = 3  # index of "none governs us" in Percept.light
 LIGHT_TOP = 1.0  # [m] half the height of a light's head with its back plate, about
 _STATES = (LightState.RED, LightState.YELLOW, LightState.GREEN)
@@ -83,6 +84,43 @@ class FrameLabels:
         fov, x, y, z, pitch = self.frame["camera"].tolist()
         width, height = self.frame["size"].tolist()
         return Camera(width, height, fov, (x, y, z), pitch, True)
+
+
+FINITE_FRAME = ("time", "pose", "speed", "yaw_rate", "camera")
+FINITE_SEEN = ("box", "fraction", "xyz_ego", "yaw_ego", "size", "velocity_ego")
+
+
+def fault(labels: FrameLabels) -> str:
+    """What is wrong with a recorded frame's labels: a class that there is not, a number that is not finite where it
+    must be, a box outside the picture; "" where nothing is."""
+    frame, objects = labels.frame, labels.objects
+    for name, most, values in (
+        ("light", NO_LIGHT, frame["light"]),
+        ("lane_marks", int(max(Mark)), frame["lane_marks"]),
+        ("an object's kind", int(Kind.PEDESTRIAN), objects["kind"]),
+    ):
+        if (highest := int(values.max(initial=0))) > most:
+            return f"{name} is {highest}, above {most}"
+    for record, names in ((frame, FINITE_FRAME), (objects, FINITE_SEEN)):
+        for name in names:
+            if not np.isfinite(record[name]).all():
+                return f"{name} is not finite"
+    for record, name in ((frame, "lanes_ego"), (objects, "path_ego")):
+        if np.isinf(record[name]).any():
+            return f"{name} is infinite"
+    governed = {"light": int(frame["light"]) != NO_LIGHT, "stop": False}
+    for name in ("light", "stop"):
+        distance = float(frame[f"{name}_distance"])
+        if not (np.isfinite(distance) or (distance == np.inf and not governed[name])):
+            return f"{name}_distance is {distance}"
+        if frame[f"{name}_visible"] and not np.isfinite(frame[f"{name}_box"]).all():
+            return f"{name}_box is not finite though it is visible"
+    width, height = frame["size"].tolist()
+    if width < 1 or height < 1:
+        return f"size is {width}x{height}"
+    left, top, right, bottom = objects["box"].T
+    inside = (left >= 0) & (top >= 0) & (left <= right) & (top <= bottom) & (right <= width) & (bottom <= height)
+    return "" if inside.all() else f"an object's box {objects['box'][~inside][0].tolist()} is not in the picture"
 
 
 @njit
@@ -249,6 +287,6 @@ def recorded_semantic(images: Labels, parked_known: bool = False) -> NDArray[np.
 def masks(semantic: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Drivable area and lane lines (H, W) of a semantic image. Raises ValueError for tags that CARLA does not know."""
     highest = int(semantic.max(initial=0))
-    if highest > 28:
-        raise ValueError(f"semantic tag {highest} is not one of CARLA's (0-28)")
+    if highest > HIGHEST_TAG:
+        raise ValueError(f"semantic tag {highest} is not one of CARLA's (0-{HIGHEST_TAG})")
     return np.isin(semantic, DRIVABLE_TAGS), semantic == LANE_TAG

@@ -45,7 +45,8 @@ class Records:
     sensed: list[tuple[int, float, bool]] = field(default_factory=list)
     #  group, distance, whether the percept has something there, of each object to be found
     ghosts: list[tuple[int, float]] = field(default_factory=list)  # group, distance of what is nowhere in truth
-    hidden: list[tuple[float, bool, float]] = field(default_factory=list)  # seconds hidden, still known, error [m]
+    hidden: list[tuple[float, bool, float, float]] = field(default_factory=list)
+    #  seconds hidden, still known, error [m], distance
     lights: list[tuple[float, bool, bool, bool, float]] = field(default_factory=list)
     #  distance, visible, seen, right, relative error of the distance
     free: list[bool] = field(default_factory=list)  # no light governs: was one seen?
@@ -190,7 +191,7 @@ class Scorer:
             self._tracks[int(t["id"])] = (track, last, since)
             row = np.flatnonzero(percept.objects["track"] == track)
             error = float(np.hypot(*(percept.objects["xy_ego"][row[0]] - (x, y)))) if len(row) else np.nan
-            self.records.hidden.append((now - since, bool(len(row)), error))
+            self.records.hidden.append((now - since, bool(len(row)), error, float(np.hypot(x, y))))
 
     def _signs(self, percept: Percept, labels: FrameLabels) -> None:
         frame = labels.frame
@@ -292,16 +293,23 @@ def _lane_figures(r: Records) -> dict[str, float]:
 
 def _object_figures(r: Records) -> dict[str, float]:
     near = [o for o in r.objects if o[1] <= NEAR]
-    second = [h for h in r.hidden if 0.85 <= h[0] <= 1.15]
     paths = [(o[5], o[6]) for o in near if np.isfinite(o[5])]
     return {
         "distance_error": _median([abs(o[2]) for o in near]),
         "velocity_mae": _mean([o[4] for o in near]),
+        **_memory_figures(r.hidden),
+        "path_error_2s": _mean([p[0] for p in paths]),
+        "path_error_2s_constant_velocity": _mean([p[1] for p in paths]),
+    }
+
+
+def _memory_figures(hidden: Sequence[tuple[float, bool, float, float]]) -> dict[str, float]:
+    """Of those who have been hidden for a second."""
+    second = [h for h in hidden if 0.85 <= h[0] <= 1.15]
+    return {
         "occlusion_error_1s": _mean([h[2] for h in second]),
         "occlusion_kept_1s": _share(second, lambda h: h[1]),
         "occlusions": len(second),
-        "path_error_2s": _mean([p[0] for p in paths]),
-        "path_error_2s_constant_velocity": _mean([p[1] for p in paths]),
     }
 
 
@@ -327,17 +335,24 @@ def by_distance(r: Records, edges: Sequence[float] = (10.0, 20.0, 30.0, 40.0, 60
     low = 0.0
     for high in edges:
         part = Records(
+            lines=[line for line in r.lines if low <= line[1] < high],
+            line_errors=[error for error in r.line_errors if low <= error[0] < high],
             truths=[t for t in r.truths if low <= t[1] < high],
             found=[f for f in r.found if low <= f[3] < high],
             objects=[o for o in r.objects if low <= o[1] < high],
+            hidden=[h for h in r.hidden if low <= h[3] < high],
             lights=[x for x in r.lights if low <= x[0] < high],
         )
         row: dict[str, Any] = {}
         for g, name in enumerate(GROUPS):
             found = [(score, right) for group, score, right, _ in part.found if group == g]
             row[f"{name}_ap50"] = average_precision(found, sum(group == g for group, _ in part.truths))
+        row["lane_recall"] = _share([line for line in part.lines if line[2]], lambda line: line[3])
+        row["lane_error"] = _mean([error for _, error in part.line_errors])
         row["distance_error"] = _median([abs(o[2]) for o in part.objects])
         row["velocity_mae"] = _mean([o[4] for o in part.objects])
+        row |= _memory_figures(part.hidden)
+        row["path_error_2s"] = _mean([o[5] for o in part.objects])
         visible = [x for x in part.lights if x[1]]
         row["light_recall"] = _share(visible, lambda x: x[2])
         row["light_accuracy"] = _share([x for x in visible if x[2]], lambda x: x[3])

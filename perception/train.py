@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ class Training:
 
 
 class NotFinite(UserError):
-    """A loss became NaN or infinite."""
+    """A loss or a gradient became NaN or infinite."""
 
 
 def train(how: Training, command: str = "", progress: bool = True, say: Callable[[str], None] = log.info) -> Path:
@@ -83,19 +84,20 @@ def train(how: Training, command: str = "", progress: bool = True, say: Callable
     quiet = not (progress and run.seat.first)
     if run.seat.first:
         say(f"training on {run.seat}" + (": no bf16 in this hardware" if how.bf16 and not run.seat.bf16 else ""))
-    bar = tqdm(total=how.steps, initial=run.step, unit="step", disable=quiet, mininterval=5.0)
-    for clips in run.batches():
-        losses = run.train_step(clips)
-        bar.update(1)
-        bar.set_postfix_str(" ".join(f"{k} {losses[k]:.3f}" for k in ("heat", "lanes", "light") if k in losses))
-        if not run.seat.first:
-            continue
-        if run.step % how.save_every == 0 or run.step == how.steps:
-            run.save()
-        if run.step % how.validate_every == 0 or run.step == how.steps:
-            run.validate()
-    bar.close()
-    run.log.close()
+    with (
+        closing(run.log),
+        tqdm(total=how.steps, initial=run.step, unit="step", disable=quiet, mininterval=5.0) as bar,
+    ):
+        for clips in run.batches():
+            losses = run.train_step(clips)
+            bar.update(1)
+            bar.set_postfix_str(" ".join(f"{k} {losses[k]:.3f}" for k in ("heat", "lanes", "light") if k in losses))
+            if not run.seat.first:
+                continue
+            if run.step % how.save_every == 0 or run.step == how.steps:
+                run.save()
+            if run.step % how.validate_every == 0 or run.step == how.steps:
+                run.validate()
     return run.best
 
 
@@ -160,7 +162,7 @@ class Run:
         return how.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
 
     def train_step(self, clips: list[Clip]) -> dict[str, float]:
-        """One step of the optimiser. Raises NotFinite, before anything is changed, naming the step and the task."""
+        """One step of the optimiser. Raises NotFinite, before any weight is changed, naming step, task and clips."""
         began = time.monotonic()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
@@ -170,15 +172,12 @@ class Run:
         total, losses = self.objective(*tensors(clips))
         values = self.seat.mean({name: float(loss) for name, loss in losses.items()})
         if bad := [name for name, value in values.items() if not math.isfinite(value)]:
-            raise NotFinite(
-                f"the loss of {', '.join(bad)} is not finite in step {self.step} (seed {self.how.seed}); "
-                f"the last good checkpoint is {self.how.out / 'state.safetensors'}"
-            )
+            raise self._not_finite(f"the loss of {', '.join(bad)}", clips)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         if not torch.isfinite(norm):
-            raise NotFinite(f"the gradient is not finite in step {self.step} (seed {self.how.seed})")
+            raise self._not_finite("the gradient", clips)
         self.optimizer.step()
         self._average()
         self.step += 1
@@ -189,6 +188,14 @@ class Run:
             self.log.add_scalar("rate", self.rate(), self.step)
             self.log.add_scalar("gradient", float(norm), self.step)
         return values
+
+    def _not_finite(self, what: str, clips: list[Clip]) -> NotFinite:
+        saved = self.how.out / "state.safetensors"
+        last = f"the last good checkpoint is {saved}" if saved.is_file() else "no checkpoint was saved before"
+        return NotFinite(
+            f"{what} is not finite in step {self.step} (seed {self.how.seed}), "
+            f"clips {', '.join(clip.name for clip in clips)}; {last}"
+        )
 
     def _average(self) -> None:
         keep = min(self.how.average, (1 + self.step) / (10 + self.step))

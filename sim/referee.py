@@ -14,7 +14,7 @@ import numpy as np
 
 from roadcraft.sim.comfort import SAMPLE_TIME, comfort
 from roadcraft.sim.messages import DT, Facts, Kind
-from roadcraft.sim.scores import no_infractions, penalty_10, penalty_20, penalty_21, success
+from roadcraft.sim.scores import no_infractions, penalty_10, penalty_20, penalty_21, penalty_bench2drive, success
 
 SAME_ACTOR_TIME = 5.0  # s, collisions with the same actor within it count once
 SAME_PLACE_RADIUS = 5.0  # m, collisions within it of the last one count once
@@ -62,6 +62,7 @@ class Verdict:
     score_10: float  # [0, 100] driving score so far by the leaderboard's rules 1.0
     score_20: float  # [0, 100] 2.0
     score_21: float  # [0, 100] 2.1, the headline
+    score_b2d: float  # [0, 100] Bench2Drive's driving score so far
     infractions: dict[str, int]  # so far, every kind of scores.KINDS
     outside: float  # [0, 100] percent of the driven metres outside the lanes
     min_speeds: tuple[float, ...]  # percent of the background's mean speed at each checkpoint passed
@@ -86,7 +87,7 @@ class Referee:
         self.events: list[Event] = []  # all of them
         self.verdict: Verdict | None = None  # the last
         self._counts = no_infractions()
-        self._penalties = (1.0, 1.0, 1.0)
+        self._penalties = (1.0, 1.0, 1.0, 1.0)
         self._last: Facts | None = None
         self._pose: tuple[float, float, float] | None = None  # of the last tick
         self._speed = 0.0  # [m/s] of the last tick, before this tick's collisions
@@ -245,11 +246,12 @@ class Referee:
                 penalty_10(self._counts),
                 penalty_20(self._counts, 0.0, self._min_speeds),
                 penalty_21(self._counts, 0.0, self._min_speeds),
+                penalty_bench2drive(self._counts),
             )
         outside = 100 * self._outside / self._driven if self._driven > 0 else 0.0
         completion = 100.0 if status == "Completed" else min(100.0, 100 * self._progress / facts.route_length)
         kept = completion * (1 - outside / 100)
-        p10, p20, p21 = self._penalties
+        p10, p20, p21, b2d = self._penalties
         return Verdict(
             events=new,
             done=status != "Running",
@@ -258,6 +260,7 @@ class Referee:
             score_10=kept * p10,
             score_20=kept * p20,
             score_21=kept * p21,
+            score_b2d=kept * b2d,
             infractions=self._counts,
             outside=outside,
             min_speeds=self._min_speeds,

@@ -1,6 +1,7 @@
 """`results.json` in the shape of the CARLA leaderboard's, so that its users' scripts read ours.
 
-`scores` are those of the rules 2.1; beside them each record carries all three under `scores_by_rules`.
+`scores` are those of the rules 2.1; beside them each record carries all three, and Bench2Drive's,
+under `scores_by_rules`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ LEADERBOARD_NAMES = {
     "blocked": "vehicle_blocked",
     "timeout": "route_timeout",
 }
+RULES = ("1.0", "2.0", "2.1", "Bench2Drive")
 LABELS = (
     "Avg. driving score",
     "Avg. route completion",
@@ -77,6 +79,9 @@ def route_record(
 ) -> dict[str, Any]:
     """One route of the leaderboard's `records`. Lengths in metres, times in seconds; `extra` joins `meta`."""
     verdict = referee.verdict
+    by_rules = (0.0,) * len(RULES)
+    if verdict is not None:
+        by_rules = verdict.score_10, verdict.score_20, verdict.score_21, verdict.score_b2d
     infractions: dict[str, list[str]] = {LEADERBOARD_NAMES[kind]: [] for kind in KINDS}
     for event in referee.events:
         infractions[LEADERBOARD_NAMES[event.kind]].append(f"{event.message} (t = {event.time:.2f} s)")
@@ -87,11 +92,7 @@ def route_record(
         "num_infractions": len(referee.events),
         "infractions": infractions,
         "scores": _scores(verdict),
-        "scores_by_rules": {
-            "1.0": verdict.score_10 if verdict else 0.0,
-            "2.0": verdict.score_20 if verdict else 0.0,
-            "2.1": verdict.score_21 if verdict else 0.0,
-        },
+        "scores_by_rules": dict(zip(RULES, by_rules, strict=True)),
         "weather_id": weather,
         "meta": {
             "route_length": route_length,
@@ -134,7 +135,7 @@ def results(records: Sequence[Mapping[str, Any]], routes: int, finished: bool = 
                 "status": "Completed" if finished else "Running",
                 "infractions": per_km,
                 "scores_mean": scores,
-                "scores_by_rules": {rules: mean("scores_by_rules", rules) for rules in ("1.0", "2.0", "2.1")},
+                "scores_by_rules": {rules: mean("scores_by_rules", rules) for rules in RULES},
                 "meta": {"total_length": sum(r["meta"]["route_length"] for r in done)},
             },
             "progress": [len(done), routes],

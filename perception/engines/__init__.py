@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 import platform
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from roadcraft.perception.heads import MOTION, OUTPUTS
 from roadcraft.perception.shipped import graph_hash, graph_of, read_card, shipped
 from roadcraft.sim.errors import UserError
 
-log = logging.getLogger(__name__)
 # Runtimes, the fastest first, with the package each needs and the precisions it can run, its default first.
 ENGINES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tensorrt": ("tensorrt", ("f16", "f32", "int8")),
@@ -37,7 +35,6 @@ def load_engine(
     why = "asked for"
     if name == "auto":
         name, precision, why = _fastest(precision, weights)
-        log.info("engine %s %s: %s", name, precision, why)
     if name not in ENGINES:
         raise UserError(f"unknown engine {name!r}: auto, {', '.join(ENGINES)} exist")
     package, precisions = ENGINES[name]

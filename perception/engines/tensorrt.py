@@ -103,8 +103,7 @@ def engine_file(graph: Path) -> Path:
     key = digest(graph.read_bytes(), gpu_name(), trt.__name__, trt.__version__)
     path = cache_dir() / f"tensorrt-{key}.engine"
     if not path.is_file():
-        log.info("building an engine of %s for %s", graph.name, gpu_name() or "no GPU")
-        with tqdm(desc="engine", bar_format="{desc}: {postfix} [{elapsed}]") as bar:
+        with tqdm(desc=f"engine for {gpu_name() or 'no GPU'}", bar_format="{desc}: {postfix} [{elapsed}]") as bar:
             plan = build(graph, bar.set_postfix_str)
         path.with_suffix(".tmp").write_bytes(plan)
         path.with_suffix(".tmp").replace(path)

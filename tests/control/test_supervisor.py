@@ -12,6 +12,7 @@ from control_scenes import ego, observation, percept, seen
 
 from roadcraft.control.car import accel_of, curvature_of, steer_for, throttle_for
 from roadcraft.control.features import Features
+from roadcraft.control.paths import curve_speed
 from roadcraft.control.supervisor import Limits, Supervisor
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.messages import DT, Camera, Control, Kind, Observation
@@ -271,6 +272,21 @@ def test_a_curve_is_reached_slowly_enough() -> None:
     assert reasons == {"", "curve"}
     limits = supervisor.limits
     assert 4.0 < speed < (limits.lateral_accel * 10.0) ** 0.5 + limits.curve_excess + 0.5
+
+
+def test_what_a_curve_is_too_fast_by_is_braked_away_within_a_second() -> None:
+    """A curve of 10 m begins 9 m ahead: sqrt(3 * 10 + 2 * 2 * 8) m/s now is fast enough; whoever drives 1.5 m/s more
+    brakes with the comfortable 2 m/s^2 and the 1 m/s above the excess that is let pass."""
+    now, perceived = scene(5.0)(0)
+    supervisor, features = Supervisor(), Features()
+    features.update(now, perceived)
+    features.path = bend(9.0)
+    most = curve_speed(features.path, 1e9, 3.0)
+    assert most == pytest.approx((3.0 * 10.0 + 2.0 * 2.0 * 8.0) ** 0.5, abs=0.5)
+    speed = most + 1.5
+    control, why = supervisor(observation(1, speed), percept(1), features, roll(speed))
+    assert why == "curve"
+    assert accel(control, speed) == pytest.approx(-3.0, abs=0.05)
 
 
 def test_a_curve_that_is_slow_enough_is_left_alone() -> None:

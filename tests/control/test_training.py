@@ -11,8 +11,11 @@ import pytest
 
 pytest.importorskip("stable_baselines3")
 
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 from roadcraft.control.features import SIZE
-from roadcraft.control.imitation import Dataset, fit, to_policy
+from roadcraft.control.imitation import Dataset, clone, fit, to_policy
+from roadcraft.control.policy import Policy
 from roadcraft.control.ppo import module_of
 from roadcraft.control.train import PolicyTraining, read_checkpoint, train
 from roadcraft.sim.errors import UserError
@@ -50,6 +53,7 @@ def test_fit_learns_a_simple_rule() -> None:
 
 def test_a_dataset_comes_back(tmp_path: Path) -> None:
     data(20).save(tmp_path / "d.npz")
+    assert Dataset.load(tmp_path / "d.npz").rounds == 0
     for was, came in zip(data(20).arrays(), Dataset.load(tmp_path / "d.npz").arrays(), strict=True):
         assert np.array_equal(was, came)
     np.savez(tmp_path / "other.npz", vectors=np.zeros((2, 3), np.float32), actions=np.zeros((2, 2), np.float32))
@@ -84,6 +88,10 @@ def test_two_blocks_are_one_block_and_another_after_a_resume(tmp_path: Path, mon
     assert (state_a["steps"], state_b["steps"]) == (96, 96)
     assert tensors_a.keys() == tensors_b.keys()
     assert all(np.array_equal(tensors_a[k], tensors_b[k]) for k in tensors_a)
+    found = EventAccumulator(str(whole / "tensorboard" / "evaluations"))
+    found.Reload()
+    assert [(e.step, e.value) for e in found.Scalars("evaluation/driving_score")] == [(0, 1.0), (96, 1.0)]
+    assert found.Tags()["scalars"] == ["evaluation/driving_score", "evaluation/route_completion"]
     first = read_checkpoint_of_start(start)
     assert any(not np.array_equal(tensors_a[f"policy.{name}"], value) for name, value in first.items())
     shutil.rmtree(whole)
@@ -96,6 +104,30 @@ def read_checkpoint_of_start(policy: Any) -> dict[str, Any]:
     return {
         f"{name}.{part}": value for name, layer in pairs for part, value in zip(("weight", "bias"), layer, strict=True)
     }
+
+
+def test_a_clone_broken_off_and_resumed_equals_one_that_was_not(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    options: dict[str, Any] = {"steps": 75, "seeds": (0, 50), "seed": 3, "shares": (1.0, 0.5, 0.0), **SMALL["env"]}
+    clone(whole, say=lambda _: None, **options)
+
+    def breaks(words: str) -> None:
+        if words.startswith("round 2/3"):
+            raise KeyboardInterrupt
+
+    told: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        clone(broken, say=breaks, **options)
+    clone(broken, say=told.append, **options)
+    assert [words.split(":")[0] for words in told] == ["round 3/3"]
+    for a, b in zip(*(Dataset.load(path / "dataset.npz").arrays() for path in (whole, broken)), strict=True):
+        assert np.array_equal(a, b)
+    once, twice = (Policy.load(path / "clone.safetensors") for path in (whole, broken))
+    assert once.card == twice.card
+    assert clone(broken, say=told.append, **options).card["rounds"] == 3
+    assert len(told) == 1
 
 
 def test_the_actor_is_frozen_while_the_critic_is_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,24 @@ def test_the_resolved_configuration_reads_back(verb: str, kind: type, tmp_path: 
         ("drive --route_length nan", "route_length: expected float"),
         ("evaluate policy --seeds 9-3", "empty range"),
         ("evaluate policy --seeds few", "'few'"),
+        ("evaluate policy --max_ticks 0", "max_ticks 0"),
+        ("evaluate policy --max_ticks -3", "max_ticks -3"),
+        ("evaluate latency --max_ticks -1", "max_ticks -1"),
+        ("train perception --batch 0", "batch 0"),
+        ("train perception --length 0", "length 0"),
+        ("train perception --threads 0", "threads 0"),
+        ("train perception --loaders 0", "loaders 0"),
+        ("train perception --save_every 0", "save_every 0"),
+        ("train perception --validate_every 0", "validate_every 0"),
+        ("train perception --rate -1", "rate -1"),
+        ("train perception --seed -1", "seed -1"),
+        ("train policy --rate -1", "rate -1"),
+        ("train policy --batch 1", "batch 1"),
+        ("train policy --rollout 1 --envs 1", "rollout 1"),
+        ("train policy --pull -1", "pull -1"),
+        ("train policy --critic_steps -1", "critic_steps -1"),
+        ("train policy --clone_steps -5", "clone_steps -5"),
+        ("train policy --seed -1", "seed -1"),
         ("evaluate", "evaluate perception|policy"),
         ("fly", "'fly'"),
     ],
@@ -83,6 +101,16 @@ def test_bad_input_is_one_line_and_status_2(
     assert err.count("\n") == 1
     assert out == ""
     assert not runs.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").touch()
+    for out in ("/proc/x", "file/shards", "file"):
+        assert main(["collect", "collect-tiny", "--out", out]) == 2
+        told, err = capsys.readouterr()
+        assert f"out {out}: " in err
+        assert err.count("\n") == 1
+        assert told == ""
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from fakes import FakeDriver, FakeWorld
 
 from roadcraft.launch import evaluate
+from roadcraft.launch.__main__ import main
 from roadcraft.launch.cli import dump
 from roadcraft.launch.config import EvaluatePolicy
 from roadcraft.launch.evaluate import finished_before
@@ -30,7 +31,7 @@ def driven(seed: int, max_ticks: int | None = None) -> dict[str, Any]:
 
 def test_a_route_without_a_record_counts_zero() -> None:
     one = figures([driven(1)], 1)
-    assert one["driving_score"] == one["route_completion"] == one["success_rate"] == 100
+    assert one["driving_score"] == one["driving_score_b2d"] == one["route_completion"] == one["success_rate"] == 100
     assert one["infractions_per_km"] == 0
     assert one["vetoes"] == {"obstacle": pytest.approx(0.25, abs=0.01)}
     two = figures([driven(1)], 2)
@@ -109,6 +110,54 @@ def test_compare_runs_the_other_drivers_on_the_same_routes(tmp_path: Path, ran: 
     assert set(ran) == {(d, s) for d in ("network", "truth", "expert", "follower") for s in (9000, 9001)}
     assert set(run.result["compare"]) == {"network", "truth", "expert", "follower"}
     assert (run.folder / "results-follower.json").is_file()
+    assert run.result["perception"]["engine"] == "none"
+
+
+BROKEN = """
+class Broken:
+    def __init__(self):
+        raise LookupError("no such thing")
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--driver nobody", "unknown driver 'nobody'"),
+        ("--driver nowhere.py:Mine", "no Python file nowhere.py"),
+        ("--driver broken.py:Broken", "LookupError: no such thing"),
+        ("--driver truth --policy nowhere.safetensors", "nowhere.safetensors"),
+        ("--driver truth --latency nan", "latency nan"),
+        ("--engine.name abacus", "unknown engine 'abacus'"),
+    ],
+)
+def test_what_does_not_exist_is_told_before_the_first_route(
+    words: str, said: str, runs: Path, ran: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("broken.py").write_text(BROKEN)
+    assert main(["evaluate", "policy", "evaluate-policy-tiny", *words.split()]) == 2
+    out, err = capsys.readouterr()
+    assert said in err.splitlines()[-1]
+    assert "routes:" not in err  # no bar
+    assert "DS 2.1" not in err  # no table
+    assert out == ""
+    assert ran == []
+
+
+def test_an_evaluation_that_cannot_go_on_closes_its_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuses(*_: Any) -> Any:
+        raise UserError("no more")
+
+    monkeypatch.setattr(evaluate, "run_jobs", refuses)
+    asked = EvaluatePolicy(seeds="9000-9001", driver="expert")
+    run = folder(tmp_path / "run", asked)
+    with pytest.raises(UserError, match="no more"):
+        evaluate.run(asked, run)
+    assert run.result == {}  # nothing is told of routes that nobody drove
+    assert "routes:   0%" in (err := capsys.readouterr().err)
+    assert err.endswith("\n")
 
 
 def test_another_evaluation_cannot_be_resumed(tmp_path: Path) -> None:

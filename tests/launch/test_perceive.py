@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from roadcraft.launch import build
 from roadcraft.launch.__main__ import main
 from roadcraft.launch.config import Perceive
 from roadcraft.launch.perceive import SIZE, fitted, open_frames, read_picture
+from roadcraft.perception.percept import EVENTS
 from roadcraft.sim.errors import UserError
 
 
@@ -135,12 +137,23 @@ def test_a_bad_picture_ends_the_run_and_what_was_seen_is_kept(runs: Path, capsys
     for number, (width, height) in enumerate([(400, 300), (37, 91), (1920, 500)]):
         picture(folder / f"{number}.png", 100, width, height)
     (folder / "3.png").write_bytes(b"torn")
+    build.tell_choice.cache_clear()  # what other tests were told
     assert main(["perceive", str(folder)]) == 2
     out, err = capsys.readouterr()
     assert "3.png: not a picture that can be read" in err.splitlines()[-1]
     found = json.loads(out.splitlines()[-1])
     assert found["frames"] == 3
-    assert len((Path(found["run"]) / "percepts.jsonl").read_text().splitlines()) == 3
+    lines = (Path(found["run"]) / "percepts.jsonl").read_text().splitlines()
+    assert len(lines) == 3
+    told = json.loads(lines[0])
+    assert set(told["lane_marks"]) == set(told["lanes_ego"])
+    assert set(told["lane_marks"].values()) <= {"none", "solid", "broken"}
+    assert set(told["events"]) == set(EVENTS)
+    assert all(0 <= probability <= 1 for probability in told["events"].values())
+    assert told["stop_distance"] is None or told["stop_distance"] >= 0  # null: none
+    choice = next(line for line in err.splitlines() if line.startswith("perception: "))
+    assert choice == f"perception: {found['engine']} {found['precision']}, {found['why']}"
+    assert "fastest" in found["why"]
     shown = cv2.VideoCapture(str(Path(found["run"]) / "overlay.mp4"))
     assert sum(1 for _ in iter(lambda: shown.grab(), False)) == 3
     assert found["not_found"]

@@ -34,6 +34,15 @@ def dies_always(job: int) -> int:
     return job
 
 
+def raises(job: int) -> int:
+    """Raises for job 3, at the first try only."""
+    mark = Path(os.environ["PYTEST_FOLDERS"]) / "raised"
+    if job == 3 and not mark.exists():
+        mark.touch()
+        raise IndexError("list index out of range")
+    return job
+
+
 def refuses(job: int) -> int:
     raise UserError(f"job {job} is not possible")
 
@@ -67,6 +76,11 @@ def test_a_job_that_always_dies_is_failed_by_name_and_the_others_are_not_lost() 
         3: Failed("its process died with exit code 9"),
         4: Failed("the server was killed"),
     }
+
+
+def test_a_job_that_raises_is_failed_with_what_it_raised_and_not_run_again() -> None:
+    done = dict(run_jobs(raises, range(6), 2))
+    assert done == {0: 0, 1: 1, 2: 2, 4: 4, 5: 5, 3: Failed("IndexError: list index out of range", again=False)}
 
 
 def test_bad_input_ends_all() -> None:

@@ -159,20 +159,25 @@ class Broken:
     threads = 1
 
     def __init__(self) -> None:
-        self.answer, self.resets = 0.0, 0
+        self.answers, self.resets = dict.fromkeys(OUTPUTS, 0.0), 0
 
     def reset(self) -> None:
         self.resets += 1
 
     def step(self, frame: Any, motion: Any) -> dict[str, Any]:
-        return {name: np.full((1,), self.answer, np.float32) for name in OUTPUTS}
+        answer = {name: np.zeros((3, 5), np.float32) for name in OUTPUTS}
+        for name, value in self.answers.items():
+            answer[name][1, 2] = value
+        return answer
 
 
-def test_an_answer_that_is_not_finite_is_raised_and_forgotten() -> None:
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("head", OUTPUTS)
+def test_an_answer_that_is_not_finite_is_raised_and_forgotten(head: str, wrong: float) -> None:
     stepper = Broken()
     engine = NetworkEngine("broken", "f32", stepper, Model(360, 640, {}, ""))
-    stepper.answer, before = float("nan"), stepper.resets
-    with pytest.raises(ValueError, match="not finite"):
+    stepper.answers[head], before = wrong, stepper.resets
+    with pytest.raises(ValueError, match=rf"not finite \({head}\)"):
         engine(fake.observation(0, np.zeros((360, 640, 3), np.uint8)))
     assert stepper.resets == before + 1
 

@@ -15,7 +15,7 @@ from roadcraft.perception.engines import load_engine
 from roadcraft.perception.engines.base import NetworkEngine
 from roadcraft.perception.evaluate import evaluate, to_json, watch_shards
 from roadcraft.perception.labels import FrameLabels, frame_labels, look_ahead
-from roadcraft.perception.metrics import Records, Scorer, average_precision, calibration_error, f1, figures
+from roadcraft.perception.metrics import Records, Scorer, average_precision, by_distance, calibration_error, f1, figures
 from roadcraft.perception.network import Architecture, Network
 from roadcraft.perception.percept import Percept
 from roadcraft.perception.targets import GROUP
@@ -93,6 +93,30 @@ def test_a_perfect_percept_has_perfect_figures() -> None:
     assert f["light_accuracy_40m"] == 1.0 or np.isnan(f["light_accuracy_40m"])  # nobody said where the light hangs
     assert f["light_recall_40m_even_hidden"] == 1.0
     assert '"frames": 60' in to_json(f)
+
+
+def test_figures_by_distance_are_those_of_what_is_there() -> None:
+    """Lines at 10 and 30 m, paths of two cars, three who were hidden: each counts in its own bin alone."""
+    nan = float("nan")
+    r = Records(
+        lines=[(1, 10.0, True, True), (2, 10.0, True, False), (1, 30.0, True, True), (1, 10.0, False, False)],
+        line_errors=[(10.0, 0.1), (10.0, 0.3), (30.0, 0.5)],
+        objects=[
+            (0, 12.0, 0.0, 0.0, 1.0, 2.0, nan, 5.0),
+            (0, 19.0, 0.0, 0.0, 1.0, 4.0, nan, 5.0),
+            (0, 35.0, 0.0, 0.0, 1.0, nan, nan, 5.0),
+        ],
+        hidden=[(1.0, True, 0.5, 15.0), (1.0, False, nan, 15.0), (0.3, False, nan, 15.0), (1.1, True, 2.0, 35.0)],
+    )
+    found = by_distance(r)
+    near, far = found["10-20 m"], found["30-40 m"]
+    assert (near["lane_recall"], near["lane_error"]) == (0.5, pytest.approx(0.2))
+    assert (far["lane_recall"], far["lane_error"]) == (1.0, 0.5)
+    assert near["path_error_2s"] == 3.0
+    assert np.isnan(far["path_error_2s"])
+    assert (near["occlusions"], near["occlusion_kept_1s"], near["occlusion_error_1s"]) == (2, 0.5, 0.5)
+    assert (far["occlusions"], far["occlusion_kept_1s"], far["occlusion_error_1s"]) == (1, 1.0, 2.0)
+    assert np.isnan(found["20-30 m"]["lane_recall"])
 
 
 def test_hidden_objects_are_followed_for_a_second() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,18 @@ import pytest
 import torch
 
 from roadcraft.perception.engines import ENGINES, load_engine
+from roadcraft.perception.engines.base import NetworkEngine
 from roadcraft.perception.export import to_onnx
 from roadcraft.perception.heads import MOTION
 from roadcraft.perception.network import Architecture, Network
 from roadcraft.perception.weights_io import fill, load_network, save_weights
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Observation
 
 
-def tiny(memory: str = "gru", seed: int = 0) -> Network:
+def tiny(memory: str = "gru", seed: int = 0, size: str = "tiny") -> Network:
     torch.manual_seed(seed)
-    network = Network(replace(Architecture.named("tiny"), memory=memory)).eval()
+    network = Network(replace(Architecture.named(size), memory=memory)).eval()
     for name, value in network.named_parameters():  # away from the zeros that training begins with
         if "norm" in name or "place" in name or "position" in name:
             torch.nn.init.normal_(value, 0.5, 0.5)
@@ -74,24 +77,43 @@ def graph(weights: Path) -> Path:
     return to_onnx(network, weights.with_suffix(".onnx"), card)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_engines_agree_with_torch_over_frames_with_state(weights: Path, graph: Path, name: str) -> None:
-    reference, engine = load_engine("torch", "f32", weights), load_engine(name, "f32", weights)
+def compared(reference: NetworkEngine, engine: NetworkEngine, frames: int) -> Iterator[Observation]:
+    """Noise through both engines, frame after frame; every head of the one must be that of the other."""
     rng = np.random.default_rng(0)
-    first = None
-    for frame in range(5):
+    for frame in range(frames):
         observation = fake.observation(frame, rng.integers(0, 256, (360, 640, 3), np.uint8))
         reference(observation)
-        percept = engine(observation)
+        engine(observation)
         for head, value in reference.heads.items():
             near = np.isclose(engine.heads[head], value, rtol=2e-3, atol=2e-4)
             assert near.mean() > (0.999 if head == "peaks" else 0.9999), head  # which of two equals is a peak is chance
-        first = first if first is not None else (observation, engine.heads["scene"].copy())
-    assert percept.frame == 4
-    assert percept.latency > 0
+        yield observation
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_engines_agree_with_torch_over_frames_with_state(weights: Path, graph: Path, name: str) -> None:
+    engine = load_engine(name, "f32", weights)
+    run = compared(load_engine("torch", "f32", weights), engine, 5)
+    first = next(run)
+    scene = engine.heads["scene"].copy()
+    assert len(list(run)) == 4
     engine.reset()
-    engine(first[0])
-    np.testing.assert_allclose(engine.heads["scene"], first[1], atol=1e-6)  # nothing is left of the frames between
+    percept = engine(first)
+    assert percept.frame == 0
+    assert percept.latency > 0
+    np.testing.assert_allclose(engine.heads["scene"], scene, atol=1e-6)  # nothing is left of the frames between
+
+
+@pytest.mark.parametrize(("size", "memory"), [("base", "gru"), ("tiny", "attention")])
+def test_other_networks_are_exported_as_they_are(size: str, memory: str, tmp_path: Path) -> None:
+    network = tiny(memory, size=size)
+    save_weights(tmp_path / "other.safetensors", network, {"command": "a test"})
+    saved, card = load_network(tmp_path / "other.safetensors")
+    to_onnx(saved, tmp_path / "other.onnx", card)
+    reference = load_engine("torch", "f32", tmp_path / "other.safetensors")
+    engine = load_engine("onnxruntime", "f32", tmp_path / "other.onnx")
+    assert set(engine.model.state) == set(network.state_names)
+    assert len(list(compared(reference, engine, 3))) == 3
 
 
 def test_bad_frames_raise_and_say_why(weights: Path) -> None:

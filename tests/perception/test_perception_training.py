@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import perception_fakes as fake
 import pytest
@@ -12,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from roadcraft.perception.augment import Augmentation
-from roadcraft.perception.data import Recipe, Shards, collect
+from roadcraft.perception.data import Recipe, Shards, _npy, collect
 from roadcraft.perception.losses import collate
 from roadcraft.perception.targets import POSITIVE
 from roadcraft.perception.train import NotFinite, Run, Training, train
@@ -65,6 +70,80 @@ def test_a_shard_cut_short_is_named_and_skipped(shards: Path, tmp_path: Path) ->
     assert read.skipped == [broken.name]
 
 
+def damaged(shards: Path, folder: Path, ending: str, damage: Callable[[bytes], bytes]) -> str:
+    """A copy of a shard in `folder` whose third frame's file is damaged; returns the shard's name."""
+    source = sorted(shards.glob("*.tar"))[0]
+    with tarfile.open(source) as old, tarfile.open(folder / source.name, "w") as new:
+        for member in old:
+            file = old.extractfile(member)
+            assert file is not None
+            data = file.read()
+            if member.name.endswith(f"-0002.{ending}"):
+                data = damage(data)
+                member.size = len(data)
+            new.addfile(member, io.BytesIO(data))
+    return source.name
+
+
+def record_with(name: str, value: Any) -> Callable[[bytes], bytes]:
+    """Sets a field of a frame's labels, or of its first object's."""
+
+    def damage(data: bytes) -> bytes:
+        labels = np.load(io.BytesIO(data))
+        row = labels[()] if labels.ndim == 0 else labels[0]
+        row[name] = value
+        out = io.BytesIO()
+        np.save(out, row if labels.ndim == 0 else labels)
+        return out.getvalue()
+
+    return damage
+
+
+def tagged(data: bytes) -> bytes:
+    """A semantic image with a tag that CARLA does not have."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert image is not None
+    image[5, 7] = 250
+    return bytes(cv2.imencode(".png", image)[1])
+
+
+def nothing(data: bytes) -> bytes:
+    return b"nothing"
+
+
+DAMAGES = {
+    "kind": ("objects.npy", record_with("kind", 200), "kind is 200"),
+    "place": ("objects.npy", record_with("xyz_ego", np.nan), "xyz_ego is not finite"),
+    "box": ("objects.npy", record_with("box", (0, 0, 9999, 9)), "box"),
+    "path": ("objects.npy", record_with("path_ego", np.inf), "path_ego is infinite"),
+    "light": ("frame.npy", record_with("light", 77), "light is 77"),
+    "unknown distance": ("frame.npy", record_with("light_distance", np.nan), "light_distance is nan"),
+    "marks": ("frame.npy", record_with("lane_marks", 99), "lane_marks is 99"),
+    "lanes": ("frame.npy", record_with("lanes_ego", np.inf), "lanes_ego is infinite"),
+    "speed": ("frame.npy", record_with("speed", np.nan), "speed is not finite"),
+    "sign": ("frame.npy", record_with("stop_visible", True), "stop_box is not finite"),
+    "size": ("frame.npy", record_with("size", (64, 36)), "64x36|in the picture"),
+    "tag": ("semantic.png", tagged, "semantic tag 250"),
+    "picture": ("jpg", nothing, "pictures cannot be read"),
+    "labels": ("frame.npy", nothing, "labels cannot be read"),
+    "version": ("frame.npy", lambda _: _npy(np.zeros(3)), "not of this version"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_wrong_label_or_picture_is_named_with_its_frame(name: str, shards: Path, tmp_path: Path) -> None:
+    ending, damage, said = DAMAGES[name]
+    shard = damaged(shards, tmp_path, ending, damage)
+    read = Shards(tmp_path)
+    assert read.refresh() == 5
+    clip = read.clips[0]
+    read.read(clip[1])
+    with pytest.raises(UserError, match=said) as raised:
+        read.read(clip[2])
+    assert shard in str(raised.value)
+    assert clip[2].key in str(raised.value)
+
+
 def test_four_steps_equal_two_and_a_resume(shards: Path, tmp_path: Path) -> None:
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     train(tiny(shards, whole, validation=shards), progress=False)
@@ -113,17 +192,27 @@ def test_a_batch_may_have_nothing_or_a_single_object_to_find(shards: Path, tmp_p
     assert batch["at_box"].shape == (count, 4)
 
 
-def test_nan_stops_and_keeps_the_checkpoint(shards: Path, tmp_path: Path) -> None:
-    run = Run(tiny(shards, tmp_path))
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_nan_stops_names_its_clips_and_keeps_the_checkpoint(what: str, shards: Path, tmp_path: Path) -> None:
+    run = Run(tiny(shards, tmp_path, batch=2))
     clips = next(run.batches())
     run.train_step(clips)
     run.save()
     before = load_file(tmp_path / "state.safetensors")
-    clips[0].motion[:] = np.nan
-    with pytest.raises(NotFinite, match="step 1"):
+    if what == "loss":
+        clips[0].motion[:] = np.nan
+    else:
+        next(p for p in run.network.parameters() if p.ndim > 1).register_hook(lambda gradient: gradient * np.nan)
+    with pytest.raises(NotFinite, match=f"{what}.* step 1 ") as raised:
         run.train_step(clips)
     run.log.close()
-    again = Run(tiny(shards, tmp_path))
+    for clip in clips:
+        shard, _, key = clip.name.partition(":")
+        assert (shards / shard).is_file()
+        assert key.count("-") == 2
+        assert clip.name in str(raised.value)
+    assert str(tmp_path / "state.safetensors") in str(raised.value)
+    again = Run(tiny(shards, tmp_path, batch=2))
     again.resume()
     again.log.close()
     assert again.step == 1

@@ -47,6 +47,34 @@ def test_limits_across() -> None:
     assert circle(3.0, 0.96) == 0
 
 
+def eased(slope: float, half: float, first: float = 0.0) -> np.ndarray:
+    """Integral over one window of a rate that is `first` in its middle, rises there with `slope` for `half` [s] before
+    and after, and is constant otherwise: what a filter of degree 2 differentiates exactly in the middle."""
+    t = (np.arange(20) - 10) * 0.1
+    inner = np.minimum(np.abs(t), half)
+    return first * t + 0.5 * slope * inner**2 + slope * half * (np.abs(t) - inner)
+
+
+@pytest.mark.parametrize(("jerk", "good"), [(4.1, True), (4.2, False), (-4.1, True), (-4.2, False)])
+def test_limits_of_the_longitudinal_jerk(jerk: float, good: bool) -> None:
+    """The acceleration goes from -0.8 - 0.6 jerk to -0.8 + 0.6 jerk, within its own limits."""
+    speed = 20 + eased(jerk, 0.6, -0.8)
+    assert comfort(np.stack([speed, 0 * speed], -1), np.zeros(20)) == good
+
+
+@pytest.mark.parametrize(("across", "good"), [(7.3, True), (7.5, False)])
+def test_limits_of_the_jerk_in_all(across: float, good: bool) -> None:
+    """4 m/s^3 along, within its limit, and 7.3 or 7.5 across: 8.32 and 8.5 in all, around 8.37."""
+    velocity = np.stack([20 + eased(4.0, 0.6, -0.8), eased(across, 0.55)], -1)
+    assert comfort(velocity, np.zeros(20)) == good
+
+
+@pytest.mark.parametrize(("yaw_accel", "good"), [(1.92, True), (1.94, False), (-1.94, False)])
+def test_limits_of_the_yaw_acceleration(yaw_accel: float, good: bool) -> None:
+    """A turn on the spot, whose rate stays below its limit."""
+    assert comfort(np.zeros((20, 2)), eased(yaw_accel, 0.45)) == good
+
+
 def test_one_bad_window_of_three() -> None:
     speed = np.full(60, 10.0)
     speed[:20] = 10 + 3 * TIME[:20]

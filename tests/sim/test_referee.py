@@ -112,14 +112,23 @@ def test_each_infraction_costs_what_the_table_says(
 def test_infractions_multiply_in_20_and_add_in_21() -> None:
     """Two cars and a red light: 0.6 * 0.6 * 0.7 and 1 / (1 + 0.7 + 0.7 + 0.4)."""
     verdict = drive({50: {"contacts": hit(7)}, 200: {"contacts": hit(8)}, 300: {"red_light_run": "1"}})
-    assert verdict.score_20 == pytest.approx(25.2)
+    assert verdict.score_20 == verdict.score_b2d == pytest.approx(25.2)
     assert verdict.score_21 == pytest.approx(100 / 2.8)
+
+
+def test_bench2drive_scores_by_the_rules_20_without_the_minimum_speed() -> None:
+    """A pedestrian at half the others' speed over the first half: 0.5, and 0.5 * (1 - 0.3 * 0.5)^2 by the rules 2.0."""
+    slow = {frame: {"background_speed": 20.0 if frame <= 200 else 5.0} for frame in range(1, 401)}
+    slow[50] = {**slow[50], "contacts": hit(7, Kind.PEDESTRIAN)}
+    verdict = drive(slow)
+    assert verdict.score_b2d == pytest.approx(50)
+    assert verdict.score_20 == pytest.approx(50 * 0.85**2)
 
 
 def test_half_the_route_scores_half() -> None:
     verdict = drive({100: {"contacts": hit(7)}}, until=200)
     assert verdict.route_completion == pytest.approx(50)
-    assert verdict.score_20 == pytest.approx(30)
+    assert verdict.score_20 == verdict.score_b2d == pytest.approx(30)
     assert verdict.score_21 == pytest.approx(50 / 1.7)
 
 
@@ -239,6 +248,7 @@ def test_half_the_speed_of_the_others_at_two_quarters() -> None:
     assert verdict.score_10 == 100
     assert verdict.score_20 == pytest.approx(100 * 0.85**2)
     assert verdict.score_21 == pytest.approx(100 / 1.4)
+    assert verdict.score_b2d == 100
     assert verdict.success  # minimum speed aside
     assert verdict.efficiency == pytest.approx(125)
 

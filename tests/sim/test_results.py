@@ -18,7 +18,7 @@ def judged(completion: float, score: float, *kinds: str) -> Referee:
     for kind in kinds:
         counts[kind] += 1
     status = "Completed" if completion == 100 else "Failed - Agent got blocked"
-    referee.verdict = Verdict((), True, status, completion, score, score, score, counts, 0.0, (), 500.0)
+    referee.verdict = Verdict((), True, status, completion, score, score, score, score, counts, 0.0, (), 500.0)
     return referee
 
 
