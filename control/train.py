@@ -2,6 +2,7 @@
 
 Training goes in blocks. Each begins with fresh episodes and random numbers that follow from the seed and the block's
 number, and ends with a checkpoint (safetensors and JSON): a run that is resumed does exactly what it would have done.
+Traffic and scenarios grow from block to block (`curriculum.py`), by the share of the steps that is done.
 
     out/clone.safetensors, clone.json, dataset.npz     after cloning
     out/checkpoint.safetensors, checkpoint.json         after each block
@@ -16,7 +17,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from roadcraft.control.curriculum import Curriculum, Lesson
 from roadcraft.control.drivers import TruthDriver
 from roadcraft.control.export import to_onnx
 from roadcraft.control.imitation import clone
@@ -58,6 +60,7 @@ class PolicyTraining:
     evaluate_seeds: tuple[int, int] = (1000, 1010)
     seed: int = 0
     error_model: str | None = "default"  # of the percepts; None: exact
+    curriculum: Curriculum | None = field(default_factory=Curriculum)  # of PPO; None: all is there at once
     init: Path | None = None  # begin with these weights instead of cloning
     env: dict[str, Any] = field(default_factory=dict)  # further options of DriveEnv
 
@@ -111,7 +114,7 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
         state["best"] = evaluate_and_keep(how, start, {**card, **start.card}, state, say)
     while model.num_timesteps < how.steps:
         began = time.monotonic()
-        begin_block(model, env, how.seed, state["block"])
+        begin_block(model, env, how.seed, state["block"], lesson(how, model.num_timesteps))
         model.learn(how.block_steps, callback=Watch(), reset_num_timesteps=False, log_interval=1)
         state = {**state, "block": state["block"] + 1, "steps": model.num_timesteps}
         state["seconds"] += time.monotonic() - began
@@ -157,13 +160,19 @@ def make_env(**options: Any) -> gym.Env[Any, Any]:
     return DriveEnv(**options)
 
 
-def begin_block(model: Any, env: Any, seed: int, block: int) -> None:
-    """Fresh episodes and random numbers, by seed and block alone."""
+def lesson(how: PolicyTraining, steps: int) -> Lesson:
+    """What there is of traffic and scenarios in the block that begins after so many steps."""
+    return Lesson() if how.curriculum is None else how.curriculum.lesson(steps / how.steps)
+
+
+def begin_block(model: Any, env: Any, seed: int, block: int, lesson: Lesson) -> None:
+    """Fresh episodes and random numbers, by seed and block alone, with what the lesson says in them."""
     from stable_baselines3.common.utils import set_random_seed
 
     number = int(np.random.SeedSequence([seed, block]).generate_state(1)[0]) % 2**31
     set_random_seed(number)
     env.seed(number)
+    env.env_method("learn", lesson)
     model._last_obs = None  # makes `learn` reset the environments
 
 
@@ -223,8 +232,3 @@ def read_checkpoint(out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     state: dict[str, Any] = json.loads((out / "checkpoint.json").read_text())
     tensors = load((out / "checkpoint.safetensors").read_bytes())
     return state, {k: v[0] if k.endswith(".step") else v for k, v in tensors.items()}
-
-
-def settings(how: PolicyTraining) -> dict[str, Any]:
-    """The training's settings as plain values, for the card and the run's log."""
-    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(how).items()}

@@ -279,6 +279,8 @@ class TrainPolicy:
     """Draws weights and episodes."""
     exact: bool = False
     """Percepts without the network's errors."""
+    curriculum: bool = True
+    """PPO begins in light traffic without scenarios; there are more of both as it goes on."""
 
     def __post_init__(self) -> None:
         seed_range(self.seeds)

@@ -36,6 +36,7 @@ def run(asked: TrainPerception | TrainPolicy, run: Run) -> None:
 
 def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
     """Trains; weights, checkpoints and TensorBoard curves are in `out`."""
+    from roadcraft.control.curriculum import Curriculum
     from roadcraft.control.train import PolicyTraining, train
 
     how = PolicyTraining(
@@ -55,6 +56,7 @@ def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
         seed=asked.seed,
         error_model=None if asked.exact else "default",
         init=None if asked.init is None else Path(asked.init),
+        curriculum=Curriculum() if asked.curriculum else None,
         env={"episode": {"route_length": asked.route_length}},
     )
     best = train(how, command=command(), say=tell)
