@@ -166,17 +166,20 @@ def clone(
     seed: int = 0,
     shares: Sequence[float] = SHARES,
     say: Callable[[str], None] = print,
-    **env_options: Any,
+    env: dict[str, Any] | None = None,
 ) -> Policy:
-    """DAgger until `steps` decisions are recorded; writes out/clone.safetensors and out/dataset.npz every round."""
+    """DAgger until `steps` decisions are recorded; writes out/clone.safetensors and out/dataset.npz every round.
+
+    `env`: options of DriveEnv.
+    """
     rng = np.random.default_rng(seed)
-    env = DriveEnv(seeds=seeds, **env_options)
+    place = DriveEnv(seeds=seeds, **(env or {}))
     data, policy, began = Dataset(), None, time.monotonic()
     for iteration, share in enumerate(shares):
         wanted = steps * (iteration + 1) // len(shares)
         scores: list[float] = []
         while len(data) < wanted:
-            for summary in record(env, policy, share, [int(rng.integers(*seeds))], data, rng):
+            for summary in record(place, policy, share, [int(rng.integers(*seeds))], data, rng):
                 if summary["driver"] == "learner":
                     scores.append(summary["score"])
         policy, loss = fit(data, seed)
@@ -193,6 +196,6 @@ def clone(
         mean = f"learner scored {np.mean(scores):.1f} over {len(scores)}" if scores else "expert alone"
         spent = time.monotonic() - began
         say(f"round {iteration + 1}/{len(shares)}: {len(data)} decisions, loss {loss:.4f}, {mean}, {spent:.0f} s")
-    env.close()
+    place.close()
     assert policy is not None
     return policy

@@ -26,13 +26,15 @@ import gymnasium as gym
 import numpy as np
 
 from roadcraft.control.curriculum import Curriculum, Lesson
-from roadcraft.control.drivers import TruthDriver
+from roadcraft.control.drivers import NetworkDriver, TruthDriver
 from roadcraft.control.export import to_onnx
 from roadcraft.control.imitation import clone
 from roadcraft.control.policy import Policy
+from roadcraft.perception.percept import Engine
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Driver
 from roadcraft.sim.referee import Referee
 
 
@@ -60,6 +62,7 @@ class PolicyTraining:
     evaluate_seeds: tuple[int, int] = (1000, 1010)
     seed: int = 0
     error_model: str | None = "default"  # of the percepts; None: exact
+    engine: Callable[[], Engine] | None = None  # makes, in each process, what perceives instead
     curriculum: Curriculum | None = field(default_factory=Curriculum)  # of PPO; None: all is there at once
     init: Path | None = None  # begin with these weights instead of cloning
     env: dict[str, Any] = field(default_factory=dict)  # further options of DriveEnv
@@ -86,7 +89,8 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
 
     torch.set_num_threads(1)
     how.out.mkdir(parents=True, exist_ok=True)
-    start = first_policy(how, say)
+    engine = perceiver(how)
+    start = first_policy(how, engine, say)
     env = make_envs(how)
     model = make_model(
         env,
@@ -111,7 +115,7 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
         model.num_timesteps = state["steps"]
     card = {"kind": "cloned from the expert, then PPO", "command": command, "seed": how.seed, "seeds": list(how.seeds)}
     if state["block"] == 0:
-        state["best"] = evaluate_and_keep(how, start, {**card, **start.card}, state, say)
+        state["best"] = evaluate_and_keep(how, start, engine, {**card, **start.card}, state, say)
     while model.num_timesteps < how.steps:
         began = time.monotonic()
         begin_block(model, env, how.seed, state["block"], lesson(how, model.num_timesteps))
@@ -122,7 +126,7 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
         say(f"block {state['block']}: {state['steps']}/{how.steps} steps, {left / 60:.0f} min left")
         if state["block"] % how.evaluate_every == 0 or model.num_timesteps >= how.steps:
             policy = policy_of(model, {})
-            state["best"] = evaluate_and_keep(how, policy, {**card, "steps": state["steps"]}, state, say)
+            state["best"] = evaluate_and_keep(how, policy, engine, {**card, "steps": state["steps"]}, state, say)
         write_checkpoint(how.out, state, tensors_of(model))
     model.save(how.out / "policy-sb3.zip")
     to_onnx(Policy.load(how.out / "best.safetensors"), how.out / "policy.onnx")
@@ -130,12 +134,13 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
     return how.out / "best.safetensors"
 
 
-def first_policy(how: PolicyTraining, say: Callable[[str], None]) -> Policy:
+def first_policy(how: PolicyTraining, engine: Engine | None, say: Callable[[str], None]) -> Policy:
     """The policy that PPO begins with: given, cloned in an earlier run of this folder, or cloned now."""
     if how.init is not None:
         return Policy.load(how.init)
     if not (how.out / "clone.done").is_file():
-        clone(how.out, how.clone_steps, how.seeds, how.seed, say=say, error_model=how.error_model, **how.env)
+        env = {"error_model": how.error_model, "engine": engine, **how.env}
+        clone(how.out, how.clone_steps, how.seeds, how.seed, say=say, env=env)
         (how.out / "clone.done").touch()
     return Policy.load(how.out / "clone.safetensors")
 
@@ -144,20 +149,25 @@ def make_envs(how: PolicyTraining) -> Any:
     """The vector environment, over processes where there is more than one."""
     from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
 
-    make = partial(make_env, seeds=how.seeds, error_model=how.error_model, **how.env)
+    make = partial(make_env, how.engine, seeds=how.seeds, error_model=how.error_model, **how.env)
     if how.envs == 1:
         return VecMonitor(DummyVecEnv([make]))
     return VecMonitor(SubprocVecEnv([make] * how.envs, start_method="spawn"))
 
 
-def make_env(**options: Any) -> gym.Env[Any, Any]:
-    """One DriveEnv, in whichever process this is called."""
+def perceiver(how: PolicyTraining) -> Engine | None:
+    """What perceives in this process; None: truth."""
+    return None if how.engine is None else how.engine()
+
+
+def make_env(engine: Callable[[], Engine] | None, **options: Any) -> gym.Env[Any, Any]:
+    """One DriveEnv, in whichever process this is called, with an engine of its own."""
     import torch
 
     from roadcraft.control.env import DriveEnv
 
     torch.set_num_threads(1)
-    return DriveEnv(**options)
+    return DriveEnv(engine=None if engine is None else engine(), **options)
 
 
 def lesson(how: PolicyTraining, steps: int) -> Lesson:
@@ -177,28 +187,45 @@ def begin_block(model: Any, env: Any, seed: int, block: int, lesson: Lesson) -> 
 
 
 def evaluate_and_keep(
-    how: PolicyTraining, policy: Policy, card: dict[str, Any], state: dict[str, Any], say: Callable[[str], None]
+    how: PolicyTraining,
+    policy: Policy,
+    engine: Engine | None,
+    card: dict[str, Any],
+    state: dict[str, Any],
+    say: Callable[[str], None],
 ) -> float:
     """Drives the validation routes without supervisor, keeps the policy if it is the best; returns the best score."""
-    results = evaluate(policy, range(*how.evaluate_seeds), how.error_model)
+    results = evaluate(policy, range(*how.evaluate_seeds), how.error_model, engine)
     say(f"evaluation at {state['steps']} steps: " + ", ".join(f"{k} {v:.3g}" for k, v in results.items()))
     with (how.out / "evaluations.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"steps": state["steps"], **results}) + "\n")
     if results["driving_score"] > state["best"]:
-        policy.card = {**card, "evaluation": {"seeds": list(how.evaluate_seeds), "supervisor": False, **results}}
+        percepts = "truth" if engine is None else "network"
+        about = {"seeds": list(how.evaluate_seeds), "percepts": percepts, "supervisor": False}
+        policy.card = {**card, "evaluation": {**about, **results}}
         policy.save(how.out / "best.safetensors")
     return max(state["best"], results["driving_score"])
 
 
 def evaluate(
-    policy: Policy, seeds: range, error_model: str | None = "default", supervise: bool = False, max_time: float = 400.0
+    policy: Policy,
+    seeds: range,
+    error_model: str | None = "default",
+    engine: Engine | None = None,
+    supervise: bool = False,
+    max_time: float = 400.0,
 ) -> dict[str, float]:
-    """Mean scores of the truth driver with this policy, and infractions in all, over the seeds' routes."""
+    """Mean scores of a policy on truth's percepts, or the engine's, and infractions in all, over the seeds' routes."""
     world, scores, completions = EmbeddedWorld(), [], []
     counts: dict[str, float] = {}
     for seed in seeds:
-        driver, referee = TruthDriver(policy, error_model, seed, supervise), Referee()
-        tick = world.reset(episode_from_seed(seed, camera=None))
+        referee = Referee()
+        if engine is None:
+            driver: Driver = TruthDriver(policy, error_model, seed, supervise)
+            tick = world.reset(episode_from_seed(seed, camera=None))
+        else:
+            driver = NetworkDriver(engine, policy, supervise)
+            tick = world.reset(episode_from_seed(seed))
         verdict = referee(tick.facts)
         while not verdict.done and tick.facts.time < max_time:
             tick = world.step(driver(tick).control)

@@ -243,7 +243,8 @@ class TrainPerception:
 
 @dataclass(frozen=True)
 class TrainPolicy:
-    """Trains the policy: cloned from the expert, then by PPO, on percepts made from facts with the network's errors."""
+    """Trains the policy: cloned from the expert, then by PPO, on percepts made from facts with the network's errors, or
+    on the network's own: `--percepts network --init FILE` is a last stage on what it will see."""
 
     resume: str | None = None
     """Folder of an earlier run to go on with."""
@@ -277,14 +278,18 @@ class TrainPolicy:
     """Routes to train on are at least this long [m]."""
     seed: int = 0
     """Draws weights and episodes."""
+    percepts: Literal["truth", "network"] = "truth"
+    """truth: made from facts with the network's errors; network: its own, of rendered pictures, many times slower."""
+    engine: Engine = field(default_factory=Engine)
     exact: bool = False
-    """Percepts without the network's errors."""
+    """Truth's percepts without the network's errors."""
     curriculum: bool = True
     """PPO begins in light traffic without scenarios; there are more of both as it goes on."""
 
     def __post_init__(self) -> None:
         seed_range(self.seeds)
         seed_range(self.evaluate_seeds)
+        check(not (self.exact and self.percepts == "network"), "exact and percepts network contradict each other")
         for name in ("steps", "envs", "rollout", "block", "batch", "evaluate_every"):
             check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
         check(10 <= self.route_length < 1e5, f"route_length {self.route_length} is not 10 m to 100 km")

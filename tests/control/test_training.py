@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ from roadcraft.control.features import SIZE
 from roadcraft.control.imitation import Dataset, fit, to_policy
 from roadcraft.control.ppo import module_of
 from roadcraft.control.train import PolicyTraining, read_checkpoint, train
+from roadcraft.perception.percept import Percept
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Episode, Traffic
+from roadcraft.sim.messages import Episode, Observation, Traffic
 from roadcraft.sim.scenarios import scenarios_of
 
 SMALL: dict[str, Any] = {
@@ -173,6 +176,48 @@ def test_an_episode_is_driven_as_its_lesson_says() -> None:
     env.reset(options={"seed": 3})
     assert (env.episode.traffic.vehicles, env.episode.scenarios) == (10, scenarios_of(3))
     env.close()
+
+
+class Watching:
+    """A tiny network that counts the frames it has seen."""
+
+    def __init__(self, weights: Path) -> None:
+        from roadcraft.perception.engines import load_engine
+
+        self.engine, self.frames = load_engine("torch", "f32", weights, threads=1), 0
+
+    def reset(self) -> None:
+        self.engine.reset()
+
+    def __call__(self, observation: Observation) -> Percept:
+        self.frames += 1
+        return self.engine(observation)
+
+
+def test_the_network_is_in_the_loop_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each environment has an engine of its own, and the policy is judged by what another sees."""
+    from roadcraft.control import train as training
+    from roadcraft.perception.network import Architecture, Network
+    from roadcraft.perception.weights_io import save_weights
+
+    weights = tmp_path / "tiny.safetensors"
+    save_weights(weights, Network(Architecture.named("tiny")).eval(), {"command": "a test"})
+    made: list[Watching] = []
+
+    def engine() -> Watching:
+        made.append(Watching(weights))
+        return made[-1]
+
+    monkeypatch.setattr(training, "evaluate", partial(training.evaluate, max_time=0.2))
+    monkeypatch.setattr(training, "to_onnx", lambda *_: None)
+    start, _ = fit(data(), epochs=1, batch=64)
+    start.save(tmp_path / "start.safetensors")
+    options = SMALL | {"init": tmp_path / "start.safetensors", "engine": engine, "rollout": 8, "batch": 8}
+    best = train(PolicyTraining(out=tmp_path / "out", steps=8, **options), say=lambda _: None)
+    judging, driving = made
+    assert driving.frames >= 1 + 2 * 8  # two ticks a decision
+    assert judging.frames == 2 * 4  # before and after, ticks of 0.05 s
+    assert json.loads(best.with_suffix(".json").read_text())["evaluation"]["percepts"] == "network"
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:

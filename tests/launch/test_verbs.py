@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,31 @@ def test_train_policy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trained = ran(capsys, "train", "policy", "train-policy-tiny")
     assert 0 <= trained["driving_score"] <= 100
     assert {"best.safetensors", "policy.onnx", "evaluations.jsonl"} <= {f.name for f in Path(trained["out"]).iterdir()}
+
+
+def test_train_policy_with_the_network_in_the_loop(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked for is what each process makes its engine from."""
+    from roadcraft.control import train as training
+
+    asked: list[training.PolicyTraining] = []
+
+    def train(how: training.PolicyTraining, command: str, say: object) -> Path:
+        asked.append(how)
+        (how.out / "best.json").write_text("{}")
+        return how.out / "best.safetensors"
+
+    monkeypatch.setattr(training, "train", train)
+    words = ["train", "policy", "train-policy-tiny"]
+    ran(capsys, *words, "--percepts", "network", "--engine.name", "torch", "--engine.precision", "f32")
+    ran(capsys, *words)
+    assert asked[1].engine is None
+    assert asked[0].engine is not None
+    made: Any = pickle.loads(pickle.dumps(asked[0].engine))()
+    assert (made.name, made.precision) == ("torch", "f32")
+    assert main([*words, "--percepts", "network", "--exact"]) == 2
+    assert "exact" in capsys.readouterr().err
 
 
 def test_evaluate_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
