@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -36,6 +36,9 @@ from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Driver
 from roadcraft.sim.referee import Referee
+
+if TYPE_CHECKING:
+    from roadcraft.control.ppo import PulledPPO  # needs the extra `policy`
 
 
 @dataclass(frozen=True)
@@ -85,28 +88,14 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
     """Trains, or goes on where a run in the same folder stopped; returns the best weights' path."""
     import torch
 
-    from roadcraft.control.ppo import Watch, make_model, policy_of, restore, tensors_of
+    from roadcraft.control.ppo import Watch, policy_of, restore, tensors_of
 
     torch.set_num_threads(1)
     how.out.mkdir(parents=True, exist_ok=True)
     engine = perceiver(how)
     start = first_policy(how, engine, say)
     env = make_envs(how)
-    model = make_model(
-        env,
-        how.seed,
-        str(how.out / "tensorboard"),
-        critic_steps=how.critic_steps,
-        pull=how.pull,
-        pull_half=how.pull_half,
-        n_steps=how.rollout,
-        batch_size=how.batch,
-        n_epochs=how.epochs,
-        learning_rate=how.rate,
-        gamma=how.gamma,
-        target_kl=how.target_kl,
-        clip_range=how.clip,
-    )
+    model = make_learner(how, env, str(how.out / "tensorboard"))
     model.begin_with(start)
     state: dict[str, Any] = {"block": 0, "steps": 0, "best": -1.0, "seconds": 0.0}
     if (how.out / "checkpoint.json").is_file():
@@ -168,6 +157,27 @@ def make_env(engine: Callable[[], Engine] | None, **options: Any) -> gym.Env[Any
 
     torch.set_num_threads(1)
     return DriveEnv(engine=None if engine is None else engine(), **options)
+
+
+def make_learner(how: PolicyTraining, env: Any, log: str | None = None) -> PulledPPO:
+    """The model that learns in these environments; `log`: TensorBoard's folder."""
+    from roadcraft.control.ppo import make_model
+
+    return make_model(
+        env,
+        how.seed,
+        log,
+        critic_steps=how.critic_steps,
+        pull=how.pull,
+        pull_half=how.pull_half,
+        n_steps=how.rollout,
+        batch_size=how.batch,
+        n_epochs=how.epochs,
+        learning_rate=how.rate,
+        gamma=how.gamma,
+        target_kl=how.target_kl,
+        clip_range=how.clip,
+    )
 
 
 def lesson(how: PolicyTraining, steps: int) -> Lesson:

@@ -538,19 +538,20 @@ class BenchSim:
 
 @dataclass(frozen=True)
 class BenchEnv:
-    """Steps a second of the training environment, and what each further vehicle costs."""
+    """Steps a second of the training environment and of PPO in it, and what each further vehicle costs."""
 
     seed: int = 0
     """Of the first episode; draws those after it."""
     engine: Engine = field(default_factory=Engine)
     steps: int = 200
-    """Steps of each round."""
+    """Steps of each round; PPO's rollout, which an update follows."""
     rounds: int = 5
     """Rounds; the median counts."""
 
     def __post_init__(self) -> None:
         check(self.seed >= 0, f"seed {self.seed} is below 0")
         check(min(self.steps, self.rounds) >= 1, "steps and rounds are at least 1")
+        check(self.steps >= 2, f"steps {self.steps} is below 2, the shortest rollout of PPO")
 
 
 @dataclass(frozen=True)

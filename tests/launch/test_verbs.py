@@ -12,8 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
+from roadcraft.control.ppo import policy_of
 from roadcraft.launch.__main__ import main
+from roadcraft.launch.bench_ppo import Learner
 from roadcraft.launch.bench_world import drive_start
+from roadcraft.launch.config import BenchEnv
 from roadcraft.perception.data import Shards
 from roadcraft.perception.shipped import read_card, shipped
 from roadcraft.perception.truth import ErrorModel
@@ -191,10 +194,24 @@ def test_a_drive_starts() -> None:
     assert 0 < drive_start() < 300.0
 
 
+def test_bench_env_counts_rollouts_and_updates() -> None:
+    """What is timed drives so many decisions and then changes the policy."""
+    learner = Learner(BenchEnv(seed=2000, steps=4), network=False)
+    before = policy_of(learner.model, {})
+    assert learner(4) > 0
+    assert (learner.model.num_timesteps, learner.model._n_updates) == (4, learner.model.n_epochs)
+    after = policy_of(learner.model, {})
+    assert not np.array_equal(before.layers[0][0], after.layers[0][0])
+    learner.close()
+
+
 def test_bench_env(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = ran(capsys, "bench", "env", "bench-env-tiny")
     rates = found["decisions_per_s"]
     assert above_zero(rates["network"])
+    assert (found["ppo_steps_per_s"], found["ppo_network_steps_per_s"]) == (rates["ppo"], rates["ppo_network"])
+    assert above_zero(rates["ppo_network"])
+    assert 0 < rates["ppo"] < rates["truth"]
     assert found["env_steps_per_s"] == pytest.approx(2 * rates["truth"])  # a decision is two ticks
     assert found["env_camera_steps_per_s"] == pytest.approx(2 * rates["camera"])
     assert [int(count) for count in found["us_per_step_by_vehicles"]] == [10, 50, 100, 200]
