@@ -48,7 +48,7 @@ class Sim:
     """The simulator."""
 
     world: Literal["server", "embedded"] = "server"
-    """server: through CARLA's protocol; embedded: in this process, without sockets."""
+    """server: through CARLA's protocol; embedded: in this process, without sockets, unless host or port is given."""
     host: str | None = None
     """Host of a running CARLA or `roadcraft serve`; one is started when neither host nor port is given."""
     port: int | None = None
@@ -56,6 +56,16 @@ class Sim:
 
     def __post_init__(self) -> None:
         check(self.port is None or 0 < self.port < 65534, f"sim.port {self.port} is outside 1 to 65533")
+
+    @property
+    def runs_already(self) -> bool:
+        """Whether a server is named, which only one drive at a time can use."""
+        return self.host is not None or self.port is not None
+
+    @property
+    def in_process(self) -> bool:
+        """Whether there is no server at all."""
+        return self.world == "embedded" and not self.runs_already
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ class Drive:
             not (self.blind and self.fault not in ("none", "black")),
             f"blind and fault {self.fault} contradict each other",
         )
-        alone = self.sim.host is None and self.sim.port is None
+        alone = not self.sim.runs_already
         check(self.sessions == 1 or alone, "sessions above 1 start their own servers: leave sim.host and sim.port out")
 
 
@@ -289,10 +299,10 @@ class TrainPolicy:
     def __post_init__(self) -> None:
         seed_range(self.seeds)
         seed_range(self.evaluate_seeds)
-        check(not (self.exact and self.percepts == "network"), "exact and percepts network contradict each other")
         for name in ("steps", "envs", "rollout", "block", "batch", "evaluate_every"):
             check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
         check(10 <= self.route_length < 1e5, f"route_length {self.route_length} is not 10 m to 100 km")
+        check(not (self.exact and self.percepts == "network"), "exact and percepts network contradict each other")
 
 
 @dataclass(frozen=True)
@@ -423,8 +433,9 @@ class EvaluatePolicy:
     compare: bool = False
     """Also run the other drivers on the same routes."""
     workers: int = 2
-    """Processes."""
+    """Processes; one where a running simulator is named."""
     engine: Engine = field(default_factory=Engine)
+    sim: Sim = field(default_factory=lambda: Sim(world="embedded"))
     traffic: Traffic = field(default_factory=Traffic)
     route_length: float = 500.0
     """Each route is at least this long [m]."""
