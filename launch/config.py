@@ -408,7 +408,7 @@ class Export:
     out: str | None = None
     """The graph's file, the others beside it; in the run's folder when not given."""
     precisions: tuple[Literal["f32", "f16", "int8"], ...] = ("f32", "f16", "int8")
-    """Graphs of the perception network; f32 is always written. int8 takes minutes of driving to look at."""
+    """Graphs; f32 is always written. int8, of the perception network alone, takes minutes of driving to look at."""
     calibration_seeds: str = "900-919"
     """Drives from which int8 takes its ranges, as A-B."""
     check_seeds: str = "940-949"

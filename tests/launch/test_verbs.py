@@ -54,7 +54,8 @@ def test_export_policy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exported = ran(capsys, "export", "--what", "policy", "--out", "mine/policy.onnx")
     assert Path(exported["graph"]) == Path("mine/policy.onnx")
     assert Path("mine/policy.onnx").stat().st_size == exported["bytes"] > 0
-    assert exported["deviation"] <= 1e-5
+    assert exported["deviation"] <= 1e-5 < exported["deviation_f16"] <= 1e-2
+    assert Path(exported["graphs"]["f16"]) == Path("mine/policy.f16.onnx")
     assert main(["export", "--what", "policy", "--weights", "none.safetensors"]) == 2
     assert "none.safetensors" in capsys.readouterr().err
     Path("file").touch()
