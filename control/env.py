@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.control.curriculum import Lesson
 from roadcraft.control.features import SIZE, Features
 from roadcraft.control.policy import DECIDE_TICKS, control_for
 from roadcraft.control.rewards import ENDS, reward_terms
@@ -58,6 +59,7 @@ class DriveEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.max_time = max_time
         self.render_mode = render_mode
         self.overrides = dict(episode or {})
+        self.lesson = Lesson()
         if engine is None:
             self.overrides["camera"] = RENDER if render_mode == "rgb_array" else None
         self.world: World = world or EmbeddedWorld()
@@ -74,7 +76,7 @@ class DriveEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         super().reset(seed=seed)
         chosen = (options or {}).get("seed")
         number = int(self.np_random.integers(*self.seeds)) if chosen is None else int(chosen)
-        self.episode: Episode = episode_from_seed(number, **self.overrides)
+        self.episode: Episode = self.lesson(episode_from_seed(number, **self.overrides))
         self.referee = Referee()
         self.truth.reset(int(self.np_random.integers(2**31)) if chosen is None else number)
         if self.engine is not None:
@@ -110,6 +112,10 @@ class DriveEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         if terminated or truncated:
             info["verdict"] = verdict
         return self.features.vector(self.action), sum(terms.values()), terminated, truncated, info
+
+    def learn(self, lesson: Lesson) -> None:
+        """From the next episode on, as much traffic and as many scenarios as the lesson says."""
+        self.lesson = lesson
 
     def render(self) -> NDArray[np.uint8] | None:
         """The camera's last picture (H, W, 3)."""

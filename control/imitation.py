@@ -170,19 +170,19 @@ def clone(
     seed: int = 0,
     shares: Sequence[float] = SHARES,
     say: Callable[[str], None] = print,
-    **env_options: Any,
+    env: dict[str, Any] | None = None,
 ) -> Policy:
     """DAgger until `steps` decisions are recorded; writes out/dataset.npz and out/clone.safetensors every round.
 
     A round's random numbers follow from the seed and its number: with a dataset.npz in `out` it goes on after the
-    rounds that are in it, and comes to the same policy as if it had never been broken off.
+    rounds that are in it, and comes to the same policy as if it had never been broken off. `env`: options of DriveEnv.
     """
     saved = out / "dataset.npz"
     data = Dataset.load(saved) if saved.is_file() else Dataset()
     about = {"kind": "cloned from the expert", "seeds": list(seeds), "seed": seed}
     policy = fit_and_save(data, out, about) if data.rounds else None
     with (
-        closing(DriveEnv(seeds=seeds, **env_options)) as env,
+        closing(DriveEnv(seeds=seeds, **(env or {}))) as place,
         tqdm(total=steps, initial=len(data), desc="cloning", unit="decision") as bar,
     ):
         for number in range(data.rounds, len(shares)):
@@ -190,7 +190,7 @@ def clone(
             wanted = steps * (number + 1) // len(shares)
             scores: list[float] = []
             while len(data) < wanted:
-                for summary in record(env, policy, shares[number], [int(rng.integers(*seeds))], data, rng):
+                for summary in record(place, policy, shares[number], [int(rng.integers(*seeds))], data, rng):
                     bar.update(summary["steps"])
                     if summary["driver"] == "learner":
                         scores.append(summary["score"])

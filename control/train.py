@@ -3,6 +3,7 @@
 Training goes in blocks. Each begins with fresh episodes and random numbers that follow from the seed and the block's
 number, and ends with a checkpoint (safetensors and JSON): a run that is resumed does exactly what it would have done.
 So do the rounds of cloning.
+Traffic and scenarios grow from block to block (`curriculum.py`), by the share of the steps that is done.
 
     out/dataset.npz, clone.safetensors, clone.json      after each round of cloning
     out/checkpoint.safetensors, checkpoint.json         after each block
@@ -17,22 +18,28 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
-from roadcraft.control.drivers import TruthDriver
+from roadcraft.control.curriculum import Curriculum, Lesson
+from roadcraft.control.drivers import NetworkDriver, TruthDriver
 from roadcraft.control.export import to_onnx
 from roadcraft.control.imitation import clone
 from roadcraft.control.policy import Policy
+from roadcraft.perception.percept import Engine
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Driver
 from roadcraft.sim.referee import Referee
+
+if TYPE_CHECKING:
+    from roadcraft.control.ppo import PulledPPO  # needs the extra `policy`
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ class PolicyTraining:
     evaluate_seeds: tuple[int, int] = (1000, 1010)
     seed: int = 0
     error_model: str | None = "default"  # of the percepts; None: exact
+    engine: Callable[[], Engine] | None = None  # makes, in each process, what perceives instead
+    curriculum: Curriculum | None = field(default_factory=Curriculum)  # of PPO; None: all is there at once
     init: Path | None = None  # begin with these weights instead of cloning
     env: dict[str, Any] = field(default_factory=dict)  # further options of DriveEnv
 
@@ -80,16 +89,85 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
     """Trains, or goes on where a run in the same folder stopped; returns the best weights' path."""
     import torch
 
-    from roadcraft.control.ppo import Watch, make_model, policy_of, restore, tensors_of
+    from roadcraft.control.ppo import Watch, policy_of, restore, tensors_of
 
     torch.set_num_threads(1)
     how.out.mkdir(parents=True, exist_ok=True)
-    start = first_policy(how, say)
+    engine = perceiver(how)
+    start = first_policy(how, engine, say)
     env = make_envs(how)
-    model = make_model(
+    model = make_learner(how, env, str(how.out / "tensorboard"))
+    model.begin_with(start)
+    state: dict[str, Any] = {"block": 0, "steps": 0, "best": -1.0, "seconds": 0.0}
+    if (how.out / "checkpoint.json").is_file():
+        state, tensors = read_checkpoint(how.out)
+        restore(model, tensors)
+        model.num_timesteps = state["steps"]
+    card = {"kind": "cloned from the expert, then PPO", "command": command, "seed": how.seed, "seeds": list(how.seeds)}
+    if state["block"] == 0:
+        state["best"] = evaluate_and_keep(how, start, engine, {**card, **start.card}, state, say)
+    while model.num_timesteps < how.steps:
+        began = time.monotonic()
+        begin_block(model, env, how.seed, state["block"], lesson(how, model.num_timesteps))
+        model.learn(how.block_steps, callback=Watch(), reset_num_timesteps=False, log_interval=1)
+        state = {**state, "block": state["block"] + 1, "steps": model.num_timesteps}
+        state["seconds"] += time.monotonic() - began
+        left = state["seconds"] / state["steps"] * max(0, how.steps - state["steps"])
+        say(f"block {state['block']}: {state['steps']}/{how.steps} steps, {left / 60:.0f} min left")
+        if state["block"] % how.evaluate_every == 0 or model.num_timesteps >= how.steps:
+            policy = policy_of(model, {})
+            state["best"] = evaluate_and_keep(how, policy, engine, {**card, "steps": state["steps"]}, state, say)
+        write_checkpoint(how.out, state, tensors_of(model))
+    model.save(how.out / "policy-sb3.zip")
+    to_onnx(Policy.load(how.out / "best.safetensors"), how.out / "policy.onnx")
+    env.close()
+    return how.out / "best.safetensors"
+
+
+def first_policy(how: PolicyTraining, engine: Engine | None, say: Callable[[str], None]) -> Policy:
+    """The policy that PPO begins with: given, cloned in an earlier run of this folder, or cloned now."""
+    if how.init is not None:
+        return Policy.load(how.init)
+    if not (how.out / "clone.done").is_file():
+        env = {"error_model": how.error_model, "engine": engine, **how.env}
+        clone(how.out, how.clone_steps, how.seeds, how.seed, say=say, env=env)
+        (how.out / "clone.done").touch()
+    return Policy.load(how.out / "clone.safetensors")
+
+
+def make_envs(how: PolicyTraining) -> Any:
+    """The vector environment, over processes where there is more than one."""
+    from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
+
+    make = partial(make_env, how.engine, seeds=how.seeds, error_model=how.error_model, **how.env)
+    if how.envs == 1:
+        return VecMonitor(DummyVecEnv([make]))
+    return VecMonitor(SubprocVecEnv([make] * how.envs, start_method="spawn"))
+
+
+def perceiver(how: PolicyTraining) -> Engine | None:
+    """What perceives in this process; None: truth."""
+    return None if how.engine is None else how.engine()
+
+
+def make_env(engine: Callable[[], Engine] | None, **options: Any) -> gym.Env[Any, Any]:
+    """One DriveEnv, in whichever process this is called, with an engine of its own."""
+    import torch
+
+    from roadcraft.control.env import DriveEnv
+
+    torch.set_num_threads(1)
+    return DriveEnv(engine=None if engine is None else engine(), **options)
+
+
+def make_learner(how: PolicyTraining, env: Any, log: str | None = None) -> PulledPPO:
+    """The model that learns in these environments; `log`: TensorBoard's folder."""
+    from roadcraft.control.ppo import make_model
+
+    return make_model(
         env,
         how.seed,
-        str(how.out / "tensorboard"),
+        log,
         critic_steps=how.critic_steps,
         pull=how.pull,
         pull_half=how.pull_half,
@@ -101,80 +179,36 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
         target_kl=how.target_kl,
         clip_range=how.clip,
     )
-    model.begin_with(start)
-    state: dict[str, Any] = {"block": 0, "steps": 0, "best": -1.0, "seconds": 0.0}
-    if (how.out / "checkpoint.json").is_file():
-        state, tensors = read_checkpoint(how.out)
-        restore(model, tensors)
-        model.num_timesteps = state["steps"]
-    card = {"kind": "cloned from the expert, then PPO", "command": command, "seed": how.seed, "seeds": list(how.seeds)}
-    if state["block"] == 0:
-        state["best"] = evaluate_and_keep(how, start, {**card, **start.card}, state, say)
-    while model.num_timesteps < how.steps:
-        began = time.monotonic()
-        begin_block(model, env, how.seed, state["block"])
-        model.learn(how.block_steps, callback=Watch(), reset_num_timesteps=False, log_interval=1)
-        state = {**state, "block": state["block"] + 1, "steps": model.num_timesteps}
-        state["seconds"] += time.monotonic() - began
-        left = state["seconds"] / state["steps"] * max(0, how.steps - state["steps"])
-        say(f"block {state['block']}: {state['steps']}/{how.steps} steps, {left / 60:.0f} min left")
-        if state["block"] % how.evaluate_every == 0 or model.num_timesteps >= how.steps:
-            policy = policy_of(model, {})
-            state["best"] = evaluate_and_keep(how, policy, {**card, "steps": state["steps"]}, state, say)
-        write_checkpoint(how.out, state, tensors_of(model))
-    model.save(how.out / "policy-sb3.zip")
-    to_onnx(Policy.load(how.out / "best.safetensors"), how.out / "policy.onnx")
-    env.close()
-    return how.out / "best.safetensors"
 
 
-def first_policy(how: PolicyTraining, say: Callable[[str], None]) -> Policy:
-    """The policy that PPO begins with: given, cloned in an earlier run of this folder, or cloned now."""
-    if how.init is not None:
-        return Policy.load(how.init)
-    if not (how.out / "clone.done").is_file():
-        clone(how.out, how.clone_steps, how.seeds, how.seed, say=say, error_model=how.error_model, **how.env)
-        (how.out / "clone.done").touch()
-    return Policy.load(how.out / "clone.safetensors")
+def lesson(how: PolicyTraining, steps: int) -> Lesson:
+    """What there is of traffic and scenarios in the block that begins after so many steps."""
+    return Lesson() if how.curriculum is None else how.curriculum.lesson(steps / how.steps)
 
 
-def make_envs(how: PolicyTraining) -> Any:
-    """The vector environment, over processes where there is more than one."""
-    from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor
-
-    make = partial(make_env, seeds=how.seeds, error_model=how.error_model, **how.env)
-    if how.envs == 1:
-        return VecMonitor(DummyVecEnv([make]))
-    return VecMonitor(SubprocVecEnv([make] * how.envs, start_method="spawn"))
-
-
-def make_env(**options: Any) -> gym.Env[Any, Any]:
-    """One DriveEnv, in whichever process this is called."""
-    import torch
-
-    from roadcraft.control.env import DriveEnv
-
-    torch.set_num_threads(1)
-    return DriveEnv(**options)
-
-
-def begin_block(model: Any, env: Any, seed: int, block: int) -> None:
-    """Fresh episodes and random numbers, by seed and block alone."""
+def begin_block(model: Any, env: Any, seed: int, block: int, lesson: Lesson) -> None:
+    """Fresh episodes and random numbers, by seed and block alone, with what the lesson says in them."""
     from stable_baselines3.common.utils import set_random_seed
 
     number = int(np.random.SeedSequence([seed, block]).generate_state(1)[0]) % 2**31
     set_random_seed(number)
     env.seed(number)
+    env.env_method("learn", lesson)
     model._last_obs = None  # makes `learn` reset the environments
 
 
 def evaluate_and_keep(
-    how: PolicyTraining, policy: Policy, card: dict[str, Any], state: dict[str, Any], say: Callable[[str], None]
+    how: PolicyTraining,
+    policy: Policy,
+    engine: Engine | None,
+    card: dict[str, Any],
+    state: dict[str, Any],
+    say: Callable[[str], None],
 ) -> float:
     """Drives the validation routes without supervisor, keeps the policy if it is the best; returns the best score."""
     from torch.utils.tensorboard import SummaryWriter
 
-    results = evaluate(policy, range(*how.evaluate_seeds), how.error_model)
+    results = evaluate(policy, range(*how.evaluate_seeds), how.error_model, engine)
     say(f"evaluation at {state['steps']} steps: " + ", ".join(f"{k} {v:.3g}" for k, v in results.items()))
     with (how.out / "evaluations.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"steps": state["steps"], **results}) + "\n")
@@ -182,20 +216,32 @@ def evaluate_and_keep(
         for name, value in results.items():
             writer.add_scalar(f"evaluation/{name}", value, state["steps"])
     if results["driving_score"] > state["best"]:
-        policy.card = {**card, "evaluation": {"seeds": list(how.evaluate_seeds), "supervisor": False, **results}}
+        percepts = "truth" if engine is None else "network"
+        about = {"seeds": list(how.evaluate_seeds), "percepts": percepts, "supervisor": False}
+        policy.card = {**card, "evaluation": {**about, **results}}
         policy.save(how.out / "best.safetensors")
     return max(state["best"], results["driving_score"])
 
 
 def evaluate(
-    policy: Policy, seeds: range, error_model: str | None = "default", supervise: bool = False, max_time: float = 400.0
+    policy: Policy,
+    seeds: range,
+    error_model: str | None = "default",
+    engine: Engine | None = None,
+    supervise: bool = False,
+    max_time: float = 400.0,
 ) -> dict[str, float]:
-    """Mean scores of the truth driver with this policy, and infractions in all, over the seeds' routes."""
+    """Mean scores of a policy on truth's percepts, or the engine's, and infractions in all, over the seeds' routes."""
     world, scores, completions = EmbeddedWorld(), [], []
     counts: dict[str, float] = {}
     for seed in seeds:
-        driver, referee = TruthDriver(policy, error_model, seed, supervise), Referee()
-        tick = world.reset(episode_from_seed(seed, camera=None))
+        referee = Referee()
+        if engine is None:
+            driver: Driver = TruthDriver(policy, error_model, seed, supervise)
+            tick = world.reset(episode_from_seed(seed, camera=None))
+        else:
+            driver = NetworkDriver(engine, policy, supervise)
+            tick = world.reset(episode_from_seed(seed))
         verdict = referee(tick.facts)
         while not verdict.done and tick.facts.time < max_time:
             tick = world.step(driver(tick).control)
@@ -229,8 +275,3 @@ def read_checkpoint(out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     state: dict[str, Any] = json.loads((out / "checkpoint.json").read_text())
     tensors = load((out / "checkpoint.safetensors").read_bytes())
     return state, {k: v[0] if k.endswith(".step") else v for k, v in tensors.items()}
-
-
-def settings(how: PolicyTraining) -> dict[str, Any]:
-    """The training's settings as plain values, for the card and the run's log."""
-    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(how).items()}

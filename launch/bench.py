@@ -2,7 +2,7 @@
 roadcraft bench perception --onnx mine.onnx      your own network in the same run
 roadcraft bench parity  how far each engine and precision is from torch in f32, over frames with memory
 roadcraft bench sim     pictures, lidar points and ticks a second of the simulator, here and through CARLA's protocol
-roadcraft bench env     steps a second of the training environment, with percepts from truth and from the network
+roadcraft bench env     steps a second of the training environment and of PPO, with percepts from truth and the network
 roadcraft bench training    what each part of a training is worth: the same small budget, one thing changed
 roadcraft bench loop    from camera frame to applied control in the closed loop: percentiles, missed deadlines
 

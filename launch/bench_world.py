@@ -22,6 +22,7 @@ from tqdm import tqdm
 from roadcraft.control.env import DriveEnv
 from roadcraft.control.policy import DECIDE_TICKS
 from roadcraft.launch import build
+from roadcraft.launch.bench_ppo import learners
 from roadcraft.launch.bench_server import bench_server
 from roadcraft.launch.config import BenchEnv, BenchSim
 from roadcraft.sim.embedded.render.measure import measure
@@ -132,19 +133,25 @@ def drive_start() -> float:
 
 
 def bench_env(asked: BenchEnv) -> dict[str, Any]:
-    """Steps a second of `DriveEnv`, one environment, one process; and what each further vehicle costs."""
+    """Steps a second of `DriveEnv` and of PPO, one environment, one process; and what each further vehicle costs."""
     pictures = DriveEnv()
     pictures.overrides["camera"] = Camera(256, 144)
     envs = {"truth": DriveEnv(), "camera": pictures, "network": DriveEnv(engine=build.build_engine(asked.engine))}
     clocks: dict[str, Clock] = {"truth": thread_time, "camera": thread_time, "network": perf_counter}
-    rates = in_turn(
-        {name: driving(env, asked.seed, clocks[name]) for name, env in envs.items()}, asked.rounds, asked.steps
-    )
+    learning = learners(asked)
+    contenders: dict[str, Callable[[int], float]] = {
+        name: driving(env, asked.seed, clocks[name]) for name, env in envs.items()
+    }
+    rates = in_turn({**contenders, **learning}, asked.rounds, asked.steps)
     for env in envs.values():
         env.close()
+    for learner in learning.values():
+        learner.close()
     return {
         "env_steps_per_s": rates["truth"] * DECIDE_TICKS,
         "env_camera_steps_per_s": rates["camera"] * DECIDE_TICKS,
+        "ppo_steps_per_s": rates["ppo"],
+        "ppo_network_steps_per_s": rates["ppo_network"],
         "decisions_per_s": rates,
         **growth(asked),
     }

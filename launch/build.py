@@ -118,12 +118,12 @@ class Watched:
 def open_world(asked: config.Sim, town: str) -> Iterator[World]:
     """The world to drive in; a server of our own is started if none is named, and stopped however this ends."""
     with ExitStack() as stack:
-        if asked.world == "embedded":
+        if asked.in_process:
             yield stack.enter_context(closing(EmbeddedWorld()))
             return
         from roadcraft.sim.bridge import CarlaWorld
 
-        if asked.host is None and asked.port is None:
+        if not asked.runs_already:
             compile_ahead()
             with waiting("starting the simulator", FIRST_TIME):
                 server = stack.enter_context(ServerProcess(town=town))

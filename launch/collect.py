@@ -37,11 +37,10 @@ def run(asked: Collect, run: Run) -> None:
 def record(asked: Collect, out: Path, run: Run) -> None:
     """Records one drive a seed into `out`; counts in the run's result as it goes. Raises WorldLost when all failed."""
     seeds = seed_range(asked.seeds)
-    named = asked.sim.host is not None or asked.sim.port is not None
     jobs = [(replace(asked, out=str(out)), seed) for seed in seeds]
     result = run.result
     with tqdm(total=len(seeds), desc="drives", unit="drive") as bar:
-        for (_, seed), answer in run_jobs(drive_one, jobs, 1 if named else asked.workers):
+        for (_, seed), answer in run_jobs(drive_one, jobs, 1 if asked.sim.runs_already else asked.workers):
             if isinstance(answer, Failed):
                 result["failed"].append({"seed": seed, "why": answer.reason})
             else:

@@ -48,7 +48,7 @@ class Sim:
     """The simulator."""
 
     world: Literal["server", "embedded"] = "server"
-    """server: through CARLA's protocol; embedded: in this process, without sockets."""
+    """server: through CARLA's protocol; embedded: in this process, without sockets, unless host or port is given."""
     host: str | None = None
     """Host of a running CARLA or `roadcraft serve`; one is started when neither host nor port is given."""
     port: int | None = None
@@ -56,6 +56,16 @@ class Sim:
 
     def __post_init__(self) -> None:
         check(self.port is None or 0 < self.port < 65534, f"sim.port {self.port} is outside 1 to 65533")
+
+    @property
+    def runs_already(self) -> bool:
+        """Whether a server is named, which only one drive at a time can use."""
+        return self.host is not None or self.port is not None
+
+    @property
+    def in_process(self) -> bool:
+        """Whether there is no server at all."""
+        return self.world == "embedded" and not self.runs_already
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ class Drive:
             not (self.blind and self.fault not in ("none", "black")),
             f"blind and fault {self.fault} contradict each other",
         )
-        alone = self.sim.host is None and self.sim.port is None
+        alone = not self.sim.runs_already
         check(self.sessions == 1 or alone, "sessions above 1 start their own servers: leave sim.host and sim.port out")
 
 
@@ -246,7 +256,8 @@ class TrainPerception:
 
 @dataclass(frozen=True)
 class TrainPolicy:
-    """Trains the policy: cloned from the expert, then by PPO, on percepts made from facts with the network's errors."""
+    """Trains the policy: cloned from the expert, then by PPO, on percepts made from facts with the network's errors, or
+    on the network's own: `--percepts network --init FILE` is a last stage on what it will see."""
 
     resume: str | None = None
     """Folder of an earlier run to go on with."""
@@ -280,8 +291,13 @@ class TrainPolicy:
     """Routes to train on are at least this long [m]."""
     seed: int = 0
     """Draws weights and episodes."""
+    percepts: Literal["truth", "network"] = "truth"
+    """truth: made from facts with the network's errors; network: its own, of rendered pictures, many times slower."""
+    engine: Engine = field(default_factory=Engine)
     exact: bool = False
-    """Percepts without the network's errors."""
+    """Truth's percepts without the network's errors."""
+    curriculum: bool = True
+    """PPO begins in light traffic without scenarios; there are more of both as it goes on."""
 
     def __post_init__(self) -> None:
         seed_range(self.seeds)
@@ -294,6 +310,7 @@ class TrainPolicy:
         for name in ("critic_steps", "pull", "seed"):
             check(getattr(self, name) >= 0, f"{name} {getattr(self, name)} is below 0")
         check(10 <= self.route_length < 1e5, f"route_length {self.route_length} is not 10 m to 100 km")
+        check(not (self.exact and self.percepts == "network"), "exact and percepts network contradict each other")
 
 
 @dataclass(frozen=True)
@@ -399,7 +416,7 @@ class Export:
     out: str | None = None
     """The graph's file, the others beside it; in the run's folder when not given."""
     precisions: tuple[Literal["f32", "f16", "int8"], ...] = ("f32", "f16", "int8")
-    """Graphs of the perception network; f32 is always written. int8 takes minutes of driving to look at."""
+    """Graphs; f32 is always written. int8, of the perception network alone, takes minutes of driving to look at."""
     calibration_seeds: str = "900-919"
     """Drives from which int8 takes its ranges, as A-B."""
     check_seeds: str = "940-949"
@@ -424,8 +441,9 @@ class EvaluatePolicy:
     compare: bool = False
     """Also run the other drivers on the same routes."""
     workers: int = 2
-    """Processes."""
+    """Processes; one where a running simulator is named."""
     engine: Engine = field(default_factory=Engine)
+    sim: Sim = field(default_factory=lambda: Sim(world="embedded"))
     traffic: Traffic = field(default_factory=Traffic)
     route_length: float = 500.0
     """Each route is at least this long [m]."""
@@ -540,19 +558,20 @@ class BenchSim:
 
 @dataclass(frozen=True)
 class BenchEnv:
-    """Steps a second of the training environment, and what each further vehicle costs."""
+    """Steps a second of the training environment and of PPO in it, and what each further vehicle costs."""
 
     seed: int = 0
     """Of the first episode; draws those after it."""
     engine: Engine = field(default_factory=Engine)
     steps: int = 200
-    """Steps of each round."""
+    """Steps of each round; PPO's rollout, which an update follows."""
     rounds: int = 5
     """Rounds; the median counts."""
 
     def __post_init__(self) -> None:
         check(self.seed >= 0, f"seed {self.seed} is below 0")
         check(min(self.steps, self.rounds) >= 1, "steps and rounds are at least 1")
+        check(self.steps >= 2, f"steps {self.steps} is below 2, the shortest rollout of PPO")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ roadcraft evaluate latency --latencies 0 50 100 runs/X/bench.json    the same at
 roadcraft evaluate policy --seeds 9000-9009 --compare        the other drivers on the same routes beside it
 roadcraft evaluate policy --without lights             what a sense is worth; --exact lights: what its errors cost
 roadcraft evaluate policy --seeds 9000-9009 --resume runs/X  goes on where an interrupted run stopped
+roadcraft evaluate policy --sim.world server                 through CARLA's protocol
+roadcraft evaluate policy --sim.port 2000                    on a server that runs already, CARLA's or ours
 roadcraft evaluate policy --seeds 9000-9009 --against runs/X/results.json    exit status 1 when it drives worse
 
 Writes runs/<time>-evaluate-policy/: results.json in the leaderboard's shape (results-<driver>.json for the compared
-ones), routes.jsonl with one line a finished route, trails/, clips/. Routes run in parallel processes on the in-process
-world.
+ones), routes.jsonl with one line a finished route, trails/, clips/. Routes run in parallel processes, on the in-process
+world or each on a server of its own; one after the other on a server that is named.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -30,7 +32,7 @@ from tqdm import tqdm
 from roadcraft.control.drivers import load_driver
 from roadcraft.launch import against, build
 from roadcraft.launch.cli import dump
-from roadcraft.launch.config import EvaluateLatency, EvaluatePerception, EvaluatePolicy, check, seed_range
+from roadcraft.launch.config import EvaluateLatency, EvaluatePerception, EvaluatePolicy, Sim, check, seed_range
 from roadcraft.launch.loop import Subscriber
 from roadcraft.launch.runs import Run, plain
 from roadcraft.launch.scoreboard import Record, figures, table
@@ -40,7 +42,7 @@ from roadcraft.launch.workers import Failed, run_jobs
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Episode, Traffic
+from roadcraft.sim.messages import Episode, Traffic, World
 from roadcraft.sim.results import failed_record, results
 
 COMPARED = ("network", "truth", "expert", "follower")
@@ -150,7 +152,8 @@ def evaluate_policy(asked: EvaluatePolicy, run: Run) -> int:
         ):
             for (driver, seed), record in records.items():
                 file.write(line(driver, seed, record))
-            for (one, seed, _), answer in run_jobs(drive_route, jobs, asked.workers):
+            workers = 1 if asked.sim.runs_already else asked.workers
+            for (one, seed, _), answer in run_jobs(drive_route, jobs, workers):
                 if isinstance(answer, Failed):
                     print(f"seed {seed}, {one.driver}: failed, {answer.reason}", file=sys.stderr)
                     answer = failed_record(route_name(seed), 0.0, answer.reason)
@@ -229,9 +232,19 @@ def comparable(text: str) -> dict[str, Any]:
 
 
 @cache
-def world() -> EmbeddedWorld:
+def embedded_world() -> EmbeddedWorld:
     """This process's world: towns stay loaded from one route to the next."""
     return EmbeddedWorld()
+
+
+@contextmanager
+def world_for(asked: Sim, town: str) -> Iterator[World]:
+    """Where a route is driven."""
+    if asked.in_process:
+        yield embedded_world()
+        return
+    with build.open_world(asked, town) as world:
+        yield world
 
 
 def drive_route(job: Job) -> Record:
@@ -242,7 +255,8 @@ def drive_route(job: Job) -> Record:
     if asked.driver in CAMERALESS:
         episode = replace(episode, camera=None)
     session = Session(episode, asked.driver, *perceives)
-    session.run(world(), driver, subscribers(job, episode), asked.max_ticks)
+    with world_for(asked.sim, episode.town) as world:
+        session.run(world, driver, subscribers(job, episode), asked.max_ticks)
     record: Record = plain(session.record())
     return record
 

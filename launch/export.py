@@ -1,7 +1,7 @@
 """roadcraft export                                    the shipped network as ONNX graphs in f32, f16 and int8
 roadcraft export --weights runs/X/best.safetensors  your own; `--engine.weights graph.onnx` then runs it
 roadcraft export --out perception/weights/street-small.onnx    what ships, made anew from new weights
-roadcraft export --what policy                      the policy as an ONNX graph
+roadcraft export --what policy                      the policy as ONNX graphs in f32 and f16
 
 One step of the network: a uint8 frame and the state in, published heads and the next state out. The policy: features
 in, action out. int8 takes its ranges from rendered drives and is then judged beside f32 on others; what it loses stands
@@ -35,7 +35,7 @@ def run(asked: Export, run: Run) -> None:
         writable(Path(asked.out))
     if asked.what == "policy":
         graph = run.folder / "policy.onnx" if asked.out is None else Path(asked.out)
-        about = export_policy(weights, graph)
+        about = export_policy(weights, graph, "f16" in asked.precisions)
     else:
         graph = run.folder / "network.onnx" if asked.out is None else Path(asked.out)
         about = export_perception(asked, weights, graph)
@@ -103,10 +103,14 @@ def judged(asked: Export, graph: Path, precision: str, world: EmbeddedWorld, bar
     return evaluate(engine, world, episodes, drivers, asked.frames, progress=progress)
 
 
-def export_policy(weights: Path | None, graph: Path) -> dict[str, Any]:
-    """Writes the policy's graph; says whose weights are in it and by how much it differs from numpy's answers."""
+def export_policy(weights: Path | None, graph: Path, half: bool) -> dict[str, Any]:
+    """Writes the policy's graphs; says whose weights are in them and by how much each differs from numpy's answers."""
     from roadcraft.control.export import to_onnx
     from roadcraft.control.policy import Policy
 
     policy = Policy.load(weights)
-    return {"deviation": to_onnx(policy, graph), "weights": policy.card["sha256"][:16]}
+    about: dict[str, Any] = {"deviation": to_onnx(policy, graph), "weights": policy.card["sha256"][:16]}
+    if half:
+        beside = graph.with_suffix(".f16.onnx")
+        about |= {"deviation_f16": to_onnx(policy, beside, "f16"), "graphs": {"f32": graph, "f16": beside}}
+    return about

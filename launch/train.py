@@ -3,6 +3,8 @@ roadcraft train perception --data shards/train --validation shards/validate
 roadcraft train perception --resume runs/X               goes on where that run stopped, step for step
 torchrun --nproc-per-node 4 -m roadcraft.launch train perception    one process for each of four GPUs
 roadcraft train policy                                   clones the expert, then PPO
+roadcraft train policy --percepts network --init runs/X/best.safetensors --steps 40000 --critic_steps 5120
+                                                         a last, short stage on what the network sees
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import shlex
 import shutil
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +39,9 @@ def run(asked: TrainPerception | TrainPolicy, run: Run) -> None:
 
 def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
     """Trains; weights, checkpoints and TensorBoard curves are in `out`."""
+    from roadcraft.control.curriculum import Curriculum
     from roadcraft.control.train import PolicyTraining, train
+    from roadcraft.launch.build import build_engine
 
     how = PolicyTraining(
         out=out,
@@ -54,7 +59,9 @@ def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
         evaluate_every=asked.evaluate_every,
         seed=asked.seed,
         error_model=None if asked.exact else "default",
+        engine=partial(build_engine, asked.engine) if asked.percepts == "network" else None,
         init=None if asked.init is None else Path(asked.init),
+        curriculum=Curriculum() if asked.curriculum else None,
         env={"episode": {"route_length": asked.route_length}},
     )
     best = train(how, command=command(), say=tell)

@@ -60,7 +60,7 @@ class ErrorModel:
     stop_false: float = 0.005
     correlation: float = 0.7  # [s] in which an error forgets itself
     hold: float = 1.5  # [s] a hidden object is remembered
-    delay: int = 0  # ticks by which percepts lag
+    delay: int = 0  # ticks by which percepts lag; not measured: drives take latencies from `--latency` (`delay.py`)
 
     @staticmethod
     def load(path: Path | None = None) -> ErrorModel:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +18,17 @@ pytest.importorskip("stable_baselines3")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from roadcraft.control.curriculum import Curriculum, Lesson
+from roadcraft.control.env import DriveEnv
 from roadcraft.control.features import SIZE
 from roadcraft.control.imitation import Dataset, clone, fit, to_policy
 from roadcraft.control.policy import Policy
 from roadcraft.control.ppo import module_of
 from roadcraft.control.train import PolicyTraining, read_checkpoint, train
+from roadcraft.perception.percept import Percept
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Traffic
+from roadcraft.sim.messages import Episode, Observation, Traffic
+from roadcraft.sim.scenarios import scenarios_of
 
 SMALL: dict[str, Any] = {
     "envs": 1,
@@ -82,7 +91,9 @@ def test_two_blocks_are_one_block_and_another_after_a_resume(tmp_path: Path, mon
     options = SMALL | {"init": tmp_path / "start.safetensors"}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(PolicyTraining(out=whole, steps=96, **options), say=lambda _: None)
-    train(PolicyTraining(out=parts, steps=64, **options), say=lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        train(PolicyTraining(out=parts, steps=96, **options), say=interrupt_at("block 3"))
+    assert read_checkpoint(parts)[0]["steps"] == 64
     train(PolicyTraining(out=parts, steps=96, **options), say=lambda _: None)
     (state_a, tensors_a), (state_b, tensors_b) = read_checkpoint(whole), read_checkpoint(parts)
     assert (state_a["steps"], state_b["steps"]) == (96, 96)
@@ -95,6 +106,16 @@ def test_two_blocks_are_one_block_and_another_after_a_resume(tmp_path: Path, mon
     first = read_checkpoint_of_start(start)
     assert any(not np.array_equal(tensors_a[f"policy.{name}"], value) for name, value in first.items())
     shutil.rmtree(whole)
+
+
+def interrupt_at(words: str) -> Callable[[str], None]:
+    """Ctrl-C when a training says that."""
+
+    def say(said: str) -> None:
+        if said.startswith(words):
+            raise KeyboardInterrupt
+
+    return say
 
 
 def read_checkpoint_of_start(policy: Any) -> dict[str, Any]:
@@ -144,6 +165,91 @@ def test_the_actor_is_frozen_while_the_critic_is_fitted(tmp_path: Path, monkeypa
     _, tensors = read_checkpoint(tmp_path / "out")
     for name, value in read_checkpoint_of_start(start).items():
         assert np.array_equal(tensors[f"policy.{name}"], value)
+
+
+def test_traffic_and_scenarios_grow_to_all_that_an_episode_has() -> None:
+    whole = Episode("grid", traffic=Traffic(30, 20, 0.5), scenarios=("cut_in", "obstacle", "left_turn"))
+    driven = [Curriculum().lesson(done)(whole) for done in np.linspace(0.0, 1.0, 101)]
+    first = driven[0]
+    assert (first.traffic, first.scenarios) == (Traffic(6, 4, 0.5), ())
+    assert driven[-1] == Lesson()(whole) == whole
+    for before, after in pairwise(driven):
+        assert before.traffic.vehicles <= after.traffic.vehicles
+        assert before.traffic.walkers <= after.traffic.walkers
+        assert after.scenarios[: len(before.scenarios)] == before.scenarios
+    assert {len(episode.scenarios) for episode in driven} == {0, 1, 2, 3}
+
+
+def test_each_block_has_the_lesson_of_its_share_also_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from roadcraft.control import train as training
+
+    monkeypatch.setattr(training, "evaluate", lambda *_: {"driving_score": 1.0, "route_completion": 1.0})
+    monkeypatch.setattr(training, "to_onnx", lambda *_: None)
+    given: list[Lesson] = []
+    monkeypatch.setattr(DriveEnv, "learn", lambda _, lesson: given.append(lesson))
+    fit(data(), epochs=1, batch=64)[0].save(tmp_path / "start.safetensors")
+    how = PolicyTraining(out=tmp_path / "out", steps=64, **(SMALL | {"init": tmp_path / "start.safetensors"}))
+    with pytest.raises(KeyboardInterrupt):
+        train(how, say=interrupt_at("block 2"))
+    train(how, say=lambda _: None)
+    half = Curriculum().lesson(0.5)
+    assert given == [Curriculum().lesson(0.0), half, half]
+    assert training.lesson(replace(how, curriculum=None), 0) == Lesson()
+
+
+def test_an_episode_is_driven_as_its_lesson_says() -> None:
+    env = DriveEnv(episode=SMALL["env"]["episode"] | {"traffic": Traffic(10, 0)})
+    env.learn(Lesson(0.5, 0.0))
+    env.reset(options={"seed": 3})
+    assert (env.episode.traffic.vehicles, env.episode.scenarios) == (5, ())
+    env.learn(Lesson())
+    env.reset(options={"seed": 3})
+    assert (env.episode.traffic.vehicles, env.episode.scenarios) == (10, scenarios_of(3))
+    env.close()
+
+
+class Watching:
+    """A tiny network that counts the frames it has seen."""
+
+    def __init__(self, weights: Path) -> None:
+        from roadcraft.perception.engines import load_engine
+
+        self.engine, self.frames = load_engine("torch", "f32", weights, threads=1), 0
+
+    def reset(self) -> None:
+        self.engine.reset()
+
+    def __call__(self, observation: Observation) -> Percept:
+        self.frames += 1
+        return self.engine(observation)
+
+
+def test_the_network_is_in_the_loop_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each environment has an engine of its own, and the policy is judged by what another sees."""
+    from roadcraft.control import train as training
+    from roadcraft.perception.network import Architecture, Network
+    from roadcraft.perception.weights_io import save_weights
+
+    weights = tmp_path / "tiny.safetensors"
+    save_weights(weights, Network(Architecture.named("tiny")).eval(), {"command": "a test"})
+    made: list[Watching] = []
+
+    def engine() -> Watching:
+        made.append(Watching(weights))
+        return made[-1]
+
+    monkeypatch.setattr(training, "evaluate", partial(training.evaluate, max_time=0.2))
+    monkeypatch.setattr(training, "to_onnx", lambda *_: None)
+    start, _ = fit(data(), epochs=1, batch=64)
+    start.save(tmp_path / "start.safetensors")
+    options = SMALL | {"init": tmp_path / "start.safetensors", "engine": engine, "rollout": 8, "batch": 8}
+    best = train(PolicyTraining(out=tmp_path / "out", steps=8, **options), say=lambda _: None)
+    judging, driving = made
+    assert driving.frames >= 1 + 2 * 8  # two ticks a decision
+    assert judging.frames == 2 * 4  # before and after, ticks of 0.05 s
+    assert json.loads(best.with_suffix(".json").read_text())["evaluation"]["percepts"] == "network"
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:

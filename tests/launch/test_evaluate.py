@@ -18,6 +18,7 @@ from roadcraft.launch.evaluate import finished_before
 from roadcraft.launch.runs import Run
 from roadcraft.launch.scoreboard import confidence, figures, table
 from roadcraft.launch.session import Session
+from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Episode
 from roadcraft.sim.results import failed_record
@@ -167,3 +168,19 @@ def test_another_evaluation_cannot_be_resumed(tmp_path: Path) -> None:
         finished_before(EvaluatePolicy(resume=str(run.folder)), ["network"], [9000])
     with pytest.raises(UserError, match=r"routes\.jsonl"):
         finished_before(EvaluatePolicy(resume=str(tmp_path)), ["network"], [9000])
+
+
+def test_routes_are_driven_on_a_server_that_runs_already(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With and without a camera, one after the other; the server goes on. Nobody else is asked when it does not."""
+    words = ["evaluate", "policy", "evaluate-policy-tiny", "--max_ticks", "5", "--clips", "false", "--workers", "2"]
+    with ServerProcess(town="grid-20") as server:
+        words += ["--compare", "--sim.port", str(server.port)]
+        assert main(words) == 0
+        assert server.alive
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["finished"] for row in found["compare"].values()] == [1, 1, 1, 1]
+    trails = [np.load(path) for path in (Path(found["run"]) / "trails").iterdir()]
+    assert [len(trail) for trail in trails] == [6, 6, 6, 6]
+    assert len({trail[0] for trail in trails}) == 1
+    assert main([*words, "--driver", "expert"]) == 2
+    assert str(server.port) in capsys.readouterr().err
