@@ -255,6 +255,40 @@ class TrainPerception:
 
 
 @dataclass(frozen=True)
+class TrainForesight:
+    """Trains what foresees velocities, paths and events from tracked objects, on drives that the network watches."""
+
+    seeds: str = "400-699"
+    """Drives to train on, as A-B."""
+    validation_seeds: str = "1060-1091"
+    """Drives that choose the best weights."""
+    frames: int = 250
+    """Of a drive; every second drive is watched at 20 Hz, the others at 10 Hz."""
+    workers: int = 2
+    """Processes that drive."""
+    resume: str | None = None
+    """Folder of an earlier run whose recorded drives are taken."""
+    steps: int = 3000
+    """Training steps."""
+    batch: int = 8
+    """Windows a step."""
+    rate: float = 3e-3
+    """Highest learning rate."""
+    seed: int = 0
+    """Draws weights and windows."""
+    engine: Engine = field(default_factory=Engine)
+    """What watches."""
+    traffic: Traffic = field(default_factory=lambda: Traffic(80, 80))
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "workers", "steps", "batch"):
+            check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
+        check(0.0 < self.rate < 1.0, f"rate {self.rate} is not between 0 and 1")
+        seed_range(self.seeds)
+        seed_range(self.validation_seeds)
+
+
+@dataclass(frozen=True)
 class TrainPolicy:
     """Trains the policy: cloned from the expert, then by PPO, on percepts made from facts with the network's errors, or
     on the network's own: `--percepts network --init FILE` is a last stage on what it will see."""
@@ -710,7 +744,7 @@ VERBS: dict[str, type | dict[str, type]] = {
     "drive": Drive,
     "show": Show,
     "collect": Collect,
-    "train": {"perception": TrainPerception, "policy": TrainPolicy},
+    "train": {"perception": TrainPerception, "foresight": TrainForesight, "policy": TrainPolicy},
     "perceive": Perceive,
     "export": Export,
     "evaluate": {"perception": EvaluatePerception, "policy": EvaluatePolicy, "latency": EvaluateLatency},

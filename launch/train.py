@@ -2,6 +2,7 @@
 roadcraft train perception --data shards/train --validation shards/validate
 roadcraft train perception --resume runs/X               goes on where that run stopped, step for step
 torchrun --nproc-per-node 4 -m roadcraft.launch train perception    one process for each of four GPUs
+roadcraft train foresight                                records what the network sees in drives, then trains on it
 roadcraft train policy                                   clones the expert, then PPO
 roadcraft train policy --percepts network --init runs/X/best.safetensors --steps 40000 --critic_steps 5120
                                                          a last, short stage on what the network sees
@@ -18,21 +19,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roadcraft.launch.config import TrainPerception, TrainPolicy, seed_range
+from roadcraft.launch.config import TrainForesight, TrainPerception, TrainPolicy, seed_range
 from roadcraft.launch.runs import Run
+from roadcraft.launch.train_foresight import train_foresight
 from roadcraft.sim.errors import UserError
 
 if TYPE_CHECKING:
     from roadcraft.perception.train import Training
 
 
-def run(asked: TrainPerception | TrainPolicy, run: Run) -> None:
+def run(asked: TrainPerception | TrainForesight | TrainPolicy, run: Run) -> None:
     """The verb."""
     out = Path(asked.resume) if asked.resume is not None else run.folder
     if not out.is_dir():
         raise UserError(f"resume {out}: there is no such folder")
     if isinstance(asked, TrainPolicy):
         train_policy(asked, run, out)
+    elif isinstance(asked, TrainForesight):
+        train_foresight(asked, run, out, command())
     else:
         train_perception(asked, run, out)
 

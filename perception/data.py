@@ -35,11 +35,15 @@ from roadcraft.perception.labels import (
 from roadcraft.perception.targets import Targets, asked_for, frame_targets
 from roadcraft.perception.view import motion_vector
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Camera, Control, Driver, Episode, Facts, Tick, World
+from roadcraft.sim.messages import Camera, Control, Driver, Episode, Facts, Kind, LightState, Tick, World
 
 log = logging.getLogger(__name__)
-FAR = 0.6  # probability that a clip without anybody near, an event or a sign ahead is passed over: all are rare
-NEAR = 14.0, 4.0  # [m] along and across from the ego's middle: near
+# How a clip that shows such a thing is liked beside one that shows a light that is about to turn red: what is rare and
+# matters is learned from more often than it is met.
+EVENT, PERSON, MOVING, PLAIN = 0.3, 0.2, 0.15, 0.06
+NEAR = 14.0, 4.0  # [m] along and across from the ego's middle: somebody near
+PERSON_NEAR = 30.0  # [m] ahead: a pedestrian or cyclist near
+TRIES = 30  # clips that are looked at, at most, for one that is liked
 LONGEST_WAIT = 900  # ticks that a clip waits for somebody ahead ...
 CLOSE = 13.0, 2.0  # [m] ... within so much, along and across, from middle to middle
 PARTS = (("jpg", "png"), ("semantic.png",), ("frame.npy",), ("objects.npy",))  # endings of a frame's files
@@ -348,25 +352,33 @@ def draw_clip(shards: Shards, length: int, size: tuple[int, int], how: Augmentat
     long_enough = [clip for clip in shards.clips if len(clip) >= length]
     if not long_enough:
         raise UserError(f"{shards.folder} holds no clip of {length} frames")
-    for _ in range(6):
+    for _ in range(TRIES):
         clip = long_enough[int(rng.integers(len(long_enough)))]
         step = 2 if len(clip) >= 2 * length and rng.random() < 0.2 else 1
         start = int(rng.integers(len(clip) - (length - 1) * step))
-        if _worth(shards.labels(clip[start]), rng):
+        ends = (shards.labels(clip[start]), shards.labels(clip[start + (length - 1) * step]))
+        if rng.random() < max(map(liking, ends)):
             break
     samples = [shards.read(clip[start + k * step]) for k in range(length)]
     first = clip[start]
     return replace(clip_of(augment(samples, how, rng), size), name=f"{first.shard.name}:{first.key}")
 
 
-def _worth(labels: FrameLabels, rng: np.random.Generator) -> bool:
-    """Whether a clip that begins so shall be learned from: rare sights are preferred, see FAR."""
-    frame = labels.frame
+def liking(labels: FrameLabels) -> float:
+    """Probability that a clip with such a frame is learned from when it is drawn."""
+    frame, objects = labels.frame, labels.objects
+    if frame["light"] == LightState.YELLOW and frame["light_visible"]:
+        return 1.0
+    if frame["events"].any():
+        return EVENT
+    seen = objects[asked_for(labels)]
+    ahead = (seen["xyz_ego"][:, 0] > 0.0) & (seen["xyz_ego"][:, 0] < PERSON_NEAR)
+    if (ahead & (seen["kind"] >= Kind.MOTORCYCLE)).any():
+        return PERSON
+    if (np.abs(seen["xyz_ego"][:, :2]) < NEAR).all(1).any():
+        return MOVING
     moving = bool(frame["speed"] >= 0.5)
-    near = (np.abs(labels.objects["xyz_ego"][asked_for(labels), :2]) < NEAR).all(1).any()
-    if near or frame["events"].any() or (moving and (frame["light_visible"] or frame["stop_visible"])):
-        return True
-    return bool(rng.random() >= FAR)
+    return MOVING if moving and (frame["light_visible"] or frame["stop_visible"]) else PLAIN
 
 
 def clip_of(samples: list[Sample], size: tuple[int, int], before: float | None = None) -> Clip:

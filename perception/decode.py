@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.perception.corridor import corridor
+from roadcraft.perception.foresight import Foresight
 from roadcraft.perception.heads import FIELDS, SCENE
-from roadcraft.perception.percept import PATH_TIMES, Percept
+from roadcraft.perception.percept import OBJECT, PATH_TIMES, Percept
 from roadcraft.perception.projection import camera_frame, corners, ground_from_column, lane_depth
 from roadcraft.perception.tracker import DETECTION, KEPT, NEW, Tracker
 from roadcraft.perception.view import REFERENCE_FOCAL, STRIDE, Fitter
@@ -16,6 +18,7 @@ Heads = dict[str, NDArray[np.float32]]  # of one frame, without a batch dimensio
 MOST = 60  # detections of a frame
 OVERLAP = 0.6  # IoU from which two boxes of one class are one object
 INSIDE, AS_FAR = 0.7, 0.2  # share of the smaller box in the larger, and of the distance, within which they are too
+CUT = 0.5  # [pixels] that a box reaches beyond the picture when it is cut
 LANE_SEEN = 0.5  # probability from which a lane point is given
 NEAREST = 1.5  # [m] depth of a footprint's corner, at least: nearer ones are below the picture
 LIGHT_SEEN = 0.5  # probability of any light from which a distance is given
@@ -42,7 +45,9 @@ def detections(heads: Heads, camera: Camera, fitter: Fitter, least: float = KEPT
     half = np.exp(np.clip(_part(said, "log_box"), -3.0, 5.0)) / 2
     box = np.concatenate([centre - half, centre + half], 1) * STRIDE
     box[:, 1::2] -= shift
-    out["box"] = np.clip(box * scale, 0, [camera.width, camera.height] * 2)
+    whole = box * scale
+    out["box"] = np.clip(whole, 0, [camera.width, camera.height] * 2)
+    out["cut"] = (np.abs(whole - out["box"]) > CUT).any(1)
     focal = camera.focal / scale  # [input pixels]
     depth = np.exp(np.clip(_part(said, "log_depth")[:, 0], -1.0, 5.5)) * (focal / REFERENCE_FOCAL)
     column = np.asarray(col + 0.5 + _part(said, "column")[:, 0], float) * (STRIDE * scale)
@@ -118,24 +123,39 @@ def distinct(found: NDArray[np.void]) -> NDArray[np.int64]:
 class Decoder:
     """Published heads in time order -> percepts: the last, stateful step of every engine."""
 
-    def __init__(self, fitter: Fitter) -> None:
+    def __init__(self, fitter: Fitter, foresight: Foresight) -> None:
         self.fitter = fitter
         self.tracker = Tracker()
+        self.foresight = foresight
+        self.objects = np.zeros(0, OBJECT)  # of the last frame, one a track, however faint
 
     def reset(self) -> None:
         """Forgets everything seen so far."""
         self.tracker.reset()
+        self.foresight.reset()
 
     def __call__(self, heads: Heads, observation: Observation, latency: float = 0.0) -> Percept:
         """The percept of one frame."""
         camera = observation.camera or Camera()
         found = detections(heads, camera, self.fitter)
         ego = observation.ego
-        objects = self.tracker(found, observation.time, ego.speed, ego.yaw_rate, camera.fov / 2)
+        self.objects = objects = self.tracker(found, observation.time, ego.speed, ego.yaw_rate, camera.fov / 2)
         lanes, prob, marks = lanes_from(heads, camera)
         scene = {name: heads["scene"][at : at + SCENE[name]] for name, at in _SCENE_AT.items()}
         light = scene["light"].astype(float)
+        light_distance = max(float(scene["light_distance"][0]), 0.0) if light[3] < LIGHT_SEEN else np.inf
         stop = float(scene["stop"][0])
+        events = self.foresight(
+            self.tracker,
+            objects,
+            observation.time,
+            ego.speed,
+            ego.yaw_rate,
+            light,
+            light_distance,
+            scene["events"].astype(float),
+            corridor(lanes, observation.route_ego),
+        )
         return Percept(
             frame=observation.frame,
             time=observation.time,
@@ -146,10 +166,10 @@ class Decoder:
             lane_marks=marks,
             objects=objects[objects["score"] >= NEW * 0.5],
             light=light,
-            light_distance=max(float(scene["light_distance"][0]), 0.0) if light[3] < LIGHT_SEEN else np.inf,
+            light_distance=light_distance,
             stop_prob=stop,
             stop_distance=max(float(scene["stop_distance"][0]), 0.0) if stop > 0.5 else np.inf,
-            events=scene["events"].astype(float),
+            events=events,
             confidence=float(scene["valid"][0]),
             latency=latency,
         )

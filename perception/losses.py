@@ -29,7 +29,7 @@ PRIORITY = {
     "signs": 2.5, "events": 2.0, "lane_mask": 0.4, "drivable": 0.5,
 }  # fmt: skip
 EVENT_WEIGHT = 4.0  # events are rare
-LIGHT_WEIGHT = (1.0, 4.0, 1.5, 1.0)  # so is yellow, and nobody waits at green
+LIGHT_WEIGHT = (1.0, 2.0, 1.5, 1.0)  # so is yellow, and nobody waits at green
 MIN_SIGMA_LOG = -4.0  # Laplace scales are not believed to be smaller than exp of this
 
 

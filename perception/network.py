@@ -31,8 +31,8 @@ class Architecture:
     hidden: int = 48  # channels of the memory
     motion_map: int = 16  # channels kept from one frame to the next to see things move
     scene: int = 128  # size of the scene's memory
-    describe: int = 0  # residual blocks of their own for what objects are like
-    fine: bool = False  # objects are looked for in the stride-4 map too: a person at 40 m is 5 pixels wide
+    describe: int = 0  # residual blocks of their own for where objects are and what they are like
+    fine: int = 0  # residual blocks at stride 4 for objects alone: a person at 40 m is 5 pixels wide; 0: no such branch
     memory: str = "gru"  # "gru", "attention" or "none"
 
     def __post_init__(self) -> None:
@@ -45,9 +45,9 @@ class Architecture:
     def named(name: str) -> Architecture:
         """One of the shipped sizes: small, base, tiny (for tests)."""
         sizes = {
-            "small": Architecture(describe=2, fine=True),
+            "small": Architecture(describe=2, fine=1),
             "base": Architecture(
-                widths=(40, 80, 160, 256), depths=(2, 3, 5, 3), neck=80, hidden=64, describe=3, fine=True
+                widths=(40, 80, 160, 256), depths=(2, 3, 5, 3), neck=80, hidden=64, describe=3, fine=1
             ),
             "tiny": Architecture(
                 widths=(8, 8, 16, 16),
@@ -57,7 +57,7 @@ class Architecture:
                 motion_map=4,
                 scene=16,
                 describe=1,
-                fine=True,
+                fine=1,
             ),
         }
         if name not in sizes:
@@ -108,13 +108,18 @@ class Bottleneck(nn.Module):
         return F.relu(x + self.norm(self.expand(self.conv(self.reduce(x)))))
 
 
-class Detail(nn.Sequential):
+class Detail(nn.Module):
     """What a map of twice the size adds to a smaller one: nothing before it is trained, so that it can join weights."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        norm = nn.BatchNorm2d(outputs)
-        nn.init.zeros_(norm.weight)
-        super().__init__(nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), norm)
+    def __init__(self, inputs: int, outputs: int, blocks: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(Bottleneck(inputs) for _ in range(blocks)))
+        self.down = nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.down(self.blocks(x)))
 
 
 class Encoder(nn.Module):
@@ -218,7 +223,7 @@ class Network(nn.Module):
         self.moving = ConvBlock(2 * a.motion_map, 32)
         self.mask = nn.Sequential(ConvBlock(a.neck, 32), nn.Conv2d(32, 8, 1))
         self.mask_fine = nn.Conv2d(w1, 2, 3, padding=1)
-        self.fine = Detail(w1, a.neck) if a.fine else None
+        self.fine = Detail(w1, a.neck, a.fine) if a.fine else None
         self.detect = ConvBlock(a.neck + 32, a.neck)
         self.heat = nn.Conv2d(a.neck, GROUPS, 1)
         self.describe = nn.Sequential(*(Bottleneck(a.neck) for _ in range(a.describe)))
@@ -273,12 +278,12 @@ class Network(nn.Module):
         logits; lane_line (B, 4, 3) logits; scene (B, SCENE)."""
         mask = F.pixel_shuffle(self.mask(p2), 2)[:, :, : c1.shape[2], : c1.shape[3]] + self.mask_fine(c1)
         sharp = p2 if self.fine is None else p2 + self.fine(c1)
-        detect = self.detect(torch.cat([sharp, moved], 1))
+        detected = self.describe(self.detect(torch.cat([sharp, moved], 1)))
         column, point, line = self.lane(p2, scene[:, self.architecture.scene :])
         return {
             "masks": mask,
-            "heat": self.heat(detect),
-            "objects": self.objects(self.describe(detect)),
+            "heat": self.heat(detected),
+            "objects": self.objects(detected),
             "signs": signs,
             "lane_column": column.reshape(-1, LANE_LINES, len(LANE_X), LANE_COLUMNS),
             "lane_point": point.reshape(-1, LANE_LINES, len(LANE_X)),

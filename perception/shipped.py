@@ -16,6 +16,7 @@ from roadcraft.sim.cache import cache_dir
 from roadcraft.sim.errors import UserError
 
 DEFAULT = "street-small"  # the network that engines take without being told
+NETWORKS = "street-*"  # names of networks; `foresight` is none
 FOLDER = Path(str(resources.files("roadcraft.perception.weights")))
 
 
@@ -31,7 +32,7 @@ def shipped(name: str = DEFAULT, ending: str = ".safetensors") -> Path:
 def all_shipped() -> tuple[Path, ...]:
     """Every network in the package, the default first. Raises UserError when that is missing."""
     default = shipped()
-    return default, *(path for path in sorted(FOLDER.glob("*.safetensors")) if path != default)
+    return default, *(path for path in sorted(FOLDER.glob(f"{NETWORKS}.safetensors")) if path != default)
 
 
 def file_hash(path: Path) -> str:

@@ -18,6 +18,7 @@ DETECTION = np.dtype(
         ("kind", np.uint8),
         ("group", np.uint8),
         ("box", np.float32, 4),  # [pixels] of the camera's image
+        ("cut", np.bool_),  # by the picture's edge
         ("xy_ego", np.float32, 2),  # [m]
         ("range_sigma", np.float32),  # [m]
         ("yaw_ego", np.float32),
@@ -37,8 +38,11 @@ CORRELATION = 0.6  # [s] in which the network's error in a velocity forgets itse
 NEW, KEPT = 0.30, 0.15  # scores from which a detection begins a track, and from which it continues one
 HOLD_HIDDEN, HOLD_BARE = 2.0, 0.5  # [s] that an object lives on when something covers it, and when nothing does
 SEEN_OFTEN = 3  # detections after which an object is worth remembering
+TRAIL = 40  # detections of each that are remembered: two seconds at 20 Hz
+SIZES = 0.3  # log of the ratio of two boxes' heights that speaks as much against one object as a place one sigma off
+AGE_OF_SIZE = 0.1  # [s] in which a remembered box's height is worth half
 
-_TRACK = np.dtype(
+TRACK = np.dtype(
     [
         ("number", np.int32),
         ("hits", np.int32),
@@ -49,6 +53,8 @@ _TRACK = np.dtype(
         ("kinds", np.float64, 6),  # votes
         ("last", DETECTION),
         ("score", np.float64),
+        ("trail", np.float64, (TRAIL, 4)),  # newest first: time [s], x, y [m] in the odometry frame, log height of the
+        # box [log pixels], NaN where the picture's edge cuts it; times are -inf before the first
     ]
 )
 
@@ -61,7 +67,7 @@ class Tracker:
 
     def reset(self) -> None:
         """Before the first frame."""
-        self._tracks = np.zeros(0, _TRACK)
+        self.tracks = np.zeros(0, TRACK)
         self._pose = np.zeros(3)
         self._time: float | None = None
         self._next = 1
@@ -85,16 +91,21 @@ class Tracker:
         middle = self._pose[2] + 0.5 * yaw_rate * dt
         self._pose += dt * np.array([speed * np.cos(middle), speed * np.sin(middle), yaw_rate])
 
+    @property
+    def yaw(self) -> float:
+        """The ego's heading in the odometry frame [rad]."""
+        return float(self._pose[2])
+
     def _rotation(self) -> NDArray[np.float64]:
         """Ego axes to odometry axes."""
         c, s = np.cos(self._pose[2]), np.sin(self._pose[2])
         return np.array([[c, -s], [s, c]])
 
     def _xy_ego(self) -> NDArray[np.float64]:
-        return (self._tracks["mean"][:, :2] - self._pose[:2]) @ self._rotation()
+        return (self.tracks["mean"][:, :2] - self._pose[:2]) @ self._rotation()
 
     def _predict(self, dt: float) -> None:
-        t = self._tracks
+        t = self.tracks
         step = np.eye(4)
         step[0, 2] = step[1, 3] = dt
         t["mean"] = t["mean"] @ step.T
@@ -104,17 +115,19 @@ class Tracker:
 
     def _associate(self, detections: NDArray[np.void], time: float) -> NDArray[np.int64]:
         """Pairs (K, 2) of detection and track, nearest first."""
-        if not len(detections) or not len(self._tracks):
+        if not len(detections) or not len(self.tracks):
             return np.zeros((0, 2), np.int64)
         xy, at = self._xy_ego(), detections["xy_ego"].astype(float)
         range_d, range_t = np.hypot(*at.T)[:, None], np.hypot(*xy.T)[None]
         bearing = np.arctan2(at[:, 1], at[:, 0])[:, None] - np.arctan2(xy[:, 1], xy[:, 0])[None]
         aside = (bearing + np.pi) % (2 * np.pi) - np.pi
-        age = np.minimum(time - self._tracks["seen"], 2.0)[None]
+        age = np.minimum(time - self.tracks["seen"], 2.0)[None]
         along = (range_d - range_t) / (1.5 + 0.12 * range_d + 2.0 * age)
-        across = aside * range_d / (0.8 + 0.03 * range_d + 1.5 * age)
-        cost = along**2 + across**2
-        cost[detections["group"][:, None] != self._tracks["last"]["group"][None]] = np.inf
+        across = aside * range_d / (0.5 + 0.015 * range_d + 1.5 * age)
+        tall_d, tall_t = (np.maximum(b[:, 3] - b[:, 1], 2.0) for b in (detections["box"], self.tracks["last"]["box"]))
+        taller = np.log(tall_d[:, None] / tall_t[None]) / SIZES
+        cost = along**2 + across**2 + taller**2 / (1.0 + age / AGE_OF_SIZE)
+        cost[detections["group"][:, None] != self.tracks["last"]["group"][None]] = np.inf
         cost[cost > 4.0] = np.inf
         pairs = []
         while np.isfinite(cost).any():
@@ -142,7 +155,7 @@ class Tracker:
         if not len(pairs):
             return
         d, rows = detections[pairs[:, 0]], pairs[:, 1]
-        t = self._tracks[rows]
+        t = self.tracks[rows]
         z, r = self._measurement(d)
         r[:, 2:, 2:] *= max(1.0, CORRELATION / max(dt, 1e-3))  # frames in a row repeat an error
         gain = t["cov"] @ np.linalg.inv(t["cov"] + r)
@@ -158,14 +171,15 @@ class Tracker:
         size = 0.8 * t["last"]["size"] + 0.2 * d["size"]
         t["last"] = d
         t["last"]["size"] = size
-        self._tracks[rows] = t
+        _note(t, z, time)
+        self.tracks[rows] = t
 
     def _begin(self, fresh: NDArray[np.int64], detections: NDArray[np.void], time: float) -> None:
         d = detections[fresh]
         d = d[d["score"] >= NEW]
         if not len(d):
             return
-        t = np.zeros(len(d), _TRACK)
+        t = np.zeros(len(d), TRACK)
         z, r = self._measurement(d)
         # The network's velocity, as far as it can be believed, beside "about still".
         prior = START_SPEED[d["group"]] ** 2
@@ -181,10 +195,12 @@ class Tracker:
         t["yaw"] = np.stack([np.cos(yaw), np.sin(yaw)], -1)
         t["kinds"][np.arange(len(t)), d["kind"]] = d["score"]
         t["last"] = d
-        self._tracks = np.concatenate([self._tracks, t])
+        t["trail"][..., 0] = -np.inf
+        _note(t, z, time)
+        self.tracks = np.concatenate([self.tracks, t])
 
     def _forget(self, time: float, half_fov: float) -> None:
-        t = self._tracks
+        t = self.tracks
         if not len(t):
             return
         xy = self._xy_ego()
@@ -196,10 +212,10 @@ class Tracker:
         outside = (np.abs(bearing) > half_fov - 0.03) | (xy[:, 0] < 6.0)
         hold = np.where(covered | outside, HOLD_HIDDEN, HOLD_BARE)
         hold = np.where(t["hits"] >= SEEN_OFTEN, hold, 0.12)
-        self._tracks = t[(age <= hold) & (distance < 120.0)]
+        self.tracks = t[(age <= hold) & (distance < 120.0)]
 
     def _publish(self, time: float) -> NDArray[np.void]:
-        t = self._tracks
+        t = self.tracks
         out = np.zeros(len(t), OBJECT)
         turn = self._rotation()
         age = time - t["seen"]
@@ -217,3 +233,12 @@ class Tracker:
         own = np.sqrt(t["cov"][:, 0, 0][:, None] + t["cov"][:, 2, 2][:, None] * PATH_TIMES**2)
         out["path_sigma"] = np.hypot(own, t["last"]["bend_sigma"])
         return out
+
+
+def _note(t: NDArray[np.void], z: NDArray[np.float64], time: float) -> None:
+    """Adds a detection's place `z` (N, 4) and the size of its box, which is in `last`, to each trail."""
+    last = t["last"]
+    height = np.maximum(last["box"][:, 3] - last["box"][:, 1], 2.0).astype(float)
+    t["trail"][:, 1:] = t["trail"][:, :-1].copy()
+    t["trail"][:, 0, 0], t["trail"][:, 0, 1:3] = time, z[:, :2]
+    t["trail"][:, 0, 3] = np.where(last["cut"], np.nan, np.log(height))

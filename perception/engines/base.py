@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.perception.decode import Decoder
+from roadcraft.perception.foresight import Foresight, load_foresight
 from roadcraft.perception.percept import Percept
 from roadcraft.perception.view import LONGEST_GAP, Fitter, motion_vector
 from roadcraft.sim.messages import Camera, Observation
@@ -48,7 +49,7 @@ class NetworkEngine:
         self.threads = stepper.threads
         self._stepper = stepper
         self._fitter = Fitter(model.width, model.height)
-        self._decoder = Decoder(self._fitter)
+        self.decoder = Decoder(self._fitter, Foresight(load_foresight()))
         self.heads: dict[str, NDArray[np.float32]] = {}  # of the last frame, for those who measure
         self.parts = {"prepare": 0.0, "network": 0.0, "decode": 0.0}  # [s] of the last frame
         self.reset()
@@ -56,7 +57,7 @@ class NetworkEngine:
     def reset(self) -> None:
         """Forgets everything seen so far."""
         self._stepper.reset()
-        self._decoder.reset()
+        self.decoder.reset()
         self._last: float | None = None
 
     def __call__(self, observation: Observation) -> Percept:
@@ -73,7 +74,7 @@ class NetworkEngine:
         if bad := not_finite(heads):
             self.reset()  # or the memory would hand it on for ever
             raise ValueError(f"frame {observation.frame}: the network's answer is not finite ({', '.join(bad)})")
-        percept = self._decoder(heads, observation)
+        percept = self.decoder(heads, observation)
         done = time.perf_counter()
         self.parts = {"prepare": fitted - began, "network": stepped - fitted, "decode": done - stepped}
         return _with_latency(percept, done - began)

@@ -10,6 +10,7 @@ import torch
 from roadcraft.perception.augment import Augmentation, Sample, augment, flipped, zoomed
 from roadcraft.perception.data import clip_of
 from roadcraft.perception.decode import Decoder, back_into_box, detections, distinct, iou
+from roadcraft.perception.foresight import Foresight
 from roadcraft.perception.heads import FIELDS, GROUPS, LANE_COLUMNS, SCENE
 from roadcraft.perception.labels import FrameLabels, frame_labels, recorded_semantic
 from roadcraft.perception.network import publish
@@ -94,7 +95,7 @@ def check(s: Sample, frame: int = 0) -> None:
     np.testing.assert_allclose(np.cos(found["yaw_ego"][at] - truth["yaw_ego"]), 1.0, atol=1e-4)
     np.testing.assert_allclose(found["velocity_ego"][at], truth["velocity_ego"], atol=1e-4)
     np.testing.assert_array_equal(found["kind"][at], truth["kind"])
-    lanes = Decoder(FITTER)(heads, fake.observation(frame, s.rgb, labels.camera)).lanes_ego
+    lanes = Decoder(FITTER, Foresight(None))(heads, fake.observation(frame, s.rgb, labels.camera)).lanes_ego
     np.testing.assert_allclose(lanes, labels.frame["lanes_ego"], atol=0.02)
 
 
@@ -170,7 +171,7 @@ def test_parked_cars_of_the_map_are_neither_asked_for_nor_forbidden() -> None:
 def test_light_and_confidence_come_through() -> None:
     s = sample(light=LightState.YELLOW, light_distance=21.0, light_id="3")
     heads = ideal(clip_of([s], (360, 640)).targets[0])
-    percept = Decoder(FITTER)(heads, fake.observation(0, s.rgb, s.labels.camera))
+    percept = Decoder(FITTER, Foresight(None))(heads, fake.observation(0, s.rgb, s.labels.camera))
     assert percept.light.argmax() == LightState.YELLOW
     assert percept.light_distance == pytest.approx(21.0, rel=1e-3)
     assert percept.confidence > 0.99

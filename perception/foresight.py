@@ -1,0 +1,176 @@
+"""What is going to happen: a small recurrent model over the tracks, numpy only, shared by all engines.
+
+Each track has a memory of its own (a GRU cell) that reads `trackfeatures` frame by frame; from it come the object's
+velocity (a correction of the filter's), its path over the next two seconds beside a constant velocity's, and how far
+off both are. What matters for the ego is gathered from all objects by a maximum (Zaheer et al. 2017, arXiv:1703.06114)
+into a second memory, from which come the probabilities of the events. `foresight_train` makes the weights.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.perception import trackfeatures
+from roadcraft.perception.percept import EVENTS, PATH_TIMES
+from roadcraft.perception.shipped import read_card, shipped
+from roadcraft.perception.tracker import Tracker
+from roadcraft.perception.trackfeatures import FEATURES, SCENE_FEATURES, scene_features
+from roadcraft.sim.errors import UserError
+
+Array = NDArray[np.float32]
+HIDDEN, GATHERED = 32, 24  # sizes of a track's memory, and of what is gathered and the events' memory
+PATHS = len(PATH_TIMES)
+# What is said of a track, in this order: velocity [SPEED m/s], log of its Laplace scale [m/s], places beside a
+# constant velocity's [BEND m] at PATH_TIMES, and the logs of how far off each is [m].
+SAID = (2, 1, 2 * PATHS, PATHS)
+SPEED, BEND = 2.0, 3.0
+LEAST_SIGMA, MOST_SIGMA = -3.0, 4.0  # of the logs
+# Names and shapes of the weights: `y = x @ weight.T + bias`; GRU cells as torch has them (reset, update, new).
+SHAPES = {
+    "enter": (HIDDEN, FEATURES),
+    "memory_in": (3 * HIDDEN, HIDDEN),
+    "memory_out": (3 * HIDDEN, HIDDEN),
+    "think": (HIDDEN, 2 * HIDDEN),
+    "say": (sum(SAID), HIDDEN),
+    "matter": (GATHERED, HIDDEN),
+    "gather": (GATHERED, SCENE_FEATURES + GATHERED),
+    "events_in": (3 * GATHERED, GATHERED),
+    "events_out": (3 * GATHERED, GATHERED),
+    "events": (len(EVENTS), 2 * GATHERED),
+}
+
+
+def load_foresight(path: Path | None = None) -> dict[str, Array]:
+    """The weights, `<name>.weight` and `<name>.bias`. Raises UserError for a file that is something else."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = path or shipped("foresight")
+    read_card(path)
+    try:
+        weights: dict[str, Array] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} is not a safetensors file: {error}") from None
+    for name, shape in SHAPES.items():
+        for tensor, wanted in ((f"{name}.weight", shape), (f"{name}.bias", shape[:1])):
+            found = weights.get(tensor)
+            if found is None or found.shape != wanted:
+                raise UserError(f"{path}: {tensor} is {'missing' if found is None else found.shape}, wanted {wanted}")
+    return weights
+
+
+class Foresight:
+    """Sharpens tracked objects in place and says how likely the events are. Forgets all at `reset()`.
+
+    Without weights it changes nothing and hands on the events that the network says: to learn from.
+    """
+
+    def __init__(self, weights: dict[str, Array] | None) -> None:
+        self.weights = weights
+        self.reset()
+
+    def reset(self) -> None:
+        """Before the first frame."""
+        self._numbers = np.zeros(0, np.int32)  # of the tracks, ascending
+        self._memory = np.zeros((0, HIDDEN), np.float32)
+        self._events = np.zeros(GATHERED, np.float32)
+        self._time: float | None = None
+        self.features = np.zeros((0, FEATURES), np.float32)  # of the last frame, for those who learn
+        self.scene = np.zeros(SCENE_FEATURES, np.float32)  # likewise
+
+    def __call__(
+        self,
+        tracker: Tracker,
+        objects: NDArray[np.void],
+        time: float,
+        speed: float,
+        yaw_rate: float,
+        light: NDArray[np.float64],
+        light_distance: float,
+        events: NDArray[np.float64],
+        corridor: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Probabilities (5,) of EVENTS. `objects` are the tracker's at `time` [s], one a track; `events` are the
+        network's own."""
+        dt = 0.0 if self._time is None else time - self._time
+        self._time = time
+        self.scene = scene_features(speed, yaw_rate, dt, light, light_distance, events)
+        self.features = _features(tracker, objects, time, speed, yaw_rate, dt, light, light_distance, corridor)
+        if self.weights is None:
+            return events
+        memory = np.zeros((len(objects), HIDDEN), np.float32)
+        numbers = tracker.tracks["number"]
+        _, before, now = np.intersect1d(self._numbers, numbers, assume_unique=True, return_indices=True)
+        memory[now] = self._memory[before]
+        said, self._memory, matters = self._look(self.features, memory)
+        self._numbers = numbers.copy()
+        _sharpen(objects, said)
+        return self._foresee(matters)
+
+    def _linear(self, name: str, x: Array) -> Array:
+        assert self.weights is not None
+        return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+
+    def _gru(self, name: str, x: Array, h: Array) -> Array:
+        reset_x, update_x, new_x = np.split(self._linear(f"{name}_in", x), 3, -1)
+        reset_h, update_h, new_h = np.split(self._linear(f"{name}_out", h), 3, -1)
+        update = _sigmoid(update_x + update_h)
+        new = np.tanh(new_x + _sigmoid(reset_x + reset_h) * new_h)
+        return new + update * (h - new)
+
+    def _look(self, features: Array, memory: Array) -> tuple[Array, Array, Array]:
+        """What is said of each track, its memory afterwards, and what of it matters for the events (GATHERED,)."""
+        x = np.maximum(self._linear("enter", features), 0.0)
+        memory = self._gru("memory", x, memory)
+        thought = np.maximum(self._linear("think", np.concatenate([x, memory], 1)), 0.0)
+        matters = np.maximum(self._linear("matter", thought), 0.0)
+        return self._linear("say", thought), memory, matters.max(0, initial=0.0)
+
+    def _foresee(self, matters: Array) -> NDArray[np.float64]:
+        x = np.maximum(self._linear("gather", np.concatenate([self.scene, matters])), 0.0)
+        self._events = self._gru("events", x, self._events)
+        return _sigmoid(self._linear("events", np.concatenate([x, self._events]))).astype(float)
+
+
+def _sigmoid(x: Array) -> Array:
+    return 0.5 * (1.0 + np.tanh(0.5 * x))  # does not overflow
+
+
+def _features(
+    tracker: Tracker,
+    objects: NDArray[np.void],
+    time: float,
+    speed: float,
+    yaw_rate: float,
+    dt: float,
+    light: NDArray[np.float64],
+    light_distance: float,
+    corridor: NDArray[np.float64],
+) -> Array:
+    """(N, FEATURES) of the tracker's objects."""
+    out = np.zeros((len(objects), FEATURES), np.float32)
+    t = tracker.tracks
+    trackfeatures.fill(
+        out,
+        time,
+        np.array([speed, yaw_rate, dt, tracker.yaw]),
+        np.array([*light, light_distance]),
+        corridor,
+        *(objects[name] for name in ("xy_ego", "velocity_ego", "yaw_ego", "size")),
+        t["last"]["group"],
+        *(t[name] for name in ("score", "cov", "seen", "hits", "trail")),
+        *(t["last"][name] for name in ("velocity_ego", "velocity_sigma", "bend")),
+    )
+    return out
+
+
+def _sharpen(objects: NDArray[np.void], said: Array) -> None:
+    """Objects (N,) with the velocities and paths that are said (N, sum(SAID)), in place."""
+    velocity, _, bend, sigma = np.split(said, np.cumsum(SAID)[:-1], 1)
+    objects["velocity_ego"] += SPEED * velocity
+    straight = objects["xy_ego"][:, None] + objects["velocity_ego"][:, None] * PATH_TIMES[:, None]
+    objects["path_ego"] = straight + BEND * bend.reshape(-1, PATHS, 2)
+    objects["path_sigma"] = np.exp(np.clip(sigma, LEAST_SIGMA, MOST_SIGMA))

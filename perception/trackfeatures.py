@@ -1,0 +1,124 @@
+"""What is known of each tracked object, as numbers for the model that foresees: `foresight.py`.
+
+Besides the filter's and the network's own estimates these are slopes over the last half, one and two seconds: how the
+raw places moved, and how the box grew (a car that comes nearer by a tenth a second closes at a tenth of its distance a
+second), and where the object is beside the corridor that the ego is going to drive.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadcraft.perception.events import path_position
+from roadcraft.perception.percept import EVENTS
+from roadcraft.sim.kernels import njit
+
+WINDOWS = np.array([0.5, 1.0, 2.0])  # [s]
+LEAST, SPAN = 3, 0.25  # detections, and share of a window between the first and the last of them, for a slope
+CLOSING = 15.0  # [m/s] beyond which a closing speed told by a box's growth is none
+FEATURES = 46
+# Of the features, those that change their sign when the scene is seen in a mirror.
+MIRRORED = (1, 3, 9, 17, 20, 22, 24, 25, 27, 37, 38, 39)
+SCENE_FEATURES = 8 + len(EVENTS)
+SCENE_MIRRORED = (1,)
+METRES, SPEED = 30.0, 5.0  # [m], [m/s] that count as 1
+
+
+@njit
+def slopes(trail: NDArray[np.float64], now: float) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Slopes (3,) of x, y [m/s] and of the box's log height [1/s] of a trail (TRAIL, 4) over WINDOWS, and the share of
+    each window that the trail covers; zeros where there is too little of it."""
+    vx, vy, growth, covered = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
+    for k in range(len(WINDOWS)):
+        n = 0
+        while n < len(trail) and trail[n, 0] >= now - WINDOWS[k] - 1e-6:
+            n += 1
+        if n == 0:
+            continue
+        covered[k] = (trail[0, 0] - trail[n - 1, 0]) / WINDOWS[k]
+        if n < LEAST or covered[k] < SPAN:
+            continue
+        middle = trail[:n, 0].mean()
+        square = 0.0
+        for i in range(n):
+            t = trail[i, 0] - middle
+            square += t * t
+            vx[k] += t * trail[i, 1]
+            vy[k] += t * trail[i, 2]
+            growth[k] += t * trail[i, 3]
+        vx[k], vy[k], growth[k] = vx[k] / square, vy[k] / square, growth[k] / square
+        if math.isnan(growth[k]):
+            growth[k] = 0.0
+    return vx, vy, growth, covered
+
+
+@njit
+def fill(
+    out: NDArray[np.float32],
+    now: float,
+    ego: NDArray[np.float64],
+    signs: NDArray[np.float64],
+    path: NDArray[np.float64],
+    xy: NDArray[np.float32],
+    velocity: NDArray[np.float32],
+    yaw: NDArray[np.float32],
+    size: NDArray[np.float32],
+    group: NDArray[np.uint8],
+    score: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    seen: NDArray[np.float64],
+    hits: NDArray[np.int32],
+    trail: NDArray[np.float64],
+    said_velocity: NDArray[np.float32],
+    said_sigma: NDArray[np.float32],
+    said_bend: NDArray[np.float32],
+) -> None:
+    """Fills (N, FEATURES). `ego`: speed [m/s], yaw rate [rad/s], seconds since the last frame, heading in the odometry
+    frame [rad]. `signs`: the light's probabilities (4,) and distance [m]. Objects as in `Tracker.tracks`, places,
+    velocities and headings in the ego frame; what the network `said` counts for objects seen `now`."""
+    speed, yaw_rate, dt, heading = ego
+    c, s = math.cos(heading), math.sin(heading)
+    for i in range(len(out)):
+        f = out[i]
+        x, y, vx, vy = float(xy[i, 0]), float(xy[i, 1]), float(velocity[i, 0]), float(velocity[i, 1])
+        f[0], f[1], f[2], f[3] = x / METRES, y / METRES, vx / SPEED, vy / SPEED
+        f[4] = math.log(math.sqrt(covariance[i, 0, 0] + covariance[i, 1, 1]) + 0.1)
+        f[5] = math.log(math.sqrt(covariance[i, 2, 2]) + 0.1)
+        f[6], f[7] = now - seen[i], min(hits[i], 20) / 10.0
+        f[8], f[9] = math.cos(yaw[i]), math.sin(yaw[i])
+        f[10], f[11] = size[i, 0] / 4.0, size[i, 1] / 4.0
+        f[12], f[13], f[14] = group[i] == 0, group[i] == 1, group[i] == 2
+        f[15] = score[i]
+        if seen[i] >= now:
+            f[16], f[17] = said_velocity[i, 0] / SPEED, said_velocity[i, 1] / SPEED
+            f[18] = math.log(said_sigma[i] + 0.1)
+            f[19], f[20] = said_bend[i, -1, 0] / 3.0, said_bend[i, -1, 1] / 3.0
+        else:
+            f[16], f[17], f[18], f[19], f[20] = f[2], f[3], 0.0, 0.0, 0.0
+        along, aside, direction = path_position(path, x, y)
+        f[21], f[22] = along / METRES, min(max(aside / 4.0, -3.0), 3.0)
+        f[23], f[24] = math.cos(yaw[i] - direction), math.sin(yaw[i] - direction)
+        f[25] = (vy * math.cos(direction) - vx * math.sin(direction)) / 3.0
+        f[26], f[27], f[28] = speed / SPEED, yaw_rate * 3.0, dt
+        f[29], f[30], f[31], f[32] = signs[0], signs[1], signs[2], signs[3]
+        f[33] = min(signs[4], 60.0) / METRES
+        wx, wy, growth, covered = slopes(trail[i], now)
+        away = math.hypot(x, y)
+        for k in range(3):
+            f[34 + k] = (c * wx[k] + s * wy[k]) / SPEED
+            f[37 + k] = (c * wy[k] - s * wx[k]) / SPEED
+            radial = speed * x / max(away, 1.0) - growth[k] * away if growth[k] != 0.0 else 0.0
+            f[40 + k] = min(max(radial, -CLOSING), CLOSING) / SPEED
+            f[43 + k] = covered[k]
+
+
+def scene_features(
+    speed: float, yaw_rate: float, dt: float, light: NDArray[np.float64], distance: float, events: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(SCENE_FEATURES,) of what concerns all: the ego's motion, the light (4,) with the distance [m] of its line, and
+    the network's own opinion of the events."""
+    far = min(distance, 60.0) / METRES
+    return np.array([speed / SPEED, yaw_rate * 3.0, *light, far, *events, dt], np.float32)
