@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.localiser import Localiser
-from roadcraft.control.routeline import BEHIND, RouteLine
+from roadcraft.control.routeline import RouteLine
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.geometry import wrap
 from roadcraft.sim.kernels import njit
@@ -17,7 +17,7 @@ from roadcraft.sim.messages import PATH_POINTS, ROUTE_SPACING, Command, Ego, Obs
 COMPASS = 0.1  # share of a compass reading in the heading; the rest is the yaw rate's
 LEAVES_LANE = (Command.CHANGE_LEFT, Command.CHANGE_RIGHT)  # meanwhile the route is in no lane's middle
 SURE_MIN = 0.2  # confidence below which a percept says nothing about lanes
-WINDOW = 25  # m of the line ahead of the last place that are searched for the present one
+WINDOW = 10  # m of the line ahead of the last place that are searched for the present one: it may come back to here
 
 
 @njit
@@ -117,9 +117,9 @@ class Planner:
         x, y = (xy_gnss - self.localiser.error).tolist()
         line = self.route.line
         if self._version != self.route.version:  # a new line: find the place on it anew, near the old one
-            first = self._version < 0
             self._version = self.route.version
-            self._place = place_on(line, x, y, 0, len(line) if first else (BEHIND + 2) * int(ROUTE_SPACING))
+            about = int(1.5 * ROUTE_SPACING)
+            self._place = place_on(line, x, y, max(self.route.here - about, 0), 2 * about)
         path = np.empty((PATH_POINTS, 2))
         self._place = path_ahead(line, x, y, yaw, self._place, WINDOW, path)
         return path
