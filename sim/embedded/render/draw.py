@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.facade import GLASSES, RAMP, put_facade
 from roadcraft.sim.embedded.render.glare import note_glare
-from roadcraft.sim.embedded.render.hidden import box_hidden
+from roadcraft.sim.embedded.render.hidden import ball_hidden, box_hidden
 from roadcraft.sim.embedded.render.materials import MATERIALS
 from roadcraft.sim.embedded.render.night import light_at
 from roadcraft.sim.embedded.render.raster import (
@@ -364,8 +364,11 @@ def draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals,
         x = np.float32(part["xyz"][0] - eye.place[0])
         y = np.float32(part["xyz"][1] - eye.place[1])
         z = np.float32(part["xyz"][2] - eye.place[2])
+        center, house = part["center"], part["wall"] > 0
+        if not house and ball_hidden(canvas, eye, x + center[0], y + center[1], z + center[2], part["radius"]):
+            continue
         to_camera(eye, x, y, z, part["basis"], transform)
-        if part["wall"] > 0:
+        if house:
             if house_hidden(canvas, eye, transform, np.float32(1.05)):
                 continue
             raise_skyline(canvas, eye, transform, part["wall"])
@@ -527,6 +530,8 @@ def draw_bodies(
         depth = in_view(eye, x, y, z + np.float32(ez), radius)
         size = eye.lens[0] * radius / max(depth, NEAR)
         if depth < -1e8 or size < least or size >= most:
+            continue
+        if ball_hidden(canvas, eye, x, y, z + np.float32(ez), radius * np.float32(1.15)):
             continue
         for k in range(3):
             paint[k] = np.float32(body["color"][k]) * np.float32(1 / 255)

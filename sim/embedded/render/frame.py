@@ -52,7 +52,7 @@ class Air(NamedTuple):
     sky: NDArray[np.uint32]  # (SKY_SIZE, SKY_SIZE)
     lamp: NDArray[np.float64]  # (8, 3) rows of Eye.light, sun and up in the world's axes
     haze: NDArray[np.float64]  # (5,) as Eye.haze, then Eye.local[1]
-    fog: NDArray[np.uint16]  # (FOGS + 1,) share of fog, 0 to 256, by depth; last, whether it is drawn for each pixel
+    fog: NDArray[np.uint32]  # (FOGS + 1,) share of fog, 0 to 256, by depth; last, whether it is drawn for each pixel
     fog_pixel: NDArray[np.uint32]  # (2,) colour of fog, of rain
     water: NDArray[np.float64]  # (3,) wetness, depth of puddles, rain
 

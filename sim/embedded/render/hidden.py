@@ -60,3 +60,21 @@ def box_hidden(canvas, left, right, top, bottom, nearest):
             if tile[i, j] <= limit:
                 return False
     return True
+
+
+@part
+def ball_hidden(canvas, eye, x, y, z, radius):
+    """The same for a ball around an offset [m] from the camera, in the world's axes."""
+    ax, f = eye.axes, eye.lens[0]
+    depth = ax[2, 0] * x + ax[2, 1] * y + ax[2, 2] * z
+    nearest = depth - radius
+    if nearest < np.float32(1.0):
+        return False
+    near, far = f / nearest, f / (depth + radius)
+    u = ax[0, 0] * x + ax[0, 1] * y + ax[0, 2] * z
+    v = ax[1, 0] * x + ax[1, 1] * y + ax[1, 2] * z
+    left, right = u - radius, u + radius
+    top, bottom = v - radius, v + radius
+    left, right = eye.lens[1] + min(left * near, left * far), eye.lens[1] + max(right * near, right * far)
+    top, bottom = eye.lens[2] + min(top * near, top * far), eye.lens[2] + max(bottom * near, bottom * far)
+    return box_hidden(canvas, left, right, top, bottom, nearest)

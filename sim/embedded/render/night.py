@@ -17,6 +17,8 @@ from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.scenery import Scenery, Shape
 
 STEP = 8  # pixels
+FAINT = np.float32(1 / 120.0)  # [1/m] 1/depth below which other cars' headlights do not
+DARK = np.float32(1 / 150.0)  # [1/m] 1/depth below which no lamp lights the ground
 STATES = 64  # brightnesses of the ground by night
 LAMP_ARM = 1.8  # [m] from a street lamp's post to its light
 LAMP_RADIUS = 7.0  # [m] of its pool of light
@@ -59,13 +61,11 @@ def lamp_light(lamps, x, y):
 @part
 def beam(x, y):
     """Brightness on the ground x [m] before and y [m] beside the middle of a pair of dipped headlights."""
-    if x < np.float32(0.3):
-        return np.float32(0.0)
     width = np.float32(1.1) + np.float32(0.2) * x
     across = np.float32(1.0) + (y / width) * (y / width)
     along = np.float32(1.0) + (x / np.float32(13.0)) * (x / np.float32(13.0))
     rise = min(x * np.float32(0.22), np.float32(1.0))
-    return np.float32(0.95) * rise / (across * across * along)
+    return np.float32(0.95) * rise / (across * across * along) if x >= np.float32(0.3) else np.float32(0.0)
 
 
 @part
@@ -96,7 +96,7 @@ def own_lamps(eye, bodies, hide, own):
 @kernel
 def light_ground(canvas, eye, lamps, origin, bodies, hide, own):
     """Fills the mask with the brightness of the ground, 0 to STATES - 1."""
-    height, width = canvas.mask.shape
+    height, width = canvas.word.shape
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
     ax = eye.axes
     half = np.float32(0.5)
@@ -107,11 +107,12 @@ def light_ground(canvas, eye, lamps, origin, bodies, hide, own):
     for row in range(height):
         ky = (np.float32(row) + half - cy) / f
         base = -(ax[2, 2] + ky * ax[1, 2]) / above + (half - cx) * tilt
+        lit = max(base, base + np.float32(width) * tilt) > DARK
         gx, gy = ax[2, 0] + ky * ax[1, 0], ax[2, 1] + ky * ax[1, 1]
         for k in range(samples):
             iz = base + np.float32(k * STEP) * tilt
             coarse[row, k] = np.float32(0.0)
-            if iz > np.float32(1 / 150.0):
+            if lit and iz > DARK:
                 depth = np.float32(1.0) / iz
                 kx = (np.float32(k * STEP) + half - cx) / f
                 x, y = depth * (gx + kx * ax[0, 0]), depth * (gy + kx * ax[0, 1])
@@ -120,13 +121,18 @@ def light_ground(canvas, eye, lamps, origin, bodies, hide, own):
         body = bodies[i]
         if body["id"] != 0 and body["id"] != hide and body["kind"] < 5 and body["lights"] & np.uint32(LOW_OR_HIGH):
             add_beam(canvas, eye, body, samples)
-    for row in range(height):
-        for k in range(samples - 1):
-            a, b = coarse[row, k], coarse[row, k + 1]
+    for line in range(height):
+        row = np.uint64(line)
+        base = -(ax[2, 2] + (np.float32(line) + half - cy) / f * ax[1, 2]) / above + (half - cx) * tilt
+        if max(base, base + np.float32(width) * tilt) <= DARK:  # the mask is empty
+            continue
+        mask = canvas.mask[row]
+        for k in range(np.uint64(samples - 1)):
+            a, b = coarse[row, k], coarse[row, k + np.uint64(1)]
             a, b = min(a, np.float32(1.0)) * np.float32(STATES - 1), min(b, np.float32(1.0)) * np.float32(STATES - 1)
             step = (b - a) * np.float32(1.0 / STEP)
-            for j in range(min(STEP, width - k * STEP)):
-                canvas.mask[np.uint64(row), np.uint64(k * STEP + j)] = np.uint8(a + step * np.float32(j) + half)
+            for j in range(np.uint64(STEP)):
+                mask[k * np.uint64(STEP) + j] = np.uint8(np.int32(a + step * np.float32(j) + half))
 
 
 @part
@@ -140,7 +146,7 @@ def add_beam(canvas, eye, body, samples):
         return
     ax, f, cx, cy = eye.axes, eye.lens[0], eye.lens[1], eye.lens[2]
     down = -np.float32(eye.place[2])
-    height = canvas.mask.shape[0]
+    height = canvas.word.shape[0]
     left, right, top, bottom = np.float32(1e9), np.float32(-1e9), np.float32(1e9), np.float32(-1e9)
     for corner in range(4):
         along = np.float32(BEAM * 0.8) if corner & 1 else np.float32(0.3)
@@ -158,12 +164,13 @@ def add_beam(canvas, eye, body, samples):
     for row in range(np.int64(max(top, np.float32(0.0))), np.int64(min(bottom + np.float32(1.0), np.float32(height)))):
         ky = (np.float32(row) + half - cy) / f
         base = -(ax[2, 2] + ky * ax[1, 2]) / above + (half - cx) * tilt
-        for k in range(first, last):
-            iz = base + np.float32(k * STEP) * tilt
-            if iz <= np.float32(1 / 120.0):
-                continue
-            depth = np.float32(1.0) / iz
-            kx = (np.float32(k * STEP) + half - cx) / f
-            x = depth * (ax[2, 0] + ky * ax[1, 0] + kx * ax[0, 0]) - x0
-            y = depth * (ax[2, 1] + ky * ax[1, 1] + kx * ax[0, 1]) - y0
-            canvas.coarse[row, k] += np.float32(0.7) * beam(x * c + y * s, y * c - x * s)
+        gx, gy, light = ax[2, 0] + ky * ax[1, 0], ax[2, 1] + ky * ax[1, 1], canvas.coarse[np.uint64(row)]
+        right_x, right_y = ax[0, 0], ax[0, 1]
+        for k in range(np.uint64(first), np.uint64(last)):  # without branches: as vectors
+            column = np.float32(np.int32(k)) * np.float32(STEP)
+            iz = base + column * tilt
+            depth = np.float32(1.0) / max(iz, FAINT)
+            kx = (column + half - cx) / f
+            x, y = depth * (gx + kx * right_x) - x0, depth * (gy + kx * right_y) - y0
+            added = np.float32(0.7) * beam(x * c + y * s, y * c - x * s)
+            light[k] += added if iz > FAINT else np.float32(0.0)

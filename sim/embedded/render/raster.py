@@ -31,13 +31,13 @@ HUGE = np.float32(1e9)
 class Canvas(NamedTuple):
     """Buffers of one image size, filled anew in each frame. Face 0 is the background."""
 
-    key: NDArray[np.int64]  # (H, W in whole blocks) bits of 1/z [1/m] of the nearest face so far, then its number
+    key: NDArray[np.int64]  # (H, W in whole squares) bits of 1/z [1/m] of the nearest face so far, then its number
     tile: NDArray[np.int64]  # (H / 8, W / 8) the farthest key of each square of LANES x LANES pixels, see `hidden`
-    least: NDArray[np.int64]  # (W in whole blocks,) the farthest keys of LANES rows
+    least: NDArray[np.int64]  # (W in whole squares,) the farthest keys of LANES rows
     word: NDArray[np.uint32]  # (H, W) the faces, when all are drawn
     pixel: NDArray[np.uint32]  # (H, W) red, green, blue, tag from the lowest byte
     soft: NDArray[np.uint32]  # (H, W) the same with softened edges: the picture, while `pixel` keeps the classes
-    mask: NDArray[np.uint8]  # (H, W) what falls on the ground: see `shadows`
+    mask: NDArray[np.uint8]  # (H, W in whole squares) what falls on the ground: see `shadows`
     face_pixel: NDArray[np.uint32]  # (FACES,) colour and tag of each face
     face_owner: NDArray[np.uint32]  # (FACES,) body id
     face_plane: NDArray[np.float32]  # (SLOTS, 14) of facades, see `facade.put_facade`
@@ -67,7 +67,7 @@ def make_canvas(width: int, height: int) -> Canvas:
         word=np.zeros(shape, np.uint32),
         pixel=np.zeros(shape, np.uint32),
         soft=np.zeros(shape, np.uint32),
-        mask=np.zeros(shape, np.uint8),
+        mask=np.zeros((height, blocks * LANES), np.uint8),
         face_pixel=np.zeros(FACES, np.uint32),
         face_owner=np.zeros(FACES, np.uint32),
         face_plane=np.zeros((SLOTS, 14), np.float32),

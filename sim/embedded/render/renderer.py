@@ -124,7 +124,7 @@ def _make_air(weather: Weather) -> Air:
     bits = 14 if light.night > 0.5 else 10
     thick = light.fog_density > THICK
     haze = np.array([light.fog_density, light.fog_start, light.night, 0.0 if thick else light.fog_density, bits])
-    fog = np.zeros(FOGS + 1, np.uint16)
+    fog = np.zeros(FOGS + 1, np.uint32)
     depth = np.arange(FOGS) * FOG_STEP
     fog[:FOGS] = 256 * (1 - np.exp(-light.fog_density * np.maximum(depth - light.fog_start, 0)))
     fog[FOGS] = thick

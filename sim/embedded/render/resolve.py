@@ -19,9 +19,9 @@ SKY_SIZE = 512
 SKY_PIECE = 16  # pixels
 SKY_BITS = np.int32(16)  # of the fixed-point fraction on the map
 SKY_UNIT = np.float32(1 << 16)
+RUN = 64  # pixels in a mask
 SKY_SCALE = 0.94  # the sky's map reaches a little below the horizon
 
-WORD = 64  # pixels in a mask
 LOW8, LOW16, LOW24 = np.uint32(0xFF), np.uint32(0xFFFF), np.uint32(0xFFFFFF)
 
 
@@ -119,13 +119,13 @@ def resolve(canvas, eye, ground, facades, palette, sky, semantic, instance, dept
 def paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, classes, row):
     """Fills in what has no single colour, run after run: ground, sky and facades.
 
-    Runs are found by two masks of WORD pixels: where a face other than the one before begins, and where one is special.
+    Runs are found by two masks of RUN pixels: where a face other than the one before begins, and where one is special.
     """
     word, width = canvas.word[np.uint64(row)], canvas.word.shape[1]
     lay_row(canvas.line, eye, ground, row, width)
     one = np.uint64(1)
-    for base in range(0, width, WORD):
-        count, at = min(width - base, WORD), np.uint64(base)
+    for base in range(0, width, RUN):
+        count, at = min(width - base, RUN), np.uint64(base)
         change, special = one, np.uint64(0)
         for k in range(one, np.uint64(count)):
             change |= np.uint64(word[at + k] != word[at + k - one]) << k

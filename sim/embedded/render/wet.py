@@ -39,12 +39,12 @@ def blend(a, b, share):
 def fog_faces(canvas, fog, table):
     """Puts fog in front of all faces by their depth. `fog`: its pixel; `table`: its share, 0 to 256, by depth."""
     height, width = canvas.word.shape
-    word, key, pixel = canvas.word, canvas.key, canvas.pixel
-    for row in range(np.uint64(height)):
+    for line in range(np.uint64(height)):
+        word, key, pixel = canvas.word[line], canvas.key[line], canvas.pixel[line]
         for col in range(np.uint64(width)):
-            if word[row, col]:
-                depth = min(np.float32(1.0 / FOG_STEP) / inverse_depth(key[row, col]), np.float32(FOGS - 1))
-                pixel[row, col] = blend(pixel[row, col], fog, np.uint32(table[np.uint64(depth)]))
+            depth = min(np.float32(1.0 / FOG_STEP) / inverse_depth(key[col]), np.float32(FOGS - 1))
+            share = table[np.uint64(np.uint32(depth))]
+            pixel[col] = blend(pixel[col], fog, share if word[col] != 0 else np.uint32(0))
 
 
 @kernel
@@ -87,20 +87,22 @@ def mirror(canvas, eye, puddles, wet, depth_of_water, shine):
             j = np.int64(np.floor(x * np.float32(1 / PUDDLE_TEXEL))) & (PUDDLES - 1)
             water = min(max((depth_of_water - puddles[i, j]) * np.float32(6.0), np.float32(0.0)), np.float32(1.0))
             coarse[row, k] = mirrored * (wet * np.float32(0.42) + (np.float32(0.95) - wet * np.float32(0.42)) * water)
+        for col in range(np.uint64(width)):
+            foot[col] = row if word[np.uint64(row), col] != 0 else foot[col]
         for k in range(samples - 1):
             a = coarse[row, k] * np.float32(256.0) * shine
             step = (coarse[row, k + 1] * np.float32(256.0) * shine - a) * np.float32(1.0 / STEP)
-            for col in range(k * STEP, min(k * STEP + STEP, width)):
-                if word[row, col]:
-                    foot[col] = row
-                    a += step
+            start = np.uint64(k * STEP)
+            for col in range(start, min(start + np.uint64(STEP), np.uint64(width))):
+                if word[np.uint64(row), col] != 0:
                     continue
-                tag = pixel[row, col] >> np.uint32(24)
-                source = 2 * np.int64(foot[col]) - row - ((row * 7 + col * 3) & 1)
+                old = pixel[np.uint64(row), col]
+                tag = old >> np.uint32(24)
+                source = 2 * foot[col] - row - ((row * 7 + np.int64(col) * 3) & 1)
                 if (tag == 1 or tag == 24 or tag == 2) and source >= 0:
-                    share = np.uint32(a if tag != 2 else a * half)
-                    pixel[row, col] = blend(pixel[row, col], pixel[source, col], share)
-                a += step
+                    share = a + step * np.float32(col - start)
+                    share = share if tag != 2 else share * half
+                    pixel[np.uint64(row), col] = blend(old, pixel[np.uint64(source), col], np.uint32(np.int32(share)))
 
 
 @part
