@@ -11,6 +11,7 @@ from math import hypot, pi
 import numpy as np
 import pytest
 
+from roadcraft.sim.embedded.bins import CELL
 from roadcraft.sim.embedded.catalogue import CATALOGUE, INDEX
 from roadcraft.sim.embedded.scenery import Scenery, Shape
 from roadcraft.sim.embedded.state import Simulation, SpawnError
@@ -51,6 +52,44 @@ def meet(
     for number, speed in zip(ids, speeds, strict=True):
         sim.set_velocity(number, (speed, 0.0))
     return ids
+
+
+def listed(heads: np.ndarray, follows: np.ndarray) -> dict[int, list[int]]:
+    """The rows of bodies in each cell or lane that has any, in order."""
+    out: dict[int, list[int]] = {}
+    for place in np.flatnonzero(heads >= 0).tolist():
+        row = int(heads[place])
+        while row >= 0:
+            out.setdefault(place, []).append(row)
+            row = int(follows[row])
+    return {place: sorted(rows) for place, rows in out.items()}
+
+
+def test_lanes_and_cells_list_who_is_in_them_also_after_some_have_gone(town: Town) -> None:
+    sim = Simulation(town)
+    ids = [
+        sim.spawn(EGO, (*town.network.spawns[k, :2], 0.0), town.network.spawns[k, 2], autopilot=k + 1)
+        for k in range(12)
+    ]
+    for tick in range(60):
+        if tick == 20:
+            for number in ids[6:]:
+                sim.remove(number)
+        if tick == 40:
+            sim.place(ids[0], (*town.network.spawns[20, :2], 0.0), town.network.spawns[20, 2])
+        before = {row: sim.bodies["xyz"][row, :2].copy() for row in map(sim.row, ids[:6])}
+        sim.step()
+        rows = [sim.row(number) for number in (ids if tick < 20 else ids[:6])]
+        lanes = listed(sim._graph.lanes["head"], sim._chain["in_lane"])
+        assert sorted(row for some in lanes.values() for row in some) == sorted(rows)
+        assert all(sim.bodies["lane"][row] == lane for lane, some in lanes.items() for row in some)
+        cells = listed(sim._bins.cells["head"], sim._chain["in_cell"])
+        assert sorted(row for some in cells.values() for row in some) == sorted(rows)
+        columns, low = int(sim._bins.frame["columns"][0]), np.array([sim._bins.frame[name][0] for name in ("x", "y")])
+        for cell, some in cells.items():
+            for row in set(some) & set(before):
+                column, line = ((before[row] - low) // CELL).astype(int)
+                assert cell == line * columns + column
 
 
 def test_ids_never_return_and_rows_stay(sim: Simulation) -> None:
