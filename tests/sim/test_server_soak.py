@@ -32,12 +32,11 @@ def test_memory_and_speed_stay_as_they_are(ticks: int) -> None:
         settings = world.get_settings()
         settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
         world.apply_settings(settings)
-        rng = random.Random(3)
-        living: list[Any] = []
+        coming = Coming(world)
         sizes, spent, before = [], [], processor_time(server.process.pid)
         for k in range(ticks):
             if k % 20 == 0:
-                come_and_go(world, rng, living)
+                coming.and_going()
             world.tick()
             if k % LOOK == LOOK - 1:
                 now = processor_time(server.process.pid)
@@ -53,15 +52,23 @@ def test_memory_and_speed_stay_as_they_are(ticks: int) -> None:
     assert late < 1.25 * early, spent
 
 
-def come_and_go(world: Any, rng: random.Random, living: list[Any]) -> None:
-    """One more car with a sensor where there is room; one less when there are many."""
-    library = world.get_blueprint_library()
-    kind, place = rng.choice(list(library.filter("vehicle.*"))), rng.choice(world.get_map().get_spawn_points())
-    car = world.try_spawn_actor(kind, place)
-    if car is not None:
-        probe = world.spawn_actor(library.find("sensor.other.imu"), carla.Transform(), attach_to=car)
-        probe.listen(lambda data: None)
-        living.append((probe, car))
-    if len(living) > MOST_LIVING:
-        for each in living.pop(rng.randrange(len(living))):
-            each.destroy()
+class Coming:
+    """Cars with a sensor that appear somewhere and are gone a while later."""
+
+    def __init__(self, world: Any) -> None:
+        library = world.get_blueprint_library()
+        self.world, self.places = world, world.get_map().get_spawn_points()
+        self.kinds, self.probe = list(library.filter("vehicle.*")), library.find("sensor.other.imu")
+        self.random = random.Random(3)
+        self.living: list[tuple[Any, Any]] = []
+
+    def and_going(self) -> None:
+        """One more where there is room; one less when there are many."""
+        car = self.world.try_spawn_actor(self.random.choice(self.kinds), self.random.choice(self.places))
+        if car is not None:
+            probe = self.world.spawn_actor(self.probe, carla.Transform(), attach_to=car)
+            probe.listen(lambda data: None)
+            self.living.append((probe, car))
+        if len(self.living) > MOST_LIVING:
+            for each in self.living.pop(self.random.randrange(len(self.living))):
+                each.destroy()

@@ -52,7 +52,7 @@ def available_maps(server: Server) -> list[str]:
     return server.maps.available()
 
 
-@call("get_map_info", VALUE)
+@call("get_map_info", VALUE, note="spawn points are those on which all vehicles fit, beside each other")
 def map_info(server: Server) -> list[Any]:
     spawns = [transform_wire(Pose(x, y, SPAWN_HEIGHT, yaw)) for x, y, yaw in server.live.told_spawns.tolist()]
     return [f"Carla/Maps/{server.live.map_name}", spawns]

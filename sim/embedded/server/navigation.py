@@ -1,6 +1,6 @@
 """Files that clients keep in their own cache: the walkers' navigation mesh.
 
-Every client asks for it when it connects, and after every `load_world`; making one takes most of a second. So it is
+Every client asks for it when it connects, and after every `load_world`, and no tick runs while it is made. So it is
 kept with the towns, and checked whenever it is read.
 """
 
