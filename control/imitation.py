@@ -59,9 +59,12 @@ class Dataset:
 
     @staticmethod
     def load(path: Path) -> Dataset:
-        """Reads what `save` wrote. Raises UserError for data of another observation layout."""
-        with np.load(path, allow_pickle=False) as archive:
-            vectors, actions, rounds = archive["vectors"], archive["actions"], int(archive["rounds"])
+        """Reads what `save` wrote. Raises UserError for something else and for another observation layout."""
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                vectors, actions, rounds = archive["vectors"], archive["actions"], int(archive["rounds"])
+        except (OSError, EOFError, ValueError, KeyError) as error:
+            raise UserError(f"{path} is no dataset: {error}") from None
         if vectors.shape[1:] != (SIZE,):
             raise UserError(f"{path} has observations of {vectors.shape[1:]} numbers; this version makes {SIZE}")
         return Dataset(list(vectors), list(actions), rounds)

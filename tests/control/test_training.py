@@ -65,7 +65,8 @@ def test_a_dataset_comes_back(tmp_path: Path) -> None:
     assert Dataset.load(tmp_path / "d.npz").rounds == 0
     for was, came in zip(data(20).arrays(), Dataset.load(tmp_path / "d.npz").arrays(), strict=True):
         assert np.array_equal(was, came)
-    np.savez(tmp_path / "other.npz", vectors=np.zeros((2, 3), np.float32), actions=np.zeros((2, 2), np.float32))
+    other = {"vectors": np.zeros((2, 3), np.float32), "actions": np.zeros((2, 2), np.float32), "rounds": 0}
+    np.savez(tmp_path / "other.npz", **other)
     with pytest.raises(UserError, match=r"other\.npz"):
         Dataset.load(tmp_path / "other.npz")
 
@@ -131,7 +132,7 @@ def test_a_clone_broken_off_and_resumed_equals_one_that_was_not(tmp_path: Path) 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    options: dict[str, Any] = {"steps": 75, "seeds": (0, 50), "seed": 3, "shares": (1.0, 0.5, 0.0), **SMALL["env"]}
+    options: dict[str, Any] = {"steps": 75, "seeds": (0, 50), "seed": 3, "shares": (1.0, 0.5, 0.0), "env": SMALL["env"]}
     clone(whole, say=lambda _: None, **options)
 
     def breaks(words: str) -> None:
