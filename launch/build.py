@@ -11,6 +11,7 @@ from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.control.senses import Senses
 from roadcraft.launch import config
 from roadcraft.launch.faults import FaultyCamera, Image
+from roadcraft.launch.routes import episode_fields, request_of
 from roadcraft.launch.waiting import FIRST_TIME, waiting
 from roadcraft.launch.warm import compile_ahead
 from roadcraft.perception.delay import Latency
@@ -28,12 +29,14 @@ Asked = config.Drive | config.EvaluatePolicy
 
 
 def build_episode(asked: Asked, seed: int) -> Episode:
-    """The seed's episode with what was asked otherwise."""
+    """The seed's episode with what was asked otherwise. Raises UserError for a route file that cannot be read."""
     traffic = Traffic(asked.traffic.vehicles, asked.traffic.walkers)
     otherwise: dict[str, Any] = {"traffic": traffic, "route_length": asked.route_length}
-    if isinstance(asked, config.Drive):
-        named = {"town": asked.town, "weather": asked.weather}
-        otherwise |= {name: value for name, value in named.items() if value is not None}
+    request = request_of(asked, seed)
+    if request is not None:
+        otherwise |= episode_fields(asked, request)
+    named = {"town": asked.town, "weather": asked.weather if isinstance(asked, config.Drive) else None}
+    otherwise |= {name: value for name, value in named.items() if value is not None}
     if not asked.traffic.scenarios:
         otherwise["scenarios"] = ()
     return episode_from_seed(seed, **otherwise)

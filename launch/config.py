@@ -101,6 +101,10 @@ class Drive:
     """clear, rain, fog or night instead of the seed's."""
     town: str | None = None
     """A town such as grid-20 or the path of an OpenDRIVE file instead of the seed's."""
+    routes: str | None = None
+    """A route file of the CARLA leaderboard (.xml): its town, way, weather and scenarios instead of the seed's."""
+    route: str | None = None
+    """Id of the file's route; its first when not given."""
     route_length: float = 500.0
     """The route is at least this long [m]."""
     policy: str | None = None
@@ -133,6 +137,8 @@ class Drive:
         )
         alone = not self.sim.runs_already
         check(self.sessions == 1 or alone, "sessions above 1 start their own servers: leave sim.host and sim.port out")
+        check(self.sessions == 1 or self.routes is None, "sessions above 1 and routes: evaluate policy drives them all")
+        check(self.route is None or self.routes is not None, f"route {self.route}: of which file? routes is not given")
 
 
 @dataclass(frozen=True)
@@ -424,10 +430,14 @@ class Export:
 
 @dataclass(frozen=True)
 class EvaluatePolicy:
-    """Driving scores over the routes of a range of seeds."""
+    """Driving scores over the routes of a range of seeds, or of a file."""
 
     seeds: str = "9000-9009"
     """One route a seed, as A-B."""
+    routes: str | None = None
+    """A route file of the CARLA leaderboard (.xml): all of its routes instead of the seeds'."""
+    town: str | None = None
+    """A town such as grid-20 or the path of an OpenDRIVE file instead of the seeds' or the file's."""
     driver: str = "network"
     """network, truth, expert, follower, or FILE.py:CLASS."""
     compare: bool = False

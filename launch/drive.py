@@ -1,5 +1,6 @@
 """roadcraft drive                                  one drive by camera, in traffic, recorded
 roadcraft drive --driver expert --seed 7            somebody else at the wheel, another drive
+roadcraft drive --routes FILE.xml --route 7         a route of a CARLA leaderboard file; Town01.xodr may lie beside it
 roadcraft drive --sim.host 10.0.0.5 --sim.port 2000 on a server that runs already, CARLA's or ours
 roadcraft drive --blind                             shows that the camera matters: the car must stop
 
@@ -9,6 +10,7 @@ Writes runs/<time>-drive/: results.json in the leaderboard's shape, drive.mp4, d
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -19,10 +21,12 @@ from roadcraft.launch.aside import Aside
 from roadcraft.launch.config import Drive
 from roadcraft.launch.log import Log, Progress
 from roadcraft.launch.loop import Subscriber
+from roadcraft.launch.routes import left_out, request_of, route_name
 from roadcraft.launch.runs import Run, plain
 from roadcraft.launch.session import Session
 from roadcraft.launch.warm import compile_ahead
 from roadcraft.launch.workers import Failed, run_jobs
+from roadcraft.sim.errors import UserError
 from roadcraft.sim.results import failed_record, results
 
 
@@ -37,10 +41,16 @@ def run(asked: Drive, run: Run) -> None:
 def drive_one(asked: Drive, run: Run, shown: bool = True) -> dict[str, Any]:
     """One session; its record is also what is left in the run's folder when it is cut short."""
     driver, engine, precision = build.build_driver(asked, asked.seed)
-    session = Session(build.build_episode(asked, asked.seed), asked.driver, engine, precision)
+    request = request_of(asked, asked.seed)
+    name = route_name(asked.seed, request)
+    session = Session(build.build_episode(asked, asked.seed), asked.driver, engine, precision, name)
+    if request is not None and (told := left_out([request])):
+        print(f"routes {asked.routes}: {told}", file=sys.stderr)
     try:
         with build.open_world(asked.sim, session.episode.town) as world:
             session.run(world, driver, subscribers(asked, session, run.folder, shown), asked.max_ticks)
+    except UserError as error:
+        raise error if request is None else UserError(f"routes {asked.routes}, route {request.id}: {error}") from None
     finally:
         run.result.update(session.summary())
         record = session.record()
@@ -76,7 +86,7 @@ def drive_many(asked: Drive, run: Run) -> None:
         for job, answer in run_jobs(drive_job, jobs, min(asked.sessions, os.cpu_count() or 1)):
             seed = job[0].seed
             if isinstance(answer, Failed):
-                answer = failed_record(f"RouteScenario_{seed}", 0.0, answer.reason)
+                answer = failed_record(route_name(seed), 0.0, answer.reason)
             records[seed] = answer
     finally:
         ordered = [records[seed] for seed in seeds if seed in records]

@@ -3,6 +3,7 @@ roadcraft evaluate perception --card                         the same, and the w
 roadcraft evaluate perception --seeds 1060-1063 --errors errors.json    what `truth` draws its errors from
 roadcraft evaluate policy --seeds 9000-9009                  driving scores over routes, one a seed
 roadcraft evaluate latency --latencies 0 50 100 runs/X/bench.json    the same at several latencies of percepts
+roadcraft evaluate policy --routes FILE.xml                  over the routes of a CARLA leaderboard file
 roadcraft evaluate policy --seeds 9000-9009 --compare        the other drivers on the same routes beside it
 roadcraft evaluate policy --without lights             what a sense is worth; --exact lights: what its errors cost
 roadcraft evaluate policy --seeds 9000-9009 --resume runs/X  goes on where an interrupted run stopped
@@ -35,6 +36,7 @@ from roadcraft.launch import against, build
 from roadcraft.launch.cli import dump
 from roadcraft.launch.config import EvaluateLatency, EvaluatePerception, EvaluatePolicy, Sim, check, seed_range
 from roadcraft.launch.loop import Subscriber
+from roadcraft.launch.routes import left_out, request_of, requests_by_seed, route_name, seeds_of
 from roadcraft.launch.runs import Run, plain
 from roadcraft.launch.scoreboard import Record, figures, table
 from roadcraft.launch.session import Session
@@ -136,12 +138,14 @@ def fill_card(weights: Path, found: dict[str, Any], asked: EvaluatePerception) -
 
 def evaluate_policy(asked: EvaluatePolicy, run: Run) -> int:
     """Drives every route with every driver asked for; whatever ends it, the finished routes are written."""
-    seeds = seed_range(asked.seeds)
+    seeds = seeds_of(asked)
+    names = {seed: route_name(seed, request_of(asked, seed)) for seed in seeds}
+    if asked.routes is not None and (told := left_out(requests_by_seed(asked.routes).values())):
+        print(f"routes {asked.routes}: {told}", file=sys.stderr)
     Senses(asked.without, asked.exact)  # wrong names are told before the first route
     before = None
     if asked.against is not None:
-        names = [route_name(seed) for seed in seeds]
-        before = against.read_before(Path(asked.against), comparable(dump(asked)), names)
+        before = against.read_before(Path(asked.against), comparable(dump(asked)), list(names.values()))
     drivers = [asked.driver, *(d for d in COMPARED if asked.compare and d != asked.driver)]
     records = finished_before(asked, drivers, seeds)
     keep_files(asked, records, run.folder)
@@ -154,8 +158,8 @@ def evaluate_policy(asked: EvaluatePolicy, run: Run) -> int:
             workers = 1 if asked.sim.runs_already else asked.workers
             for (one, seed, _), answer in run_jobs(drive_route, jobs, workers):
                 if isinstance(answer, Failed):
-                    print(f"seed {seed}, {one.driver}: failed, {answer.reason}", file=sys.stderr)
-                    answer = failed_record(route_name(seed), 0.0, answer.reason)
+                    print(f"{names[seed]}, {one.driver}: failed, {answer.reason}", file=sys.stderr)
+                    answer = failed_record(names[seed], 0.0, answer.reason)
                 records[one.driver, seed] = answer
                 file.write(line(one.driver, seed, answer))
                 file.flush()
@@ -163,6 +167,9 @@ def evaluate_policy(asked: EvaluatePolicy, run: Run) -> int:
             bar.close()
     finally:
         report(asked, drivers, seeds, records, run)
+    if asked.routes is not None and not any("summary" in record["meta"] for record in records.values()):
+        name, why = names[seeds[0]], records[asked.driver, seeds[0]]["status"]
+        raise UserError(f"routes {asked.routes}: none could be driven; {name}: {why}")
     if before is None:
         return 0
     return compare(before, [records[asked.driver, seed] for seed in seeds], asked, run)
@@ -178,11 +185,6 @@ def compare(before: against.Before, records: Sequence[Record], asked: EvaluatePo
     run.result["against"] = verdict
     print(against.told(pairs, verdict), file=sys.stderr)
     return int(verdict["regression"])
-
-
-def route_name(seed: int) -> str:
-    """How a seed's route is called in the results."""
-    return f"RouteScenario_{seed}"
 
 
 def line(driver: str, seed: int, record: Record) -> str:
@@ -245,16 +247,21 @@ def world_for(asked: Sim, town: str) -> Iterator[World]:
         yield world
 
 
-def drive_route(job: Job) -> Record:
-    """One route by one driver, in this process; returns its record."""
+def drive_route(job: Job) -> Record | Failed:
+    """One route by one driver, in this process: its record. A file's route that is not on a map has failed."""
     asked, seed, _ = job
     driver, engine, precision = build.build_driver(asked, seed)
     episode = build.build_episode(asked, seed)
     if asked.driver in CAMERALESS:
         episode = replace(episode, camera=None)
-    session = Session(episode, asked.driver, engine, precision)
-    with world_for(asked.sim, episode.town) as world:
-        session.run(world, driver, subscribers(job, episode), asked.max_ticks)
+    session = Session(episode, asked.driver, engine, precision, route_name(seed, request_of(asked, seed)))
+    try:
+        with world_for(asked.sim, episode.town) as world:
+            session.run(world, driver, subscribers(job, episode), asked.max_ticks)
+    except UserError as error:
+        if asked.routes is None:
+            raise
+        return Failed(str(error))
     record: Record = plain(session.record())
     return record
 
@@ -281,7 +288,8 @@ def report(
         name = "results.json" if driver == asked.driver else f"results-{stem(driver)}.json"
         run.write_json(name, results(done, len(seeds), finished=len(done) == len(seeds)))
         rows[driver] = figures(done, len(seeds))
-    run.result.update(rows[asked.driver], driver=asked.driver, seeds=asked.seeds)
+    which = {"seeds": asked.seeds} if asked.routes is None else {"routes_file": asked.routes}
+    run.result.update(rows[asked.driver], driver=asked.driver, **which)
     if asked.compare:
         run.result["compare"] = rows
     print(table(rows), file=sys.stderr)

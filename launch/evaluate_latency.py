@@ -15,7 +15,8 @@ import numpy as np
 
 from roadcraft.launch.cli import dump
 from roadcraft.launch.config import EvaluateLatency, seed_range
-from roadcraft.launch.evaluate import evaluate_policy, route_name
+from roadcraft.launch.evaluate import evaluate_policy
+from roadcraft.launch.routes import route_name
 from roadcraft.launch.runs import Run
 from roadcraft.launch.scoreboard import confidence
 from roadcraft.perception.delay import Latency

@@ -10,6 +10,7 @@ from typing import Any
 
 from roadcraft.launch.log import Figures
 from roadcraft.launch.loop import Subscriber, drive_episode
+from roadcraft.launch.routes import route_name
 from roadcraft.sim.messages import DT, Driver, Episode, World
 from roadcraft.sim.referee import Referee
 from roadcraft.sim.results import route_record
@@ -24,6 +25,7 @@ class Session:
     driver: str  # its name
     engine: str = "none"  # what perceives
     precision: str = "none"
+    name: str = ""  # of the route in the results; the seed's when empty
     referee: Referee = field(default_factory=Referee)
     figures: Figures = field(default_factory=Figures)
     began: float = field(default_factory=perf_counter)
@@ -42,7 +44,7 @@ class Session:
         """The route's record in the leaderboard's shape; our own figures are in its `meta`."""
         summary = self.summary()
         wall = perf_counter() - self.began
-        name, length = f"RouteScenario_{self.episode.seed}", self.figures.route_length
+        name, length = self.name or route_name(self.episode.seed), self.figures.route_length
         extra = {"seed": self.episode.seed, "town": self.episode.town, "summary": summary}
         return route_record(self.referee, name, length, summary["ticks"] * DT, wall, index, "", extra)
 

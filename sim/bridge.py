@@ -24,7 +24,7 @@ from roadcraft.sim.geometry import from_carla_yaw
 from roadcraft.sim.messages import ACTOR, DT, Control, Episode, Kind, LightState, Tick
 from roadcraft.sim.population import populate
 from roadcraft.sim.roads import RoadNetwork, network_from_opendrive
-from roadcraft.sim.routes import route_from_seed
+from roadcraft.sim.routes import route_of
 from roadcraft.sim.scenarios import Director
 from roadcraft.sim.sensors import Rig, kind_of
 from roadcraft.sim.stage import BACKGROUND, BACKGROUND_RADIUS, EGO_BLUEPRINT, EGO_COLOR, EGO_ROLE, WARM_UP
@@ -180,9 +180,7 @@ class CarlaWorld:
         carla, world, network = self._carla, self._world, self._network
         self._clear(self._client, mine=False)
         world.set_weather(carla.WeatherParameters(*astuple(episode.weather)))
-        route = episode.route
-        if route is None:
-            route = route_from_seed(network, episode.seed, episode.route_length)
+        route = route_of(network, episode)
         stage = self._stage = CarlaStage(carla, self._manager, world, network, episode.seed)
         ego = stage.spawn(EGO_BLUEPRINT, (*route.xy[0], route.yaw[0]), role=EGO_ROLE, color=EGO_COLOR)
         self._ego = stage.actors[ego]

@@ -242,11 +242,13 @@ class Episode:
 
     town: str  # a town name such as "grid-20", or the path of an OpenDRIVE file
     seed: int = 0
-    route: Route | None = None  # None: drawn from the seed
+    route: Route | None = None  # None: through `points`, or drawn from the seed
+    points: tuple[tuple[float, float], ...] = ()  # [m] world, two at least: the route leads through them, where given
     route_length: float = 500.0  # [m] at least, for a drawn route
     weather: Weather = field(default_factory=Weather)
     traffic: Traffic = field(default_factory=Traffic)
     scenarios: tuple[str, ...] = ()  # names from `scenarios.py`, spread along the route
+    triggers: tuple[tuple[float, float], ...] = ()  # [m] world: where each of them is triggered, instead
     camera: Camera | None = field(default_factory=Camera)  # None: nothing is rendered
 
 

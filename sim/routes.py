@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Command
+from roadcraft.sim.messages import Command, Episode
 from roadcraft.sim.roads import RoadNetwork, SignalKind
 
 COMMAND_AHEAD = 30.0  # [m] before a junction or lane change from which its command is given
@@ -258,6 +258,15 @@ def _between(network: RoadNetwork, a: int, s_a: float, b: int, s_b: float) -> li
 
 def _way_length(network: RoadNetwork, way: list[int], s_a: float, s_b: float) -> float:
     return float(network.lanes["length"][way[:-1]].sum() - s_a + s_b)
+
+
+def route_of(network: RoadNetwork, episode: Episode) -> Route:
+    """The route that an episode asks for. UserError where there is none."""
+    if episode.route is not None:
+        return episode.route
+    if episode.points:
+        return route_from_points(network, episode.points)
+    return route_from_seed(network, episode.seed, episode.route_length)
 
 
 def route_from_seed(network: RoadNetwork, seed: int, length: float = 500.0, start: int | None = None) -> Route:

@@ -28,12 +28,21 @@ SCENARIOS: dict[str, type[Scenario]] = {
 }
 EPISODE_SCENARIOS = 5  # of an episode drawn from a seed; about three of them find a place
 APART = 70.0  # m of route between two of them
+REACH = 40.0  # m of route by which a scenario may be off where it was to be, and of its trigger off the route
 
 
 def scenarios_of(seed: int) -> tuple[str, ...]:
     """The names of a seed's scenarios, all different."""
     chosen = np.random.default_rng([seed, 0x5CE]).permutation(list(SCENARIOS))[:EPISODE_SCENARIOS]
     return tuple(map(str, chosen))
+
+
+def near(route: Route, places: list[float], trigger: tuple[float, float], lead: float) -> list[float]:
+    """Of some arc lengths of the route the one nearest to `lead` [m] past a trigger; none if that is far."""
+    away = np.hypot(*(route.xy - trigger).T)
+    wanted = float(route.s[np.argmin(away)]) + lead
+    best = min(places, key=lambda at: abs(at - wanted), default=np.inf)
+    return [best] if abs(best - wanted) <= REACH and away.min() <= REACH else []
 
 
 class Director:
@@ -46,11 +55,13 @@ class Director:
         self.all: list[Scenario] = []  # in the order in which the route meets them
         random = np.random.default_rng([episode.seed, 0xD1])
         taken: list[float] = []
-        for name in episode.scenarios:
+        for number, name in enumerate(episode.scenarios):
             if name not in SCENARIOS:
                 raise UserError(f"unknown scenario {name!r}: there are {', '.join(SCENARIOS)}")
             places = SCENARIOS[name].places(network, route)
             free = [at for at in places if all(abs(at - other) >= APART for other in taken)]
+            if episode.triggers:
+                free = near(route, free, episode.triggers[number], SCENARIOS[name].lead)
             if free:
                 at = float(free[int(random.integers(len(free)))])
                 taken.append(at)

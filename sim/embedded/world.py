@@ -21,7 +21,7 @@ from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import ACTOR, CONTACT, DT, Camera, Control, Episode, Kind, Labels, LightState, Tick
 from roadcraft.sim.population import populate
 from roadcraft.sim.roads import RoadNetwork
-from roadcraft.sim.routes import route_from_seed
+from roadcraft.sim.routes import route_of
 from roadcraft.sim.scenarios import Director
 from roadcraft.sim.stage import (
     BACKGROUND_RADIUS,
@@ -86,9 +86,7 @@ class EmbeddedWorld:
             self.simulation, self._renderer = Simulation(self._town), None
         town, simulation = self._town, self.simulation
         assert simulation is not None
-        route = episode.route
-        if route is None:
-            route = route_from_seed(town.network, episode.seed, episode.route_length)
+        route = route_of(town.network, episode)
         simulation.reset(0)
         simulation.weather = episode.weather
         self._episode, self._frame, self.route = episode, 0, route

@@ -10,10 +10,11 @@ import pytest
 
 from roadcraft.sim.embedded.town import STYLES, load_town
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Command
+from roadcraft.sim.messages import Command, Weather
 from roadcraft.sim.roads import LaneKind, RoadNetwork, SignalKind
-from roadcraft.sim.route_files import read_routes
+from roadcraft.sim.route_files import KNOWN, read_routes
 from roadcraft.sim.routes import COMMAND_AHEAD, Route, route_from_points, route_from_seed, route_through
+from roadcraft.sim.scenarios import SCENARIOS
 
 SEEDS = range(6)
 
@@ -198,17 +199,41 @@ def test_a_leaderboard_file_gives_its_routes(network: RoadNetwork, routes: list[
         assert abs(found.length - route.s[::15][-1]) < 2.0
 
 
+def test_a_leaderboard_file_gives_weather_and_scenarios(tmp_path: Path) -> None:
+    """The first weather of a route counts; scenarios have our names, and what there is none like here is told."""
+    path = tmp_path / "routes.xml"
+    path.write_text(
+        """<routes><route id="1" town="Town12"><weathers>
+        <weather route_percentage="100" cloudiness="90.0" wetness="3"/>
+        <weather route_percentage="0" cloudiness="5.0" sun_altitude_angle="-20.0"/></weathers>
+        <waypoints><position x="1" y="2" z="0"/><position x="9" y="2" z="0"/></waypoints>
+        <scenarios><scenario name="A_1" type="ParkedObstacle"><trigger_point x="3" y="-4" z="0" yaw="1"/></scenario>
+        <scenario name="B_1" type="BlockedIntersection"><trigger_point x="5" y="6" z="0" yaw="1"/></scenario>
+        </scenarios></route>
+        <route id="2" town="Town12"><waypoint x="1" y="2"/><waypoint x="9" y="2"/></route></routes>"""
+    )
+    first, second = read_routes(path)
+    assert first.weather == Weather(cloudiness=5.0, sun_altitude_angle=-20.0)
+    assert (first.scenarios, first.triggers) == (("obstacle",), ((3.0, 4.0),))
+    assert first.unknown == ("BlockedIntersection",)
+    assert second.weather == Weather(cloudiness=50.0, sun_altitude_angle=70.0)
+    assert second.scenarios == second.triggers == second.unknown == ()
+    assert set(KNOWN.values()) == set(SCENARIOS)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("<routes/>", "no <route>"),
         ("<routes><route id='9'><waypoint x='1' y='2'/></route></routes>", "route 9.*two"),
-        ("<routes><route id='9'><waypoint x='1'/></route></routes>", "route 9.*coordinate"),
+        ("<routes><route id='9'><waypoint x='1'/></route></routes>", "route 9.*number"),
+        ("<routes><route id='9'><waypoint x='1' y='nan'/></route></routes>", "route 9.*number"),
+        (2 * "<route id='9'><waypoint x='1' y='2'/><waypoint x='9' y='2'/></route>", "route 9 twice"),
         ("<routes>", "cannot be read"),
     ],
 )
 def test_a_broken_route_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "routes.xml").write_text(text)
+    (tmp_path / "routes.xml").write_text(f"<routes>{text}</routes>" if text.startswith("<route ") else text)
     with pytest.raises(UserError, match=message):
         read_routes(tmp_path / "routes.xml")
     with pytest.raises(UserError, match="nowhere"):

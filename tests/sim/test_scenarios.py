@@ -233,3 +233,28 @@ def test_scenarios_are_the_seeds(world: EmbeddedWorld) -> None:
 def test_an_unknown_scenario_is_named(world: EmbeddedWorld) -> None:
     with pytest.raises(UserError, match="zombies"):
         world.reset(replace(episode_from_seed(2000, camera=None), scenarios=("zombies",)))
+
+
+def test_a_scenario_is_where_its_trigger_says(world: EmbeddedWorld) -> None:
+    """Its lead past the trigger, or nearby; one whose trigger is far from the route is left out."""
+    drawn = episode_from_seed(2004, camera=None, traffic=Traffic(0, 0), scenarios=())
+    world.reset(drawn)
+    route, lead = world.route, SCENARIOS["obstacle"].lead
+    places = SCENARIOS["obstacle"].places(world.network, route)
+    for wanted in (places[0], places[-1]):
+        x, y = route.xy[int(wanted - lead)]
+        for shift, there in ((0.0, [wanted]), (500.0, [])):
+            asked = replace(drawn, route=route, scenarios=("obstacle",), triggers=((x, y + shift),))
+            world.reset(asked)
+            assert [scenario.at for scenario in world.director.all] == pytest.approx(there, abs=1.0)
+
+
+def test_a_route_leads_through_the_points_that_an_episode_names(world: EmbeddedWorld) -> None:
+    drawn = episode_from_seed(2004, camera=None, traffic=Traffic(0, 0), scenarios=())
+    world.reset(drawn)
+    points = tuple((x, y) for x, y in world.route.xy[[20, 60, 100]].tolist())
+    tick = world.reset(replace(drawn, points=points))
+    assert tick.facts.route_length == pytest.approx(80.0, abs=1.0)
+    assert np.allclose(tick.facts.pose[:2], points[0], atol=0.5)
+    with pytest.raises(UserError, match=r"point \(9000.0, 0.0\) is not on a road"):
+        world.reset(replace(drawn, points=(points[0], (9000.0, 0.0))))
