@@ -19,7 +19,7 @@ from roadcraft.launch.session import Session
 from roadcraft.launch.trail import Trail, parting, read_trail, trail_path
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Episode
-from roadcraft.sim.results import failed_record, results
+from roadcraft.sim.results import RULES, failed_record, results
 
 Record = dict[str, Any]
 TINY = ("--seeds", "1000-1001", "--route_length", "60", "--traffic.vehicles", "5", "--traffic.walkers", "3")
@@ -36,7 +36,7 @@ def driven(seed: int, length: float) -> Record:
 
 def record(seed: int, score: float = 100.0, status: str = "Completed", length: float = 20.0) -> Record:
     """A route's record with the score that is asked for."""
-    return driven(seed, length) | {"scores_by_rules": {"1.0": 0.0, "2.0": 0.0, "2.1": score}, "status": status}
+    return driven(seed, length) | {"scores_by_rules": {**dict.fromkeys(RULES, 0.0), "2.1": score}, "status": status}
 
 
 def before(folder: Path, *records: Record) -> Before:

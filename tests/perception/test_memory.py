@@ -24,4 +24,4 @@ def test_a_long_drive_is_forgotten() -> None:
             new(seen.observation)
     assert len(drive) == LONG
     for name in ("masks", "peaks", "scene"):
-        assert np.abs(old.heads[name] - new.heads[name]).max() < 0.02
+        assert np.abs(old.heads[name] - new.heads[name]).max() < 0.03
