@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.perception.tracker import DETECTION, Tracker
+from roadcraft.perception.detection import DETECTION
+from roadcraft.perception.tracker import Tracker
 
 DT = 0.1
 
