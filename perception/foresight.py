@@ -64,6 +64,12 @@ def load_foresight(path: Path | None = None) -> dict[str, Array]:
     return weights
 
 
+def blank() -> dict[str, Array]:
+    """Weights of a model that has learned nothing."""
+    weights = {f"{name}.weight": np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
+    return weights | {f"{name}.bias": np.zeros(shape[0], np.float32) for name, shape in SHAPES.items()}
+
+
 class Foresight:
     """Sharpens tracked objects in place and says how likely the events are. Forgets all at `reset()`.
 

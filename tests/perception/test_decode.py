@@ -10,7 +10,7 @@ import torch
 from roadcraft.perception.augment import Augmentation, Sample, augment, flipped, zoomed
 from roadcraft.perception.data import clip_of
 from roadcraft.perception.decode import Decoder
-from roadcraft.perception.detection import DETECTION, back_into_box, detections, distinct, iou, lens
+from roadcraft.perception.detection import DETECTION, MOST, back_into_box, detections, distinct, iou, lens
 from roadcraft.perception.foresight import Foresight
 from roadcraft.perception.heads import FIELDS, GROUPS, LANE_COLUMNS, SCENE
 from roadcraft.perception.labels import FrameLabels, frame_labels, recorded_semantic
@@ -203,3 +203,15 @@ def test_a_part_of_a_near_object_is_not_another_object_but_a_far_one_seen_past_i
 
     assert found(7.5) == [0]
     assert found(20.0) == [0, 1]
+
+
+def test_the_best_peaks_are_taken_best_first() -> None:
+    rng = np.random.default_rng(0)
+    peaks = rng.permutation(np.linspace(0.0, 1.0, 3 * 20 * 40)).reshape(3, 20, 40).astype(np.float32)
+    objects = np.zeros((sum(FIELDS.values()), 20, 40), np.float32)  # boxes of a cell
+    found = detections({"peaks": peaks, "objects": objects}, Camera(320, 160), Fitter(320, 160), KEPT)
+    np.testing.assert_allclose(found["score"], np.sort(peaks.ravel())[::-1][:MOST])
+    few = detections({"peaks": peaks, "objects": objects}, Camera(320, 160), Fitter(320, 160), 0.99)
+    np.testing.assert_array_equal(few["score"], found["score"][: len(few)])
+    assert few["score"].min() > 0.99
+    assert found["score"][len(few)] <= 0.99
