@@ -16,12 +16,16 @@ from roadcraft.control.drivers import TruthDriver
 from roadcraft.launch.config import Drive
 from roadcraft.launch.waiting import waiting
 from roadcraft.launch.workers import Failed, run_jobs, stop
+from roadcraft.perception.decode import Decoder
+from roadcraft.perception.foresight import Foresight, blank
+from roadcraft.perception.heads import FIELDS, GROUPS, SCENE
+from roadcraft.perception.view import Fitter
 from roadcraft.sim.embedded.server.warm import once, pictures, small_world, tick
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Episode
+from roadcraft.sim.messages import DT, LANE_LINES, LANE_X, Camera, Command, Ego, Episode, Observation
 from roadcraft.sim.referee import Referee
 
 TICKS = 400  # of 0.05 s: the car meets traffic and a junction
@@ -36,6 +40,7 @@ def see(episode: Episode) -> None:
 def drive(episode: Episode) -> None:
     """What the simulator's ticks, facts, percepts and control need."""
     tick(small_world(load_town(episode.town)))
+    decode()
     driver, referee = TruthDriver(lambda features: ONWARDS), Referee()
     with closing(EmbeddedWorld()) as world:
         world.looking = False
@@ -43,6 +48,25 @@ def drive(episode: Episode) -> None:
         for _ in range(TICKS):
             referee(now.facts)
             now = world.step(driver(now).control)
+
+
+def decode() -> None:
+    """What a network's answers need on their way to percepts: two frames with one object."""
+    cells = (2, 2)
+    heads = {
+        "masks": np.zeros((2, *cells), np.float32),
+        "peaks": np.zeros((GROUPS, *cells), np.float32),
+        "objects": np.zeros((sum(FIELDS.values()), *cells), np.float32),
+        "lane_column": np.zeros((LANE_LINES, len(LANE_X)), np.float32),
+        "lane_point": np.zeros((LANE_LINES, len(LANE_X)), np.float32),
+        "lane_line": np.zeros((LANE_LINES, 2), np.float32),
+        "scene": np.zeros(sum(SCENE.values()), np.float32),
+    }
+    heads["peaks"][0, 0, 0] = 1.0
+    ego = Ego(np.zeros(2), 0.0, 0.0, 0.0, np.zeros(2), 0.0)
+    decoder = Decoder(Fitter(16, 16), Foresight(blank()))
+    for frame in range(2):
+        decoder(heads, Observation(frame, frame * DT, None, Camera(), ego, np.zeros((20, 2)), Command.FOLLOW))
 
 
 PARTS = {"see": see, "drive": drive}

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.perception.decode import Heads, detections, lanes_from
+from roadcraft.perception.decode import lanes_from
+from roadcraft.perception.detection import Heads, detections
 from roadcraft.perception.projection import project
 from roadcraft.perception.view import Fitter
 from roadcraft.sim.messages import LANE_X, Camera, Kind

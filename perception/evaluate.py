@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roadcraft.perception import augment
 from roadcraft.perception.data import Shards
-from roadcraft.perception.decode import detections
+from roadcraft.perception.detection import detections
 from roadcraft.perception.engines.base import NetworkEngine
 from roadcraft.perception.events import EventWatch
 from roadcraft.perception.labels import FrameLabels, frame_labels, look_ahead, recorded_semantic, standing

@@ -1,4 +1,4 @@
-"""What is going to happen: a small recurrent model over the tracks, numpy only, shared by all engines.
+"""What is going to happen: a small recurrent model over the tracks, without a runtime, shared by all engines.
 
 Each track has a memory of its own (a GRU cell) that reads `trackfeatures` frame by frame; from it come the object's
 velocity (a correction of the filter's), its path over the next two seconds beside a constant velocity's, and how far
@@ -8,17 +8,18 @@ into a second memory, from which come the probabilities of the events. `foresigh
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.perception import trackfeatures
 from roadcraft.perception.percept import EVENTS, PATH_TIMES
 from roadcraft.perception.shipped import read_card, shipped
 from roadcraft.perception.tracker import Tracker
-from roadcraft.perception.trackfeatures import FEATURES, SCENE_FEATURES, scene_features
+from roadcraft.perception.trackfeatures import FEATURES, SCENE_FEATURES, fill, scene_features
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.kernels import njit
 
 Array = NDArray[np.float32]
 HIDDEN, GATHERED = 32, 24  # sizes of a track's memory, and of what is gathered and the events' memory
@@ -26,6 +27,7 @@ PATHS = len(PATH_TIMES)
 # What is said of a track, in this order: velocity [SPEED m/s], log of its Laplace scale [m/s], places beside a
 # constant velocity's [BEND m] at PATH_TIMES, and the logs of how far off each is [m].
 SAID = (2, 1, 2 * PATHS, PATHS)
+_BEND, _SIGMA = sum(SAID[:2]), sum(SAID[:3])
 SPEED, BEND = 2.0, 3.0
 LEAST_SIGMA, MOST_SIGMA = -3.0, 4.0  # of the logs
 # Names and shapes of the weights: `y = x @ weight.T + bias`; GRU cells as torch has them (reset, update, new).
@@ -60,6 +62,12 @@ def load_foresight(path: Path | None = None) -> dict[str, Array]:
             if found is None or found.shape != wanted:
                 raise UserError(f"{path}: {tensor} is {'missing' if found is None else found.shape}, wanted {wanted}")
     return weights
+
+
+def blank() -> dict[str, Array]:
+    """Weights of a model that has learned nothing."""
+    weights = {f"{name}.weight": np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
+    return weights | {f"{name}.bias": np.zeros(shape[0], np.float32) for name, shape in SHAPES.items()}
 
 
 class Foresight:
@@ -98,15 +106,15 @@ class Foresight:
         dt = 0.0 if self._time is None else time - self._time
         self._time = time
         self.scene = scene_features(speed, yaw_rate, dt, light, light_distance, events)
-        self.features = _features(tracker, objects, time, speed, yaw_rate, dt, light, light_distance, corridor)
+        self.features = np.zeros((len(objects), FEATURES), np.float32)
+        ego, signs = np.array([speed, yaw_rate, dt, tracker.yaw]), np.array([*light, light_distance])
+        fill(self.features, time, ego, signs, corridor, objects, tracker.tracks)
         if self.weights is None:
             return events
         memory = np.zeros((len(objects), HIDDEN), np.float32)
-        numbers = tracker.tracks["number"]
-        _, before, now = np.intersect1d(self._numbers, numbers, assume_unique=True, return_indices=True)
-        memory[now] = self._memory[before]
+        _carry(self._numbers, self._memory, tracker.tracks, memory)
         said, self._memory, matters = self._look(self.features, memory)
-        self._numbers = numbers.copy()
+        self._numbers = tracker.tracks["number"].copy()
         _sharpen(objects, said)
         return self._foresee(matters)
 
@@ -115,11 +123,11 @@ class Foresight:
         return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
 
     def _gru(self, name: str, x: Array, h: Array) -> Array:
-        reset_x, update_x, new_x = np.split(self._linear(f"{name}_in", x), 3, -1)
-        reset_h, update_h, new_h = np.split(self._linear(f"{name}_out", h), 3, -1)
-        update = _sigmoid(update_x + update_h)
-        new = np.tanh(new_x + _sigmoid(reset_x + reset_h) * new_h)
-        return new + update * (h - new)
+        size = h.shape[-1]
+        given, kept = self._linear(f"{name}_in", x), self._linear(f"{name}_out", h)
+        gates = _sigmoid(given[..., : 2 * size] + kept[..., : 2 * size])
+        new = np.tanh(given[..., 2 * size :] + gates[..., :size] * kept[..., 2 * size :])
+        return new + gates[..., size:] * (h - new)
 
     def _look(self, features: Array, memory: Array) -> tuple[Array, Array, Array]:
         """What is said of each track, its memory afterwards, and what of it matters for the events (GATHERED,)."""
@@ -139,38 +147,27 @@ def _sigmoid(x: Array) -> Array:
     return 0.5 * (1.0 + np.tanh(0.5 * x))  # does not overflow
 
 
-def _features(
-    tracker: Tracker,
-    objects: NDArray[np.void],
-    time: float,
-    speed: float,
-    yaw_rate: float,
-    dt: float,
-    light: NDArray[np.float64],
-    light_distance: float,
-    corridor: NDArray[np.float64],
-) -> Array:
-    """(N, FEATURES) of the tracker's objects."""
-    out = np.zeros((len(objects), FEATURES), np.float32)
-    t = tracker.tracks
-    trackfeatures.fill(
-        out,
-        time,
-        np.array([speed, yaw_rate, dt, tracker.yaw]),
-        np.array([*light, light_distance]),
-        corridor,
-        *(objects[name] for name in ("xy_ego", "velocity_ego", "yaw_ego", "size")),
-        t["last"]["group"],
-        *(t[name] for name in ("score", "cov", "seen", "hits", "trail")),
-        *(t["last"][name] for name in ("velocity_ego", "velocity_sigma", "bend")),
-    )
-    return out
+@njit
+def _carry(numbers, memory, tracks, out):  # type: ignore[no-untyped-def]
+    """Copies the memories (M, HIDDEN) of those `numbers` (M,) that are still among the tracks to their rows of `out`
+    (N, HIDDEN). Both are in ascending order."""
+    k = 0
+    for i in range(len(tracks)):
+        while k < len(numbers) and numbers[k] < tracks[i].number:
+            k += 1
+        if k < len(numbers) and numbers[k] == tracks[i].number:
+            out[i] = memory[k]
 
 
-def _sharpen(objects: NDArray[np.void], said: Array) -> None:
+@njit
+def _sharpen(objects, said):  # type: ignore[no-untyped-def]
     """Objects (N,) with the velocities and paths that are said (N, sum(SAID)), in place."""
-    velocity, _, bend, sigma = np.split(said, np.cumsum(SAID)[:-1], 1)
-    objects["velocity_ego"] += SPEED * velocity
-    straight = objects["xy_ego"][:, None] + objects["velocity_ego"][:, None] * PATH_TIMES[:, None]
-    objects["path_ego"] = straight + BEND * bend.reshape(-1, PATHS, 2)
-    objects["path_sigma"] = np.exp(np.clip(sigma, LEAST_SIGMA, MOST_SIGMA))
+    for i in range(len(objects)):
+        o = objects[i]
+        for k in range(2):
+            o.velocity_ego[k] += SPEED * said[i, k]
+        for j in range(PATHS):
+            for k in range(2):
+                straight = o.xy_ego[k] + o.velocity_ego[k] * PATH_TIMES[j]
+                o.path_ego[j, k] = straight + BEND * said[i, _BEND + 2 * j + k]
+            o.path_sigma[j] = math.exp(min(max(said[i, _SIGMA + j], LEAST_SIGMA), MOST_SIGMA))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.perception.decode import iou
+from roadcraft.perception.detection import iou
 from roadcraft.perception.engines.base import NetworkEngine
 from roadcraft.perception.evaluate import labelled_drive
 from roadcraft.perception.foresight import PATHS, Foresight

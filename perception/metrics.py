@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.perception.decode import iou
+from roadcraft.perception.detection import iou
 from roadcraft.perception.labels import DRIVABLE_TAGS, NO_LIGHT, UNLABELLED, FrameLabels
 from roadcraft.perception.percept import EVENTS, Percept
 from roadcraft.perception.targets import GROUP, asked_for

@@ -1,46 +1,30 @@
-"""Identities, smooth velocities and a memory for what is hidden: a bank of Kalman filters over detections.
+"""Identities, smooth velocities and a memory for what is hidden: a bank of filters (`kalman.py`) over detections.
 
-Positions live in an odometry frame (speed and yaw rate of the ego summed up), so that a standing car stands still. The
-filter is the constant-velocity model with white acceleration (Bar-Shalom, Li, Kirubarajan 2001, section 6.3); range and
-bearing of a detection err differently and so does the velocity that the network reads from its own memory.
+Positions live in an odometry frame (speed and yaw rate of the ego summed up), so that a standing car stands still.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.perception import kalman
+from roadcraft.perception.detection import DETECTION
+from roadcraft.perception.events import wrapped
 from roadcraft.perception.percept import OBJECT, PATH_TIMES
+from roadcraft.sim.kernels import njit
 
-# One row a detection of one frame, ego frame.
-DETECTION = np.dtype(
-    [
-        ("kind", np.uint8),
-        ("group", np.uint8),
-        ("box", np.float32, 4),  # [pixels] of the camera's image
-        ("cut", np.bool_),  # by the picture's edge
-        ("xy_ego", np.float32, 2),  # [m]
-        ("range_sigma", np.float32),  # [m]
-        ("yaw_ego", np.float32),
-        ("size", np.float32, 2),
-        ("velocity_ego", np.float32, 2),  # [m/s] over ground
-        ("velocity_sigma", np.float32),  # [m/s]
-        ("score", np.float32),
-        ("bend", np.float32, (len(PATH_TIMES), 2)),  # [m] of the path beside constant velocity
-        ("bend_sigma", np.float32, len(PATH_TIMES)),
-    ]
-)
-
-ACCEL = np.array([2.5, 2.0, 1.2])  # [m/s^2] how hard vehicles, cyclists and pedestrians manoeuvre
-BEARING_SIGMA = 0.008  # [rad]
-START_SPEED = np.array([6.0, 4.0, 1.5])  # [m/s] what a new object's speed may be
-CORRELATION = 0.6  # [s] in which the network's error in a velocity forgets itself
 NEW, KEPT = 0.30, 0.15  # scores from which a detection begins a track, and from which it continues one
 HOLD_HIDDEN, HOLD_BARE = 2.0, 0.5  # [s] that an object lives on when something covers it, and when nothing does
+HOLD_FLICKER = 0.12  # [s] that one lives on which was not seen often
 SEEN_OFTEN = 3  # detections after which an object is worth remembering
 TRAIL = 40  # detections of each that are remembered: two seconds at 20 Hz
 SIZES = 0.3  # log of the ratio of two boxes' heights that speaks as much against one object as a place one sigma off
 AGE_OF_SIZE = 0.1  # [s] in which a remembered box's height is worth half
+FAR = 120.0  # [m] beyond which nothing is followed
+UNLIKE = 4.0  # squared sigmas from which a detection is not a track's
 
 TRACK = np.dtype(
     [
@@ -55,7 +39,8 @@ TRACK = np.dtype(
         ("score", np.float64),
         ("trail", np.float64, (TRAIL, 4)),  # newest first: time [s], x, y [m] in the odometry frame, log height of the
         # box [log pixels], NaN where the picture's edge cuts it; times are -inf before the first
-    ]
+    ],
+    align=True,
 )
 
 
@@ -63,11 +48,12 @@ class Tracker:
     """Detections in time order -> objects. Forgets all at `reset()`."""
 
     def __init__(self) -> None:
+        self._table = np.zeros(64, TRACK)  # grows when it must
         self.reset()
 
     def reset(self) -> None:
         """Before the first frame."""
-        self.tracks = np.zeros(0, TRACK)
+        self.tracks = self._table[:0]  # changed in place by the next call
         self._pose = np.zeros(3)
         self._time: float | None = None
         self._next = 1
@@ -79,166 +65,185 @@ class Tracker:
         dt = 0.0 if self._time is None else max(time - self._time, 0.0)
         self._time = time
         self._move_ego(dt, speed, yaw_rate)
-        if dt > 0.0:
-            self._predict(dt)
-        pairs = self._associate(detections, time)
-        self._update(detections, pairs, time, dt)
-        self._begin(np.setdiff1d(np.arange(len(detections)), pairs[:, 0]), detections, time)
-        self._forget(time, half_fov)
-        return self._publish(time)
+        count = len(self.tracks)
+        if count + len(detections) > len(self._table):
+            self._table = np.concatenate([self.tracks, np.zeros(count + len(detections), TRACK)])
+        count, self._next = _step(self._table, count, self._next, self._pose, detections, time, dt)
+        self.tracks = self._table[: _forget(self._table[:count], self._pose, time, half_fov)]
+        objects = np.zeros(len(self.tracks), OBJECT)
+        _publish(self.tracks, self._pose, time, objects)
+        return objects
 
     def _move_ego(self, dt: float, speed: float, yaw_rate: float) -> None:
         middle = self._pose[2] + 0.5 * yaw_rate * dt
-        self._pose += dt * np.array([speed * np.cos(middle), speed * np.sin(middle), yaw_rate])
+        self._pose += dt * speed * math.cos(middle), dt * speed * math.sin(middle), dt * yaw_rate
 
     @property
     def yaw(self) -> float:
         """The ego's heading in the odometry frame [rad]."""
         return float(self._pose[2])
 
-    def _rotation(self) -> NDArray[np.float64]:
-        """Ego axes to odometry axes."""
-        c, s = np.cos(self._pose[2]), np.sin(self._pose[2])
-        return np.array([[c, -s], [s, c]])
 
-    def _xy_ego(self) -> NDArray[np.float64]:
-        return (self.tracks["mean"][:, :2] - self._pose[:2]) @ self._rotation()
+@njit
+def _to_ego(pose, x, y):  # type: ignore[no-untyped-def]
+    """A vector of the odometry frame along the ego's axes."""
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    return c * x + s * y, c * y - s * x
 
-    def _predict(self, dt: float) -> None:
-        t = self.tracks
-        step = np.eye(4)
-        step[0, 2] = step[1, 3] = dt
-        t["mean"] = t["mean"] @ step.T
-        q = ACCEL[t["last"]["group"]] ** 2
-        noise = np.kron([[dt**4 / 4, dt**3 / 2], [dt**3 / 2, dt**2]], np.eye(2))
-        t["cov"] = step @ t["cov"] @ step.T + q[:, None, None] * noise
 
-    def _associate(self, detections: NDArray[np.void], time: float) -> NDArray[np.int64]:
-        """Pairs (K, 2) of detection and track, nearest first."""
-        if not len(detections) or not len(self.tracks):
-            return np.zeros((0, 2), np.int64)
-        xy, at = self._xy_ego(), detections["xy_ego"].astype(float)
-        range_d, range_t = np.hypot(*at.T)[:, None], np.hypot(*xy.T)[None]
-        bearing = np.arctan2(at[:, 1], at[:, 0])[:, None] - np.arctan2(xy[:, 1], xy[:, 0])[None]
-        aside = (bearing + np.pi) % (2 * np.pi) - np.pi
-        age = np.minimum(time - self.tracks["seen"], 2.0)[None]
-        along = (range_d - range_t) / (1.5 + 0.12 * range_d + 2.0 * age)
-        across = aside * range_d / (0.5 + 0.015 * range_d + 1.5 * age)
-        tall_d, tall_t = (np.maximum(b[:, 3] - b[:, 1], 2.0) for b in (detections["box"], self.tracks["last"]["box"]))
-        taller = np.log(tall_d[:, None] / tall_t[None]) / SIZES
-        cost = along**2 + across**2 + taller**2 / (1.0 + age / AGE_OF_SIZE)
-        cost[detections["group"][:, None] != self.tracks["last"]["group"][None]] = np.inf
-        cost[cost > 4.0] = np.inf
-        pairs = []
-        while np.isfinite(cost).any():
-            d, t = np.unravel_index(int(np.argmin(cost)), cost.shape)
-            pairs.append((d, t))
-            cost[d], cost[:, t] = np.inf, np.inf
-        return np.array(pairs, np.int64).reshape(-1, 2)
-
-    def _measurement(self, d: NDArray[np.void]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Detections as x, y, vx, vy (N, 4) in the odometry frame with covariances (N, 4, 4)."""
-        turn = self._rotation()
-        xy = d["xy_ego"].astype(float)
-        distance = np.hypot(*xy.T)
-        z = np.concatenate([xy @ turn.T + self._pose[:2], d["velocity_ego"].astype(float) @ turn.T], 1)
-        sight = (xy / np.maximum(distance, 0.1)[:, None]) @ turn.T
-        radial = sight[:, :, None] * sight[:, None, :]
-        along = np.maximum(d["range_sigma"].astype(float), 0.15) ** 2
-        across = (BEARING_SIGMA * distance + 0.1) ** 2
-        r = np.zeros((len(d), 4, 4))
-        r[:, :2, :2] = along[:, None, None] * radial + across[:, None, None] * (np.eye(2) - radial)
-        r[:, 2:, 2:] = (np.maximum(d["velocity_sigma"].astype(float), 0.3) ** 2)[:, None, None] * np.eye(2)
-        return z, r
-
-    def _update(self, detections: NDArray[np.void], pairs: NDArray[np.int64], time: float, dt: float) -> None:
-        if not len(pairs):
-            return
-        d, rows = detections[pairs[:, 0]], pairs[:, 1]
-        t = self.tracks[rows]
-        z, r = self._measurement(d)
-        r[:, 2:, 2:] *= max(1.0, CORRELATION / max(dt, 1e-3))  # frames in a row repeat an error
-        gain = t["cov"] @ np.linalg.inv(t["cov"] + r)
-        t["mean"] += (gain @ (z - t["mean"])[:, :, None])[:, :, 0]
-        t["cov"] = (np.eye(4) - gain) @ t["cov"]
-        t["hits"] += 1
-        t["seen"] = time
-        yaw = d["yaw_ego"] + self._pose[2]
-        t["yaw"] = 0.7 * t["yaw"] + 0.3 * np.stack([np.cos(yaw), np.sin(yaw)], -1)
-        t["kinds"] *= 0.9
-        t["kinds"][np.arange(len(t)), d["kind"]] += d["score"]
-        t["score"] = 0.5 * t["score"] + 0.5 * d["score"]
-        size = 0.8 * t["last"]["size"] + 0.2 * d["size"]
-        t["last"] = d
-        t["last"]["size"] = size
+@njit
+def _step(table, count, number, pose, found, time, dt):  # type: ignore[no-untyped-def]
+    """Moves `count` tracks on, corrects those that are seen and adds new ones behind them, numbered from `number` on;
+    returns how many there now are and the next number."""
+    if dt > 0.0:
+        for i in range(count):
+            kalman.predict(table[i].mean, table[i].cov, table[i].last.group, dt)
+    track = _associate(found, table[:count], pose, time)
+    z, r, gain, room = np.empty(4), np.empty((4, 4)), np.empty((4, 4)), np.empty((4, 4))
+    for k in range(len(found)):
+        d = found[k]
+        if track[k] < 0 and d.score < NEW:
+            continue
+        kalman.measure(d, pose, z, r)
+        if track[k] >= 0:
+            t = table[track[k]]
+            kalman.correct(t.mean, t.cov, z, r, dt, gain, room)
+            _see(t, d, pose, time)
+        else:
+            t = table[count]
+            kalman.begin(z, r, d.group, t.mean, t.cov)
+            _meet(t, d, pose, time)
+            t.number = number
+            number, count = number + 1, count + 1
         _note(t, z, time)
-        self.tracks[rows] = t
-
-    def _begin(self, fresh: NDArray[np.int64], detections: NDArray[np.void], time: float) -> None:
-        d = detections[fresh]
-        d = d[d["score"] >= NEW]
-        if not len(d):
-            return
-        t = np.zeros(len(d), TRACK)
-        z, r = self._measurement(d)
-        # The network's velocity, as far as it can be believed, beside "about still".
-        prior = START_SPEED[d["group"]] ** 2
-        noise = r[:, 2, 2]
-        t["mean"][:, :2] = z[:, :2]
-        t["mean"][:, 2:] = z[:, 2:] * (prior / (prior + noise))[:, None]
-        t["cov"][:, :2, :2] = r[:, :2, :2]
-        t["cov"][:, 2:, 2:] = (prior * noise / (prior + noise))[:, None, None] * np.eye(2)
-        t["number"] = self._next + np.arange(len(d))
-        self._next += len(d)
-        t["hits"], t["seen"], t["score"] = 1, time, d["score"]
-        yaw = d["yaw_ego"] + self._pose[2]
-        t["yaw"] = np.stack([np.cos(yaw), np.sin(yaw)], -1)
-        t["kinds"][np.arange(len(t)), d["kind"]] = d["score"]
-        t["last"] = d
-        t["trail"][..., 0] = -np.inf
-        _note(t, z, time)
-        self.tracks = np.concatenate([self.tracks, t])
-
-    def _forget(self, time: float, half_fov: float) -> None:
-        t = self.tracks
-        if not len(t):
-            return
-        xy = self._xy_ego()
-        distance, bearing = np.hypot(*xy.T), np.arctan2(xy[:, 1], xy[:, 0])
-        age = time - t["seen"]
-        half = 0.5 * t["last"]["size"][:, 0] / np.maximum(distance, 2.0)
-        nearer = (age[None] <= 0.0) & (distance[None] < distance[:, None] - 1.0)
-        covered = (nearer & (np.abs(bearing[None] - bearing[:, None]) < half[None] + 0.02)).any(1)
-        outside = (np.abs(bearing) > half_fov - 0.03) | (xy[:, 0] < 6.0)
-        hold = np.where(covered | outside, HOLD_HIDDEN, HOLD_BARE)
-        hold = np.where(t["hits"] >= SEEN_OFTEN, hold, 0.12)
-        self.tracks = t[(age <= hold) & (distance < 120.0)]
-
-    def _publish(self, time: float) -> NDArray[np.void]:
-        t = self.tracks
-        out = np.zeros(len(t), OBJECT)
-        turn = self._rotation()
-        age = time - t["seen"]
-        out["kind"] = t["kinds"].argmax(1)
-        out["box"] = np.where(age[:, None] <= 0.0, t["last"]["box"], 0.0)
-        out["xy_ego"] = self._xy_ego()
-        out["velocity_ego"] = velocity = t["mean"][:, 2:] @ turn
-        yaw = np.arctan2(t["yaw"][:, 1], t["yaw"][:, 0]) - self._pose[2]
-        out["yaw_ego"] = (yaw + np.pi) % (2 * np.pi) - np.pi
-        out["size"] = t["last"]["size"]
-        out["score"] = t["score"] * np.exp(-age)
-        out["track"] = t["number"]
-        straight = out["xy_ego"][:, None] + velocity[:, None] * PATH_TIMES[:, None]
-        out["path_ego"] = straight + t["last"]["bend"]
-        own = np.sqrt(t["cov"][:, 0, 0][:, None] + t["cov"][:, 2, 2][:, None] * PATH_TIMES**2)
-        out["path_sigma"] = np.hypot(own, t["last"]["bend_sigma"])
-        return out
+    return count, number
 
 
-def _note(t: NDArray[np.void], z: NDArray[np.float64], time: float) -> None:
-    """Adds a detection's place `z` (N, 4) and the size of its box, which is in `last`, to each trail."""
-    last = t["last"]
-    height = np.maximum(last["box"][:, 3] - last["box"][:, 1], 2.0).astype(float)
-    t["trail"][:, 1:] = t["trail"][:, :-1].copy()
-    t["trail"][:, 0, 0], t["trail"][:, 0, 1:3] = time, z[:, :2]
-    t["trail"][:, 0, 3] = np.where(last["cut"], np.nan, np.log(height))
+@njit
+def _associate(found, tracks, pose, time):  # type: ignore[no-untyped-def]
+    """The track (N,) of each detection, -1 for none; the likeliest pairs find each other first."""
+    track = np.full(len(found), -1)
+    distance, bearing, height = np.empty(len(tracks)), np.empty(len(tracks)), np.empty(len(tracks))
+    for j in range(len(tracks)):
+        t = tracks[j]
+        x, y = _to_ego(pose, t.mean[0] - pose[0], t.mean[1] - pose[1])
+        distance[j], bearing[j], height[j] = math.hypot(x, y), math.atan2(y, x), _log_height(t.last)
+    pairs = np.empty((len(found) * len(tracks), 2), np.int64)
+    cost = np.empty(len(pairs))
+    count = 0
+    for i in range(len(found)):
+        d = found[i]
+        far, side, tall = math.hypot(d.xy_ego[0], d.xy_ego[1]), math.atan2(d.xy_ego[1], d.xy_ego[0]), _log_height(d)
+        for j in range(len(tracks)):
+            if d.group != tracks[j].last.group:
+                continue
+            age = min(time - tracks[j].seen, 2.0)
+            along = (far - distance[j]) / (1.5 + 0.12 * far + 2.0 * age)
+            across = wrapped(side - bearing[j]) * far / (0.5 + 0.015 * far + 1.5 * age)
+            taller = (tall - height[j]) / SIZES
+            unlike = along**2 + across**2 + taller**2 / (1.0 + age / AGE_OF_SIZE)
+            if unlike <= UNLIKE:
+                pairs[count, 0], pairs[count, 1], cost[count] = i, j, unlike
+                count += 1
+    taken = np.zeros(len(tracks), np.bool_)
+    for k in np.argsort(cost[:count], kind="mergesort"):
+        i, j = pairs[k]
+        if track[i] < 0 and not taken[j]:
+            track[i], taken[j] = j, True
+    return track
+
+
+@njit
+def _log_height(d):  # type: ignore[no-untyped-def]
+    """Of a DETECTION's box [log pixels]."""
+    return math.log(max(d.box[3] - d.box[1], 2.0))
+
+
+@njit
+def _see(t, d, pose, time):  # type: ignore[no-untyped-def]
+    """What a detection says of its track beside place and velocity."""
+    t.hits += 1
+    t.seen = time
+    yaw = d.yaw_ego + pose[2]
+    t.yaw[0], t.yaw[1] = 0.7 * t.yaw[0] + 0.3 * math.cos(yaw), 0.7 * t.yaw[1] + 0.3 * math.sin(yaw)
+    for k in range(len(t.kinds)):
+        t.kinds[k] *= 0.9
+    t.kinds[d.kind] += d.score
+    t.score = 0.5 * t.score + 0.5 * d.score
+    length, width = 0.8 * t.last.size[0] + 0.2 * d.size[0], 0.8 * t.last.size[1] + 0.2 * d.size[1]
+    t.last = d
+    t.last.size[0], t.last.size[1] = length, width
+
+
+@njit
+def _meet(t, d, pose, time):  # type: ignore[no-untyped-def]
+    """The same of the first detection of a track."""
+    t.hits, t.seen, t.score = 1, time, d.score
+    yaw = d.yaw_ego + pose[2]
+    t.yaw[0], t.yaw[1] = math.cos(yaw), math.sin(yaw)
+    t.kinds[:] = 0.0
+    t.kinds[d.kind] = d.score
+    t.last = d
+    t.trail[:] = 0.0
+    t.trail[:, 0] = -math.inf
+
+
+@njit
+def _note(t, z, time):  # type: ignore[no-untyped-def]
+    """Adds a detection's place `z` and the size of its box, which is in `last`, to the trail."""
+    trail = t.trail
+    for i in range(TRAIL - 1, 0, -1):
+        for k in range(4):
+            trail[i, k] = trail[i - 1, k]
+    trail[0, 0], trail[0, 1], trail[0, 2] = time, z[0], z[1]
+    trail[0, 3] = math.nan if t.last.cut else _log_height(t.last)
+
+
+@njit
+def _forget(tracks, pose, time, half_fov):  # type: ignore[no-untyped-def]
+    """Moves those who are still worth following to the front; how many."""
+    count = len(tracks)
+    far, bearing, half, hidden = np.empty(count), np.empty(count), np.empty(count), np.empty(count, np.bool_)
+    for i in range(count):
+        x, y = _to_ego(pose, tracks[i].mean[0] - pose[0], tracks[i].mean[1] - pose[1])
+        far[i], bearing[i] = math.hypot(x, y), math.atan2(y, x)
+        half[i] = 0.5 * tracks[i].last.size[0] / max(far[i], 2.0)
+        hidden[i] = abs(bearing[i]) > half_fov - 0.03 or x < 6.0
+    for j in range(count):
+        if tracks[j].seen >= time:
+            for i in range(count):
+                hidden[i] |= far[j] < far[i] - 1.0 and abs(bearing[j] - bearing[i]) < half[j] + 0.02
+    kept = 0
+    for i in range(count):
+        hold = HOLD_HIDDEN if hidden[i] else HOLD_BARE
+        if tracks[i].hits < SEEN_OFTEN:
+            hold = HOLD_FLICKER
+        if time - tracks[i].seen <= hold and far[i] < FAR:
+            if kept < i:
+                tracks[kept] = tracks[i]
+            kept += 1
+    return kept
+
+
+@njit
+def _publish(tracks, pose, time, objects):  # type: ignore[no-untyped-def]
+    """Fills `objects` (N,) OBJECT."""
+    for i in range(len(tracks)):
+        t, o = tracks[i], objects[i]
+        age = time - t.seen
+        o.kind = np.argmax(t.kinds)
+        for k in range(4):
+            o.box[k] = t.last.box[k] if age <= 0.0 else 0.0
+        o.xy_ego[0], o.xy_ego[1] = _to_ego(pose, t.mean[0] - pose[0], t.mean[1] - pose[1])
+        vx, vy = _to_ego(pose, t.mean[2], t.mean[3])
+        o.velocity_ego[0], o.velocity_ego[1] = vx, vy
+        o.yaw_ego = wrapped(math.atan2(t.yaw[1], t.yaw[0]) - pose[2])
+        o.size[0], o.size[1] = t.last.size[0], t.last.size[1]
+        o.score = t.score * math.exp(-age)
+        o.track = t.number
+        for k in range(len(PATH_TIMES)):
+            ahead = PATH_TIMES[k]
+            o.path_ego[k, 0] = o.xy_ego[0] + vx * ahead + t.last.bend[k, 0]
+            o.path_ego[k, 1] = o.xy_ego[1] + vy * ahead + t.last.bend[k, 1]
+            own = math.sqrt(t.cov[0, 0] + t.cov[2, 2] * ahead**2)
+            o.path_sigma[k] = math.hypot(own, t.last.bend_sigma[k])

@@ -62,50 +62,41 @@ def fill(
     ego: NDArray[np.float64],
     signs: NDArray[np.float64],
     path: NDArray[np.float64],
-    xy: NDArray[np.float32],
-    velocity: NDArray[np.float32],
-    yaw: NDArray[np.float32],
-    size: NDArray[np.float32],
-    group: NDArray[np.uint8],
-    score: NDArray[np.float64],
-    covariance: NDArray[np.float64],
-    seen: NDArray[np.float64],
-    hits: NDArray[np.int32],
-    trail: NDArray[np.float64],
-    said_velocity: NDArray[np.float32],
-    said_sigma: NDArray[np.float32],
-    said_bend: NDArray[np.float32],
+    objects: NDArray[np.void],
+    tracks: NDArray[np.void],
 ) -> None:
-    """Fills (N, FEATURES). `ego`: speed [m/s], yaw rate [rad/s], seconds since the last frame, heading in the odometry
-    frame [rad]. `signs`: the light's probabilities (4,) and distance [m]. Objects as in `Tracker.tracks`, places,
-    velocities and headings in the ego frame; what the network `said` counts for objects seen `now`."""
+    """Fills (N, FEATURES) of objects (N,) OBJECT and their tracks (N,) TRACK. `ego`: speed [m/s], yaw rate [rad/s],
+    seconds since the last frame, heading in the odometry frame [rad]. `signs`: the light's probabilities (4,) and
+    distance [m]. `path` (60, 2) [m]: the corridor. What the network said itself counts for objects seen `now`."""
     speed, yaw_rate, dt, heading = ego
     c, s = math.cos(heading), math.sin(heading)
     for i in range(len(out)):
-        f = out[i]
-        x, y, vx, vy = float(xy[i, 0]), float(xy[i, 1]), float(velocity[i, 0]), float(velocity[i, 1])
+        f, o, t = out[i], objects[i], tracks[i]
+        x, y = float(o.xy_ego[0]), float(o.xy_ego[1])
+        vx, vy = float(o.velocity_ego[0]), float(o.velocity_ego[1])
         f[0], f[1], f[2], f[3] = x / METRES, y / METRES, vx / SPEED, vy / SPEED
-        f[4] = math.log(math.sqrt(covariance[i, 0, 0] + covariance[i, 1, 1]) + 0.1)
-        f[5] = math.log(math.sqrt(covariance[i, 2, 2]) + 0.1)
-        f[6], f[7] = now - seen[i], min(hits[i], 20) / 10.0
-        f[8], f[9] = math.cos(yaw[i]), math.sin(yaw[i])
-        f[10], f[11] = size[i, 0] / 4.0, size[i, 1] / 4.0
-        f[12], f[13], f[14] = group[i] == 0, group[i] == 1, group[i] == 2
-        f[15] = score[i]
-        if seen[i] >= now:
-            f[16], f[17] = said_velocity[i, 0] / SPEED, said_velocity[i, 1] / SPEED
-            f[18] = math.log(said_sigma[i] + 0.1)
-            f[19], f[20] = said_bend[i, -1, 0] / 3.0, said_bend[i, -1, 1] / 3.0
+        f[4] = math.log(math.sqrt(t.cov[0, 0] + t.cov[1, 1]) + 0.1)
+        f[5] = math.log(math.sqrt(t.cov[2, 2]) + 0.1)
+        f[6], f[7] = now - t.seen, min(t.hits, 20) / 10.0
+        f[8], f[9] = math.cos(o.yaw_ego), math.sin(o.yaw_ego)
+        f[10], f[11] = o.size[0] / 4.0, o.size[1] / 4.0
+        group = t.last.group
+        f[12], f[13], f[14] = group == 0, group == 1, group == 2
+        f[15] = t.score
+        if t.seen >= now:
+            f[16], f[17] = t.last.velocity_ego[0] / SPEED, t.last.velocity_ego[1] / SPEED
+            f[18] = math.log(t.last.velocity_sigma + 0.1)
+            f[19], f[20] = t.last.bend[-1, 0] / 3.0, t.last.bend[-1, 1] / 3.0
         else:
             f[16], f[17], f[18], f[19], f[20] = f[2], f[3], 0.0, 0.0, 0.0
         along, aside, direction = path_position(path, x, y)
         f[21], f[22] = along / METRES, min(max(aside / 4.0, -3.0), 3.0)
-        f[23], f[24] = math.cos(yaw[i] - direction), math.sin(yaw[i] - direction)
+        f[23], f[24] = math.cos(o.yaw_ego - direction), math.sin(o.yaw_ego - direction)
         f[25] = (vy * math.cos(direction) - vx * math.sin(direction)) / 3.0
         f[26], f[27], f[28] = speed / SPEED, yaw_rate * 3.0, dt
         f[29], f[30], f[31], f[32] = signs[0], signs[1], signs[2], signs[3]
         f[33] = min(signs[4], 60.0) / METRES
-        wx, wy, growth, covered = slopes(trail[i], now)
+        wx, wy, growth, covered = slopes(t.trail, now)
         away = math.hypot(x, y)
         for k in range(3):
             f[34 + k] = (c * wx[k] + s * wy[k]) / SPEED

@@ -6,7 +6,6 @@ view works too. A picture of another shape is scaled to the network's width and 
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,6 +55,8 @@ class Fitter:
             raise ValueError(f"a frame must be uint8, this one is {rgb.dtype}")
         if rgb.shape == (self.height, self.width, 3):
             return np.ascontiguousarray(rgb)[None]
+        import cv2  # not in the slim installation, whose kernels are compiled by a frame of the right size
+
         scaled_height = round(rgb.shape[0] * self.width / rgb.shape[1])
         shrinks = self.width < rgb.shape[1]
         scaled = cv2.resize(

@@ -9,14 +9,15 @@ import torch
 
 from roadcraft.perception.augment import Augmentation, Sample, augment, flipped, zoomed
 from roadcraft.perception.data import clip_of
-from roadcraft.perception.decode import Decoder, back_into_box, detections, distinct, iou
+from roadcraft.perception.decode import Decoder
+from roadcraft.perception.detection import DETECTION, MOST, back_into_box, detections, distinct, iou, lens
 from roadcraft.perception.foresight import Foresight
 from roadcraft.perception.heads import FIELDS, GROUPS, LANE_COLUMNS, SCENE
 from roadcraft.perception.labels import FrameLabels, frame_labels, recorded_semantic
 from roadcraft.perception.network import publish
 from roadcraft.perception.projection import corners, projected_boxes
 from roadcraft.perception.targets import Targets
-from roadcraft.perception.tracker import DETECTION
+from roadcraft.perception.tracker import KEPT
 from roadcraft.perception.view import Fitter
 from roadcraft.sim.messages import Camera, Kind, LightState
 
@@ -85,7 +86,7 @@ def check(s: Sample, frame: int = 0) -> None:
     """Decoding ideal heads gives the labels back."""
     target = clip_of([s], (360, 640)).targets[0]
     heads, labels = ideal(target), s.labels
-    found = detections(heads, labels.camera, FITTER)
+    found = detections(heads, labels.camera, FITTER, KEPT)
     truth = labels.objects[labels.objects["pixels"] > 24]
     overlap = iou(found["box"], truth["box"])
     assert len(found) == len(truth)
@@ -144,9 +145,9 @@ def test_footprints_reach_no_further_into_the_way_than_their_boxes(side: int) ->
     found["box"], found["size"] = box, (4.4, 1.8)
     for y, moved in ((3.0, 0.0), (1.2, 1.8), (3.4, 0.0)):  # where it is, in the way, further off
         found["xy_ego"] = 9.0, y * side
-        np.testing.assert_allclose(back_into_box(camera, found), moved * side, atol=1e-4)
+        np.testing.assert_allclose(back_into_box(lens(camera), found), moved * side, atol=1e-4)
     found["box"] = 200.0, 100.0, 500.0, 300.0  # across the middle: nothing is known of its sides
-    np.testing.assert_allclose(back_into_box(camera, found), 0.0)
+    np.testing.assert_allclose(back_into_box(lens(camera), found), 0.0)
 
 
 def test_a_ruined_frame_asks_only_whether_it_is_one() -> None:
@@ -202,3 +203,15 @@ def test_a_part_of_a_near_object_is_not_another_object_but_a_far_one_seen_past_i
 
     assert found(7.5) == [0]
     assert found(20.0) == [0, 1]
+
+
+def test_the_best_peaks_are_taken_best_first() -> None:
+    rng = np.random.default_rng(0)
+    peaks = rng.permutation(np.linspace(0.0, 1.0, 3 * 20 * 40)).reshape(3, 20, 40).astype(np.float32)
+    objects = np.zeros((sum(FIELDS.values()), 20, 40), np.float32)  # boxes of a cell
+    found = detections({"peaks": peaks, "objects": objects}, Camera(320, 160), Fitter(320, 160), KEPT)
+    np.testing.assert_allclose(found["score"], np.sort(peaks.ravel())[::-1][:MOST])
+    few = detections({"peaks": peaks, "objects": objects}, Camera(320, 160), Fitter(320, 160), 0.99)
+    np.testing.assert_array_equal(few["score"], found["score"][: len(few)])
+    assert few["score"].min() > 0.99
+    assert found["score"][len(few)] <= 0.99

@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from roadcraft.perception.detection import DETECTION
 from roadcraft.perception.foresight import BEND, SAID, SPEED, Foresight, load_foresight
 from roadcraft.perception.foresight_data import TRUTH, Watched, window
 from roadcraft.perception.foresight_train import (
@@ -23,7 +24,7 @@ from roadcraft.perception.foresight_train import (
 )
 from roadcraft.perception.percept import PATH_TIMES
 from roadcraft.perception.shipped import card_path, file_hash
-from roadcraft.perception.tracker import DETECTION, Tracker
+from roadcraft.perception.tracker import Tracker
 from roadcraft.perception.trackfeatures import FEATURES, MIRRORED, SCENE_FEATURES, SCENE_MIRRORED
 from roadcraft.sim.errors import UserError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roadcraft.control.expert import ExpertDriver
-from roadcraft.perception.decode import iou
+from roadcraft.perception.detection import iou
 from roadcraft.perception.labels import (
     LANE_TAG,
     MOVABLE_TAGS,

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from roadcraft.perception.data import Recipe, collect
+from roadcraft.perception.detection import DETECTION
 from roadcraft.perception.engines import load_engine
 from roadcraft.perception.engines.base import NetworkEngine
 from roadcraft.perception.evaluate import evaluate, to_json, watch_shards
@@ -19,7 +20,6 @@ from roadcraft.perception.metrics import Records, Scorer, average_precision, by_
 from roadcraft.perception.network import Architecture, Network
 from roadcraft.perception.percept import Percept
 from roadcraft.perception.targets import GROUP
-from roadcraft.perception.tracker import DETECTION
 from roadcraft.perception.truth import TruthPerception
 from roadcraft.perception.weights_io import save_weights
 from roadcraft.sim.messages import Episode, Kind, LightState, Tick

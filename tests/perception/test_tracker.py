@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.perception.tracker import DETECTION, Tracker
+from roadcraft.perception.detection import DETECTION
+from roadcraft.perception.tracker import Tracker
 
 DT = 0.1
 
@@ -88,3 +89,34 @@ def test_classes_are_not_mixed_up() -> None:
     b = tracker(np.concatenate([detection(20.0, 0.0), detection(20.0, 0.2, group=2)]), DT, 0.0, 0.0, 0.6)
     assert len(b) == 2
     assert a["track"][0] in b["track"]
+
+
+def test_many_are_followed_at_once() -> None:
+    tracker, rows = Tracker(), np.concatenate([detection(6.0 + k, 20.0 * j) for k in range(50) for j in (-1, 0, 1)])
+    for k, seen in enumerate((rows[:40], rows, rows)):
+        out = tracker(seen, k * DT, 0.0, 0.0, 0.6)
+        assert len(out) == len(seen)
+    assert out["track"].tolist() == list(range(1, len(rows) + 1))
+    np.testing.assert_allclose(out["xy_ego"], rows["xy_ego"], atol=1e-3)
+    np.testing.assert_array_equal(tracker.tracks["hits"], np.where(np.arange(len(rows)) < 40, 3, 2))
+
+
+def test_the_likeliest_pair_finds_each_other_first() -> None:
+    tracker = Tracker()
+    tracker(np.concatenate([detection(20.0, 0.0), detection(20.0, 1.0)]), 0.0, 0.0, 0.0, 0.6)
+    out = tracker(np.concatenate([detection(20.0, 0.6), detection(20.0, 0.02)]), DT, 0.0, 0.0, 0.6)
+    assert len(out) == 2
+    assert out["xy_ego"][0, 1] < 0.1  # the second detection was the first track's
+    assert 0.5 < out["xy_ego"][1, 1] < 1.0
+
+
+def test_trails_are_newest_first_and_what_is_forgotten_leaves_the_others_as_they_were() -> None:
+    tracker = Tracker()
+    for k in range(10):
+        rows = [detection(20.0, 0.0)] * (k == 0) + [detection(30.0, 0.1 * k)]
+        out = tracker(np.concatenate(rows), k * DT, 0.0, 0.0, 0.6)
+    (track,) = tracker.tracks
+    assert out["track"].tolist() == [2]
+    np.testing.assert_allclose(track["trail"][:10, 0], np.arange(9, -1, -1) * DT)
+    np.testing.assert_allclose(track["trail"][:10, 2], np.arange(9, -1, -1) * DT, atol=1e-6)
+    assert np.isneginf(track["trail"][10:, 0]).all()
