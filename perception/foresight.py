@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from roadcraft.perception.percept import EVENTS, PATH_TIMES
 from roadcraft.perception.shipped import read_card, shipped
 from roadcraft.perception.tracker import Tracker
-from roadcraft.perception.trackfeatures import FEATURES, SCENE_FEATURES, fill, scene_features
+from roadcraft.perception.trackfeatures import FEATURES, SCENE_FEATURES, LightWatch, fill, scene_features
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import njit
 
@@ -86,6 +86,7 @@ class Foresight:
         self._memory = np.zeros((0, HIDDEN), np.float32)
         self._events = np.zeros(GATHERED, np.float32)
         self._time: float | None = None
+        self._light = LightWatch()
         self.features = np.zeros((0, FEATURES), np.float32)  # of the last frame, for those who learn
         self.scene = np.zeros(SCENE_FEATURES, np.float32)  # likewise
 
@@ -105,7 +106,7 @@ class Foresight:
         network's own."""
         dt = 0.0 if self._time is None else time - self._time
         self._time = time
-        self.scene = scene_features(speed, yaw_rate, dt, light, light_distance, events)
+        self.scene = scene_features(speed, yaw_rate, dt, light, light_distance, events, self._light(light, time))
         self.features = np.zeros((len(objects), FEATURES), np.float32)
         ego, signs = np.array([speed, yaw_rate, dt, tracker.yaw]), np.array([*light, light_distance])
         fill(self.features, time, ego, signs, corridor, objects, tracker.tracks)

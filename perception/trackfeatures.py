@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from roadcraft.perception.events import path_position
 from roadcraft.perception.percept import EVENTS
 from roadcraft.sim.kernels import njit
+from roadcraft.sim.messages import LightState
 
 WINDOWS = np.array([0.5, 1.0, 2.0])  # [s]
 LEAST, SPAN = 3, 0.25  # detections, and share of a window between the first and the last of them, for a slope
@@ -22,8 +23,9 @@ CLOSING = 15.0  # [m/s] beyond which a closing speed told by a box's growth is n
 FEATURES = 46
 # Of the features, those that change their sign when the scene is seen in a mirror.
 MIRRORED = (1, 3, 9, 17, 20, 22, 24, 25, 27, 37, 38, 39)
-SCENE_FEATURES = 8 + len(EVENTS)
+SCENE_FEATURES = 10 + len(EVENTS)
 SCENE_MIRRORED = (1,)
+LONG_AGO, FORGOTTEN = 5.0, 1.0  # [s] since a light changed that tell nothing more; out of sight, after which it has not
 METRES, SPEED = 30.0, 5.0  # [m], [m/s] that count as 1
 
 
@@ -106,10 +108,38 @@ def fill(
             f[43 + k] = covered[k]
 
 
+class LightWatch:
+    """How long ago the light that is said became another one. Forgets all at `reset()`."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Before the first frame."""
+        self._state, self._seen, self._changed = -1, -math.inf, -math.inf
+
+    def __call__(self, light: NDArray[np.float64], time: float) -> tuple[float, bool]:
+        """Seconds since the change, at most LONG_AGO, and whether it is yellow now, from the probabilities (4,) at
+        `time` [s]. A light that was out of sight for longer than FORGOTTEN has not changed, whatever it is then."""
+        state = int(light[:3].argmax()) if light[3] < 0.5 else -1
+        if state >= 0:
+            if state != self._state and time - self._seen < FORGOTTEN:
+                self._changed = time
+            self._state, self._seen = state, time
+        return min(time - self._changed, LONG_AGO), state == LightState.YELLOW
+
+
 def scene_features(
-    speed: float, yaw_rate: float, dt: float, light: NDArray[np.float64], distance: float, events: NDArray[np.float64]
+    speed: float,
+    yaw_rate: float,
+    dt: float,
+    light: NDArray[np.float64],
+    distance: float,
+    events: NDArray[np.float64],
+    changed: tuple[float, bool],
 ) -> NDArray[np.float32]:
-    """(SCENE_FEATURES,) of what concerns all: the ego's motion, the light (4,) with the distance [m] of its line, and
-    the network's own opinion of the events."""
+    """(SCENE_FEATURES,) of what concerns all: the ego's motion, the light (4,) with the distance [m] of its line and
+    what the LightWatch says of it, and the network's own opinion of the events."""
     far = min(distance, 60.0) / METRES
-    return np.array([speed / SPEED, yaw_rate * 3.0, *light, far, *events, dt], np.float32)
+    since, yellow = changed
+    return np.array([speed / SPEED, yaw_rate * 3.0, *light, far, *events, dt, since / LONG_AGO, yellow], np.float32)

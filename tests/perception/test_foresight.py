@@ -25,7 +25,14 @@ from roadcraft.perception.foresight_train import (
 from roadcraft.perception.percept import PATH_TIMES
 from roadcraft.perception.shipped import card_path, file_hash
 from roadcraft.perception.tracker import Tracker
-from roadcraft.perception.trackfeatures import FEATURES, MIRRORED, SCENE_FEATURES, SCENE_MIRRORED
+from roadcraft.perception.trackfeatures import (
+    FEATURES,
+    LONG_AGO,
+    MIRRORED,
+    SCENE_FEATURES,
+    SCENE_MIRRORED,
+    LightWatch,
+)
 from roadcraft.sim.errors import UserError
 
 DT = 0.1
@@ -249,3 +256,18 @@ def test_weights_of_another_shape(tmp_path: Path, how: ForesightTraining) -> Non
     card.write_text(card.read_text().replace(old, file_hash(best)))
     with pytest.raises(UserError, match=r"say\.weight"):
         load_foresight(best)
+
+
+def test_how_long_ago_a_light_changed() -> None:
+    watch = LightWatch()
+    red, yellow, green, none = np.eye(4)
+    assert watch(none, 0.0) == (LONG_AGO, False)
+    assert watch(green, 0.1) == (LONG_AGO, False)  # it may always have been
+    assert watch(yellow, 0.2) == (0.0, True)
+    assert watch(yellow, 1.2) == (pytest.approx(1.0), True)
+    assert watch(none, 1.4) == (pytest.approx(1.2), False)
+    assert watch(red, 1.6) == (0.0, False)  # missed for a moment only
+    assert watch(red, 20.0) == (LONG_AGO, False)
+    assert watch(green, 25.0) == (LONG_AGO, False)  # out of sight for too long: another light, perhaps
+    watch.reset()
+    assert watch(red, 25.1) == (LONG_AGO, False)
