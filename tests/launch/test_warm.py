@@ -32,6 +32,16 @@ assert main(["drive", "--max_ticks", "45", "--video", "false", "--rerun", "false
 print("\\n".join(compiled), file=sys.stderr)
 sys.exit(len(compiled))
 """
+SLIM = """
+import sys
+sys.modules |= dict.fromkeys(("cv2", "safetensors", "torch", "openvino"))  # as if they were not installed
+from roadcraft.launch import warm
+from roadcraft.perception import corridor, decode, detection, foresight, tracker, trackfeatures
+warm.decode()
+for module in (corridor, decode, detection, foresight, tracker, trackfeatures):
+    kernels = [k for k in vars(module).values() if hasattr(k, "signatures") and k.__module__ == module.__name__]
+    print(module.__name__, sum(len(kernel.signatures) for kernel in kernels))
+"""
 
 
 @pytest.fixture
@@ -74,6 +84,14 @@ def test_what_failed_is_said_and_tried_again(
 
 def refuses(part: str) -> None:
     raise UserError(f"no {part} here")
+
+
+def test_decoding_is_compiled_in_the_slim_installation_too() -> None:
+    done = subprocess.run([sys.executable, "-c", SLIM], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines())
+    assert len(counts) == 6
+    assert all(int(count) > 0 for count in counts.values()), counts
 
 
 @pytest.mark.slow
