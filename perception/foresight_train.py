@@ -38,6 +38,7 @@ from roadcraft.sim.errors import UserError
 
 NEAR, FAR = 40.0, 70.0  # [m] within which an object counts in full, and beyond which it does not
 FAR_WEIGHT = 0.4
+PLAIN = 0.5  # weight of a metre, and of a metre a second, beside the likelihoods
 EVENTS_WEIGHT, EVENT_RARITY = 8.0, 2.0  # of their loss beside the paths', and of what happens beside what does not
 QUIET = 0.5  # probability that a window in which nothing happens is passed over
 VALIDATE_EVERY = 250  # steps
@@ -131,10 +132,11 @@ def errors(net: ForesightNet, batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def loss(net: ForesightNet, batch: dict[str, Tensor]) -> Tensor:
-    """Likelihoods of velocities (Laplace in the plane) and paths (exponential in how far off), and the events'."""
+    """Likelihoods of velocities (Laplace in the plane) and paths (exponential in how far off), how far off they are
+    themselves, which the likelihoods ask little of where it is known to be much, and the events' likelihood."""
     e = errors(net, batch)
-    velocity = e["velocity"] * torch.exp(-e["velocity_sigma"]) + 2.0 * e["velocity_sigma"]
-    path = (e["path"] * torch.exp(-e["path_sigma"]) + e["path_sigma"]).mean(-1)
+    velocity = e["velocity"] * torch.exp(-e["velocity_sigma"]) + 2.0 * e["velocity_sigma"] + PLAIN * e["velocity"]
+    path = (e["path"] * torch.exp(-e["path_sigma"]) + e["path_sigma"] + PLAIN * e["path"]).mean(-1)
     weight, path_weight = e["weight"], e["weight"] * e["path_known"]
     rarity = batch["events"].new_tensor(EVENT_RARITY)
     events = F.binary_cross_entropy_with_logits(e["events"], batch["events"], pos_weight=rarity)

@@ -26,6 +26,7 @@ MIRRORED = (1, 3, 9, 17, 20, 22, 24, 25, 27, 37, 38, 39)
 SCENE_FEATURES = 10 + len(EVENTS)
 SCENE_MIRRORED = (1,)
 LONG_AGO, FORGOTTEN = 5.0, 1.0  # [s] since a light changed that tell nothing more; out of sight, after which it has not
+SURE = 0.7  # probability from which a light has a state
 METRES, SPEED = 30.0, 5.0  # [m], [m/s] that count as 1
 
 
@@ -119,9 +120,9 @@ class LightWatch:
         self._state, self._seen, self._changed = -1, -math.inf, -math.inf
 
     def __call__(self, light: NDArray[np.float64], time: float) -> tuple[float, bool]:
-        """Seconds since the change, at most LONG_AGO, and whether it is yellow now, from the probabilities (4,) at
-        `time` [s]. A light that was out of sight for longer than FORGOTTEN has not changed, whatever it is then."""
-        state = int(light[:3].argmax()) if light[3] < 0.5 else -1
+        """Seconds since the change, at most LONG_AGO, and whether it is surely yellow now, from the probabilities (4,)
+        at `time` [s]. A light that was out of sight for longer than FORGOTTEN has not changed, whatever it is then."""
+        state = int(light[:3].argmax()) if light[:3].max() > SURE else -1
         if state >= 0:
             if state != self._state and time - self._seen < FORGOTTEN:
                 self._changed = time
