@@ -254,5 +254,6 @@ def _rounded(value: Any) -> Any:
 
 def _save(path: Path, net: ForesightNet, card: dict[str, Any], how: ForesightTraining) -> None:
     save_file({name: value.contiguous() for name, value in net.layers.state_dict().items()}, path)
-    full = {**card, "training": json.loads(json.dumps(asdict(how), default=str)), "hash": file_hash(path)}
+    training = {name: value for name, value in asdict(how).items() if not isinstance(value, Path)}
+    full = {**card, "training": training, "hash": file_hash(path)}
     card_path(path).write_text(json.dumps(full, indent=2) + "\n")
