@@ -264,9 +264,9 @@ class TrainPerception:
 class TrainForesight:
     """Trains what foresees velocities, paths and events from tracked objects, on drives that the network watches."""
 
-    seeds: str = "400-699"
+    seeds: str = "400-574"
     """Drives to train on, as A-B."""
-    validation_seeds: str = "1060-1091"
+    validation_seeds: str = "1060-1083"
     """Drives that choose the best weights."""
     frames: int = 250
     """Of a drive; every second drive is watched at 20 Hz, the others at 10 Hz."""
