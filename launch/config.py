@@ -287,7 +287,8 @@ class TrainForesight:
     traffic: Traffic = field(default_factory=lambda: Traffic(80, 80))
 
     def __post_init__(self) -> None:
-        for name in ("frames", "workers", "steps", "batch"):
+        check(self.frames >= 40, f"frames {self.frames} is below 40, a window of training")
+        for name in ("workers", "steps", "batch"):
             check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
         check(0.0 < self.rate < 1.0, f"rate {self.rate} is not between 0 and 1")
         seed_range(self.seeds)

@@ -27,7 +27,7 @@ from roadcraft.perception.foresight import (
     SAID,
     SHAPES,
     SPEED,
-)  # fmt: skip
+)
 from roadcraft.perception.foresight_data import Watched, Window, window
 from roadcraft.perception.metrics import f1
 from roadcraft.perception.percept import EVENTS, PATH_TIMES

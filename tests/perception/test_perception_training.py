@@ -17,12 +17,13 @@ import torch
 from safetensors.torch import load_file
 
 from roadcraft.perception.augment import Augmentation
-from roadcraft.perception.data import Recipe, Shards, _npy, collect
+from roadcraft.perception.data import Recipe, Shards, _npy, collect, liking
+from roadcraft.perception.labels import frame_labels
 from roadcraft.perception.losses import collate
 from roadcraft.perception.targets import POSITIVE
 from roadcraft.perception.train import NotFinite, Run, Training, train
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Episode
+from roadcraft.sim.messages import Episode, LightState
 
 RECIPE = Recipe(frames=5, clips=1, warm_up=2, jitter=0.0, swerve=0.0)
 
@@ -231,3 +232,15 @@ def test_a_checkpoint_of_another_architecture_is_refused(shards: Path, tmp_path:
 def test_no_shards_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="collect"):
         Run(replace(tiny(tmp_path, tmp_path / "out"), data=tmp_path))
+
+
+def test_rare_sights_are_liked_better() -> None:
+    def seen(**changes: Any) -> float:
+        labels = frame_labels(fake.drawn_tick(0), np.zeros(5, bool))
+        for name, value in changes.items():
+            labels.frame[name] = value
+        return liking(labels)
+
+    yellow = seen(light=LightState.YELLOW, light_visible=True)
+    assert yellow > seen(events=np.eye(5, dtype=bool)[0]) > seen()
+    assert yellow > seen(light=LightState.YELLOW, light_visible=False)
