@@ -20,6 +20,10 @@ from roadcraft.sim.stage import Stage
 HARDEST_BRAKE = 8.0  # m/s^2
 STAND_OFF = 3.0  # m left to what a mover stops for
 CLEAR_SIDE = 0.5  # m left beside what it passes
+LOOK = 60.0  # m ahead that it looks
+PATIENCE = 4.0  # s that it stands before it squeezes by, ...
+SQUEEZE = 0.05  # ... with so many metres beside it, ...
+UNDER_WAY = 4.0  # ... until it drives so many m/s again
 HALF_WIDTH, HALF_LENGTH = 1.0, 2.5  # m of the ordinary car
 
 
@@ -60,7 +64,8 @@ def path_of_lanes(network: RoadNetwork, lanes: list[int]) -> Path:
 
 
 class Mover:
-    """One vehicle on a path. `s` [m] along it, `side` [m] to its left, `speed` [m/s], `half` its half sizes [m]."""
+    """One vehicle on a path. `s` [m] along it, `side` [m] to its left, `speed` [m/s], `half` its half sizes [m],
+    `stood` for how long [s] it has been held up."""
 
     def __init__(
         self,
@@ -79,7 +84,7 @@ class Mover:
         self.s, self.side, self.speed, self.half = s, side, speed, half
         x, y, yaw = path.pose(s, side)
         self.pose = (x, y, yaw)
-        self.siren = siren
+        self.siren, self.stood = siren, 0.0
         self.actor = stage.spawn(blueprint, self.pose, color=color)
         self._lit = (False, False, False, False)
 
@@ -98,6 +103,7 @@ class Mover:
         if heed:
             change = min(change, self.braking(facts) * DT)
         self.speed = max(self.speed + change, 0.0)
+        self.stood = self.stood + DT if self.speed == 0.0 < wish else 0.0 if self.speed > UNDER_WAY else self.stood
         aside = 0.0
         if side is not None and self.speed > 0.3:
             aside = min(max(side - self.side, -rate * DT), rate * DT)
@@ -117,27 +123,47 @@ class Mover:
             self._lit = lit
 
     def braking(self, facts: Facts) -> float:
-        """The acceleration [m/s^2] at which it stops behind the nearest thing in its way; inf with nothing there."""
+        """The acceleration [m/s^2] at which it stops behind the nearest thing on its path; inf with nothing there."""
         others = facts.actors[facts.actors["id"] != self.actor]
         c, s = cos(facts.pose[2]), sin(facts.pose[2])
         forward, left = facts.velocity_ego.tolist()
         xy = np.vstack([facts.pose[:2], others["xyz"][:, :2]])
         velocity = np.vstack([(forward * c - left * s, forward * s + left * c), others["velocity"]])
         half = np.vstack([facts.extent[:2], others["extent"][:, :2]])
-        x, y, yaw = self.pose
-        c, s = cos(yaw), sin(yaw)
-        dx, dy = (xy - (x, y)).T
-        ahead = dx * c + dy * s - self.half[0] - half.max(1)
-        beside = np.abs(dy * c - dx * s) - self.half[1] - half[:, 1]
-        inside = (ahead > -2.0) & (ahead < 60.0) & (beside < CLEAR_SIDE)
+        yaw = np.append(facts.pose[2], others["yaw"])
+        near = np.hypot(*(xy - self.pose[:2]).T) < LOOK
+        ahead, beside, along = self._on_path(xy[near], velocity[near], half[near], yaw[near])
+        inside = (ahead > -2.0) & (beside < (CLEAR_SIDE if self.stood < PATIENCE else SQUEEZE))
         if not inside.any():
             return float("inf")
-        along = np.maximum(velocity[inside] @ (c, s), 0.0)
-        if ((ahead[inside] < STAND_OFF) & (along < self.speed)).any():
+        ahead, along = ahead[inside], along[inside]
+        if ((ahead < STAND_OFF) & (along <= self.speed)).any():
             return -HARDEST_BRAKE
         # What stops both at the same place, were the other to brake as hard.
-        need = float(((self.speed**2 - along**2) / (2 * np.maximum(ahead[inside] - STAND_OFF, 0.05))).max())
+        need = float(((self.speed**2 - along**2) / (2 * np.maximum(ahead - STAND_OFF, 0.05))).max())
         return -min(need, HARDEST_BRAKE) if need > 2.0 else float("inf")
+
+    def _on_path(
+        self,
+        xy: NDArray[np.float64],
+        velocity: NDArray[np.float64],
+        half: NDArray[np.float64],
+        yaw: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Of each thing, along the path's bends: [m] from bumper to bumper, [m] between the sides, [m/s] along."""
+        first, last = np.searchsorted(self.path.s, (self.s - self.half[0], self.s + LOOK))
+        rows = slice(max(int(first) - 1, 0), int(last) + 1)
+        points, course, s = self.path.xy[rows], self.path.yaw[rows], self.path.s[rows]
+        nearest = np.argmin(np.hypot(*(xy[:, None] - points).transpose(2, 0, 1)), axis=1)
+        c, sn = np.cos(course[nearest]), np.sin(course[nearest])
+        dx, dy = (xy - points[nearest]).T
+        turned = yaw - course[nearest]
+        long, wide = np.abs(np.cos(turned)), np.abs(np.sin(turned))
+        reach, breadth = long * half[:, 0] + wide * half[:, 1], wide * half[:, 0] + long * half[:, 1]
+        ahead = s[nearest] + dx * c + dy * sn - self.s - self.half[0] - reach
+        beside = np.abs(dy * c - dx * sn - self.side) - self.half[1] - breadth
+        along = np.maximum(velocity[:, 0] * c + velocity[:, 1] * sn, 0.0)
+        return ahead, beside, along
 
     def distance(self, facts: Facts) -> float:
         """[m] to the ego."""

@@ -17,6 +17,8 @@ from roadcraft.sim.stage import PlaceTaken, Stage
 TIME_LIMIT = 120.0  # s after its beginning by which the ego must have passed a scenario
 BEHIND = 40.0  # m behind the ego at which things are taken away
 FAR = 90.0  # m from the ego, likewise
+REACTION, EASY_BRAKE = 1.2, 4.0  # s, m/s^2
+AIR = 20.0  # m more than it takes to stop at which something standing appears
 ROOM = 20  # m of the route within which things beside the road find room
 PARKING_SHIFTS = (0.0, -2.0, 2.0, -4.0, 4.0, -6.0, 6.0, -8.0, 8.0)  # m along the road at which parking is tried
 
@@ -40,6 +42,7 @@ class Scenario:
 
     name: ClassVar[str]
     lead: ClassVar[float] = 60.0  # m
+    sight: ClassVar[bool] = False  # it begins further ahead where driving is fast: in time to stop for it
     spare: ClassVar[float] = 25.0  # m past which a scenario that could not begin is given up
 
     def __init__(self, stage: Stage, network: RoadNetwork, route: Route, at: float, seed: int) -> None:
@@ -79,9 +82,10 @@ class Scenario:
         return ()
 
     def _wait(self, facts: Facts) -> None:
-        if facts.progress > self.at - self.lead + self.spare:
+        lead = max(self.lead, stopping_distance(self.limit()) + AIR) if self.sight else self.lead
+        if facts.progress > self.at - lead + self.spare:
             self.done = True
-        elif facts.progress >= self.at - self.lead:
+        elif facts.progress >= self.at - lead:
             try:
                 self.began = self.begin(facts)
             except PlaceTaken:
@@ -133,6 +137,11 @@ class Scenario:
     def limit(self) -> float:
         """The speed limit [m/s] where it happens."""
         return float(self.route.speed_limit[min(int(self.at), len(self.route.speed_limit) - 1)])
+
+
+def stopping_distance(speed: float) -> float:
+    """[m] in which who drives at `speed` [m/s] stops without haste."""
+    return speed * REACTION + speed**2 / (2 * EASY_BRAKE)
 
 
 def stretches(route: Route, before: float, after: float, max_turn: float = 0.5) -> NDArray[np.float64]:

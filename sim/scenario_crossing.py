@@ -8,7 +8,7 @@ from math import cos, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.messages import Command, Facts, LightState
+from roadcraft.sim.messages import DT, Command, Facts, LightState
 from roadcraft.sim.movers import Mover, Path, path_of_lanes, path_of_route
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
@@ -27,6 +27,7 @@ class PedestrianCrossing(Scenario):
     name = "pedestrian_crossing"
     WALK = (1.4, 2.2)  # m/s
     MARGIN = 5.0  # m
+    HELD = 3.0  # s against something that stands in the way
     CLEAR = (8.0, 1.9)  # m along and across in which nobody else may be; the pedestrian and the van stand further aside
 
     @classmethod
@@ -46,6 +47,7 @@ class PedestrianCrossing(Scenario):
         across = self._hide(path, -half - 0.9)
         self.across = np.array([cos(across), sin(across)])
         self.pace = float(self.random.uniform(*self.WALK))
+        self.held, self.turned = 0.0, False
         return True
 
     def _hide(self, path: Path, aside: float) -> float:
@@ -67,7 +69,20 @@ class PedestrianCrossing(Scenario):
             self.happened = self._way_free(facts)
             if self.happened:
                 self.stage.walk(self.walkers[0], self.across, self.pace)
+        elif self.happened and not self.turned:
+            self._turn_back(facts)
         return gap < -10.0
+
+    def _turn_back(self, facts: Facts) -> None:
+        """Who cannot go on, because somebody stopped in the way, goes back: neither would ever move again."""
+        me = facts.actors["id"] == self.walkers[0]
+        if not me.any():
+            return
+        velocity = facts.actors["velocity"][me][0]
+        self.held = self.held + DT if float(velocity @ self.across) < 0.3 * self.pace else 0.0
+        if self.held > self.HELD:
+            self.turned = True
+            self.stage.walk(self.walkers[0], -self.across, self.pace)
 
     def _way_free(self, facts: Facts) -> bool:
         """Whether nobody is in the lane where the pedestrian means to cross: nobody walks into a car that stands there,

@@ -11,7 +11,7 @@ from roadcraft.sim.messages import DT, Facts, LightState
 from roadcraft.sim.movers import Mover, path_of_route
 from roadcraft.sim.roads import LaneKind, RoadNetwork
 from roadcraft.sim.routes import Route
-from roadcraft.sim.scenario import Scenario, beside_the_road, is_free, stretches
+from roadcraft.sim.scenario import Scenario, beside_the_road, is_free, stopping_distance, stretches
 from roadcraft.sim.stage import BACKGROUND, PlaceTaken
 
 
@@ -60,7 +60,9 @@ class Obstacle(Scenario):
     """A van stands in the lane with its hazard lights on. It drives on when the ego has waited behind it a while."""
 
     name = "obstacle"
+    sight = True
     PATIENCE = (6.0, 14.0)  # s that the ego must wait
+    QUEUE = 60.0  # m behind it within which the ego waits for it, be it behind others
 
     @classmethod
     def places(cls, network: RoadNetwork, route: Route) -> NDArray[np.float64]:
@@ -79,9 +81,8 @@ class Obstacle(Scenario):
         van = self.movers[0]
         van.show(brake=True, left=int(facts.time / 0.4) % 2 == 0, right=int(facts.time / 0.4) % 2 == 0)
         gap = self.at - facts.progress
-        if gap < 25.0:
-            self.happened = True
-            self.waited += DT * (facts.velocity_ego[0] < 1.0)
+        self.happened = self.happened or gap < 25.0
+        self.waited += DT * (gap < self.QUEUE and facts.velocity_ego[0] < 1.0)
         if self.waited >= self.patience and gap > 0:
             hand_over(van, int(self.random.integers(1, 2**31)))
             self.movers = []
@@ -93,6 +94,7 @@ class SlowBicycle(Scenario):
     """A bicycle rides ahead at 4 m/s on the right of the lane, then turns off to the roadside and lets the ego pass."""
 
     name = "slow_bicycle"
+    sight = True
     SPEED = 4.0  # m/s
     RIDE = 25.0  # m that it rides before it makes room
 
@@ -125,6 +127,7 @@ class CutIn(Scenario):
 
     name = "cut_in"
     lead = 75.0
+    sight = True
     GAP = 9.0  # m between the bumpers when it comes from the lane beside
 
     @classmethod
@@ -159,8 +162,7 @@ class CutIn(Scenario):
             wish = max(0.85 * speed, 4.0) if self.happened else min(speed + 3.0, self.limit() + 4.0)
             car.drive(facts, wish, side=0.0 if self.happened else None, rate=1.8)
         else:
-            # Far enough that 4 m/s^2 after a second of surprise stops the ego behind it.
-            self.happened = self.happened or gap < speed * 1.2 + speed * speed / 8.0 + 8.0
+            self.happened = self.happened or gap < stopping_distance(speed) + 8.0
             wish = 0.6 * self.limit() if self.happened else 0.0
             car.drive(facts, wish, side=0.0 if self.happened else None, heed=not self.happened or car.speed > 3.0)
         if car.s > self.at + 30.0 and abs(car.side) < 0.1:

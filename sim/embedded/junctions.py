@@ -21,7 +21,7 @@ PATIENCE = 25.0  # s of waiting after which a smaller gap will do
 ROOM = 2.0  # [m] more than its own length that a driver wants behind the junction
 _RED, _YELLOW, _GREEN = int(LightState.RED), int(LightState.YELLOW), int(LightState.GREEN)
 _LEFT = int(Command.LEFT)
-_MAIN = int(Priority.MAIN)
+_YIELD = int(Priority.YIELD)
 
 
 @njit
@@ -128,8 +128,11 @@ def _in_the_way(e, meeting):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _has_room(i, bodies, chain, lanes, links, exit_lane):  # type: ignore[no-untyped-def]
-    """Whether driver i would not have to stand in the junction: room behind it for all that are on their way there."""
+def _has_room(i, bodies, chain, lanes, links, exit_lane, trusts):  # type: ignore[no-untyped-def]
+    """Whether driver i would not have to stand in the junction: room behind it for all that are on their way there.
+
+    trusts: whether it takes who drives there to drive on.
+    """
     b = bodies[i]
     need = 2.0 * b.extent[0] + ROOM
     for m in range(lanes[exit_lane].predecessors[0], lanes[exit_lane].predecessors[1]):
@@ -153,7 +156,7 @@ def _has_room(i, bodies, chain, lanes, links, exit_lane):  # type: ignore[no-unt
         if room > need or lanes[current].successors[1] - lanes[current].successors[0] != 1:
             break
         current = links[lanes[current].successors[0]]
-    return at < 0 or room > need or bodies[at].speed > 3.0
+    return at < 0 or room > need or (trusts and bodies[at].speed > 3.0)
 
 
 @njit
@@ -213,13 +216,25 @@ def _approached(  # type: ignore[no-untyped-def]
 
 
 @njit
+def _goes_first(lanes, meetings, lane):  # type: ignore[no-untyped-def]
+    """Whether a junction lane has right of way over some that it meets."""
+    for k in range(lanes[lane].meetings[0], lanes[lane].meetings[1]):
+        if lanes[meetings[k].other].priority < lanes[lane].priority:
+            return True
+    return False
+
+
+@njit
 def may_enter(  # type: ignore[no-untyped-def]
     i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, exit_lane, to_start
 ):
     """Whether driver i may enter junction lane `lane`, whose beginning is `to_start` [m] ahead of its middle."""
-    if exit_lane >= 0 and not _has_room(i, bodies, chain, lanes, links, exit_lane):
-        return False
     patient = drivers[i].standing < PATIENCE
+    # On a full roundabout each would wait for room behind the next: who has right of way closes up in the end.
+    keeps_clear = patient or not _goes_first(lanes, meetings, lane)
+    trusts = lanes[lane].priority != _YIELD  # who blocked a roundabout's ring would be blocked by it
+    if keeps_clear and exit_lane >= 0 and not _has_room(i, bodies, chain, lanes, links, exit_lane, trusts):
+        return False
     for k in range(lanes[lane].meetings[0], lanes[lane].meetings[1]):
         j = lanes[meetings[k].other].head
         while j >= 0:

@@ -30,6 +30,7 @@ from roadcraft.sim.embedded.handles import Bodies
 from roadcraft.sim.embedded.lights import LightTable
 from roadcraft.sim.embedded.physics import default_row
 from roadcraft.sim.embedded.scenery import Scenery
+from roadcraft.sim.embedded.stuck import LOOK_EVERY, elsewhere, stuck
 from roadcraft.sim.embedded.ticking import tick
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
@@ -213,6 +214,17 @@ class Simulation(Bodies):
         )  # fmt: skip
         self.frame += 1
         self.time += dt
+        if self.frame % LOOK_EVERY == 0:
+            self._free_the_stuck()
+
+    def _free_the_stuck(self) -> None:
+        bodies = self.bodies
+        for row in stuck(bodies, self._drivers):
+            found = elsewhere(self.network, bodies, int(row), self.frame)
+            if found:
+                (x, y), yaw = found
+                self.place(int(bodies[row]["id"]), (x, y, self.ground(x, y)), yaw, (0.0, 0.0, 0.0))
+            self._drivers[row]["standing"] = 0.0
 
     def _register(self, row: int) -> None:
         """Notes the lane that a body is in."""
