@@ -183,6 +183,7 @@ class EmergencyVehicle(Scenario):
     SPEED = 6.0  # m/s faster than the ego
     PAST = 14.0  # m ahead of the ego at which it comes back into the lane
     HELD = 20.0  # s of being held up that are an infraction
+    QUEUE, SLOW = 15.0, 3.0  # m before the ego within which somebody slower than that [m/s] keeps it from making room
 
     @classmethod
     def places(cls, network: RoadNetwork, route: Route) -> NDArray[np.float64]:
@@ -210,7 +211,7 @@ class EmergencyVehicle(Scenario):
             self.passing = False
         self.happened = self.happened or gap < 25.0
         van.drive(facts, wish, side=self.width if self.passing else 0.0, rate=2.2, accel=3.0)
-        waits = facts.light == LightState.RED and facts.light_distance < 40.0
+        waits = (facts.light == LightState.RED and facts.light_distance < 40.0) or self._in_a_queue(facts)
         if 0.0 < gap < 25.0 and van.speed < 0.5 * wish and not waits:
             self.held += DT
         if gap < -50.0 or van.s > van.path.length - 40.0:
@@ -225,15 +226,26 @@ class EmergencyVehicle(Scenario):
             events += ("yield_emergency",)
         return events
 
+    def _in_a_queue(self, facts: Facts) -> bool:
+        """Whether somebody just ahead holds the ego up, who so cannot make room."""
+        ahead, beside = self._seen_by_the_ego(facts)
+        slow = np.hypot(*facts.actors["velocity"].T) < self.SLOW
+        return bool((slow & (ahead > 0.0) & (ahead < self.QUEUE) & (np.abs(beside) < self.width / 2)).any())
+
     def _beside_is_free(self, facts: Facts, way: float) -> bool:
         """Nobody in the lane to the left, and no junction, for the `way` [m] that overtaking takes."""
         if facts.junction_distance < way:
             return False
+        ahead, beside = self._seen_by_the_ego(facts)
+        others = facts.actors["id"] != self.movers[0].actor
+        return not bool((others & (ahead > -25.0) & (ahead < 2 * way) & (np.abs(beside - self.width) < 2.0)).any())
+
+    @staticmethod
+    def _seen_by_the_ego(facts: Facts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(N,) metres ahead of and to the left of the ego's middle, of each actor."""
         x, y, yaw = facts.pose
-        away = facts.actors[facts.actors["id"] != self.movers[0].actor]["xyz"][:, :2] - (x, y)
-        ahead = away @ np.array([np.cos(yaw), np.sin(yaw)])
-        beside = away @ np.array([-np.sin(yaw), np.cos(yaw)])
-        return not bool(((ahead > -25.0) & (ahead < 2 * way) & (np.abs(beside - self.width) < 2.0)).any())
+        away = facts.actors["xyz"][:, :2] - (x, y)
+        return away @ np.array([np.cos(yaw), np.sin(yaw)]), away @ np.array([-np.sin(yaw), np.cos(yaw)])
 
 
 def hand_over(mover: Mover, seed: int) -> None:

@@ -176,6 +176,23 @@ def test_the_obstacle_holds_the_ego_up(world: EmbeddedWorld) -> None:
     assert speeds[speeds.argmax() :].min() < 0.5
 
 
+def test_what_stands_in_a_fast_lane_appears_in_time_to_stop(world: EmbeddedWorld) -> None:
+    seen = 0
+    for seed in range(2004, 2040, 5):  # highways
+        episode = episode_from_seed(seed, camera=None, traffic=Traffic(0, 0), scenarios=("obstacle",), route_length=800)
+        tick = world.reset(episode)
+        for _ in range(1500):
+            if not world.director.all or world.director.all[0].began or world.director.all[0].done:
+                break
+            tick = world.step(careful(tick))
+        if world.director.all and world.director.all[0].began:
+            scenario, facts = world.director.all[0], tick.facts
+            room = scenario.at - facts.progress - 6.0  # between the bumpers
+            assert room > facts.speed_limit**2 / (2 * 4.0)
+            seen += facts.speed_limit > 20.0
+    assert seen
+
+
 def test_the_bicycle_is_followed_and_then_makes_room(world: EmbeddedWorld) -> None:
     scenario, _, facts = run(world, "slow_bicycle")
     rides = [f for f in facts if len(f.actors) and f.actors["kind"][0] == Kind.BICYCLE]
@@ -218,7 +235,7 @@ def test_who_waits_for_ever_gets_a_scenario_timeout_once(world: EmbeddedWorld) -
     events: list[str] = []
     for frame in range(2600):
         director.step(
-            replace(tick.facts, frame=frame, time=frame * 0.05, progress=scenario.at - 50, velocity_ego=np.ones(2))
+            replace(tick.facts, frame=frame, time=frame * 0.05, progress=scenario.at - 140, velocity_ego=np.ones(2))
         )
         events += director.events
     assert events == ["scenario_timeout"]

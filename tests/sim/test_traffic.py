@@ -135,6 +135,19 @@ def test_drivers_stop_behind_a_car_that_stands_and_go_on_when_it_goes(town: Town
     assert watch.contacts == []
 
 
+def test_a_driver_who_is_stuck_for_good_goes_elsewhere(town: Town) -> None:
+    sim, (x, y, yaw) = Simulation(town), free_road(town)
+    ahead = np.array([np.cos(yaw), np.sin(yaw)])
+    sim.spawn("vehicle.audi.tt", np.array([x, y]) + 9.0 * ahead, yaw)
+    car = sim.row(sim.spawn("vehicle.audi.tt", (x, y), yaw, autopilot=5))
+    moved = []
+    for _ in range(2200):
+        sim.step()
+        moved.append(float(np.hypot(*(sim.bodies["xyz"][car, :2] - (x, y)))))
+    assert max(moved[:1700]) < 9.0  # for 85 s it waits behind the one that never goes
+    assert moved[-1] > 50.0
+
+
 def test_drivers_brake_for_a_walker_on_the_road(town: Town) -> None:
     sim = Simulation(town)
     x, y, yaw = free_road(town)
