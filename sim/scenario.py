@@ -82,10 +82,9 @@ class Scenario:
         return ()
 
     def _wait(self, facts: Facts) -> None:
-        lead = max(self.lead, stopping_distance(self.limit()) + AIR) if self.sight else self.lead
-        if facts.progress > self.at - lead + self.spare:
+        if facts.progress > self.trigger() + self.spare:
             self.done = True
-        elif facts.progress >= self.at - lead:
+        elif facts.progress >= self.trigger():
             try:
                 self.began = self.begin(facts)
             except PlaceTaken:
@@ -133,6 +132,10 @@ class Scenario:
                 self.at += shift
                 return mover
         raise PlaceTaken(f"no room to park beside the route at {self.at:.0f} m")
+
+    def trigger(self) -> float:
+        """Arc length [m] of the route at which the ego wakes it."""
+        return self.at - (max(self.lead, stopping_distance(self.limit()) + AIR) if self.sight else self.lead)
 
     def limit(self) -> float:
         """The speed limit [m/s] where it happens."""
