@@ -31,7 +31,7 @@ from roadcraft.control.planner import Planner
 from roadcraft.control.signs import Signs
 from roadcraft.control.spacetime import FREE, OTHER
 from roadcraft.perception.percept import Percept
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 from roadcraft.sim.messages import DT, PATH_POINTS, Camera, Kind, Mark, Observation
 
 AT = np.array([3, 6, 10, 15, 20, 30, 40, 55])  # m along the path where it is looked at
@@ -81,7 +81,7 @@ def part(name: str) -> slice:
     raise KeyError(name)
 
 
-@njit
+@kernel
 def others_from(
     kind: NDArray[np.uint8],
     xy: NDArray[np.float32],
@@ -149,7 +149,7 @@ def others_from(
     return count
 
 
-@njit
+@kernel
 def squash(value: float, scale: float) -> float:
     """value / scale, clipped to [-1, 1]."""
     return min(1.0, max(-1.0, value / scale))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from roadcraft.control.car import HALF_LENGTH, REAR_AXLE
 from roadcraft.control.paths import headings, project, stations
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 from roadcraft.sim.messages import LANE_X, Ego, Mark
 
 SIGMA = 1.0  # m, standard deviation of the GNSS error ...
@@ -44,7 +44,7 @@ CORNER_APART = 20.0  # m of driving: a car that stands there and sees the line n
 DISTANCE_SIGMA = 0.25  # relative error of a perceived distance to a line (0.22 measured on validation drives)
 
 
-@njit
+@kernel
 def off_course(lanes: NDArray[np.float64], left: int, right: int, i: int, yaw: float) -> bool:
     """Whether a line of the lane between lines `left` and `right` runs in another direction at entry `i` of LANE_X
     than the path, which heads `yaw` [rad] there. Unknown where no neighbouring entry of the line is seen: False."""
@@ -58,7 +58,7 @@ def off_course(lanes: NDArray[np.float64], left: int, right: int, i: int, yaw: f
     return False
 
 
-@njit
+@kernel
 def centre_residual(
     lanes: NDArray[np.float64],
     prob: NDArray[np.float64],
@@ -169,7 +169,7 @@ def corner_ahead(s: NDArray[np.float64], yaw: NDArray[np.float64]) -> tuple[floa
     return np.inf, 0.0
 
 
-@njit
+@kernel
 def correct(
     error: NDArray[np.float64], covariance: NDArray[np.float64], normal_yaw: float, residual: float, variance: float
 ) -> None:
@@ -185,7 +185,7 @@ def correct(
         covariance[i, 1] -= gain[i] * py
 
 
-@njit
+@kernel
 def move_on(
     error: NDArray[np.float64],
     covariance: NDArray[np.float64],

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.car import rear_axle_arc
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 
 LATERAL_ACCEL = 2.5  # m/s^2 in curves that a passenger accepts (Bae et al. 2019: below 3)
 COMFORT_BRAKE = 2.0  # m/s^2
@@ -59,7 +59,7 @@ def curvatures(path: NDArray[np.float64], reach: int = 2) -> NDArray[np.float64]
     return k
 
 
-@njit
+@kernel
 def point_at(path: NDArray[np.float64], s: NDArray[np.float64], at: float) -> tuple[float, float]:
     """The path's point at arc length `at` [m]; beyond the end it goes straight on."""
     n = len(path)
@@ -73,7 +73,7 @@ def point_at(path: NDArray[np.float64], s: NDArray[np.float64], at: float) -> tu
     return path[i - 1, 0] + u * (path[i, 0] - path[i - 1, 0]), path[i - 1, 1] + u * (path[i, 1] - path[i - 1, 1])
 
 
-@njit
+@kernel
 def project(path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
     """Arc length and lateral offset (left positive) [m] of a point against the path."""
     best, best_s, best_d = 1e18, 0.0, 0.0

@@ -11,7 +11,7 @@ from roadcraft.control.localiser import Localiser
 from roadcraft.control.routeline import RouteLine
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.geometry import wrap
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import PATH_POINTS, ROUTE_SPACING, Command, Ego, Observation
 
 COMPASS = 0.1  # share of a compass reading in the heading; the rest is the yaw rate's
@@ -20,7 +20,7 @@ SURE_MIN = 0.2  # confidence below which a percept says nothing about lanes
 WINDOW = 10  # m of the line ahead of the last place that are searched for the present one: it may come back to here
 
 
-@njit
+@kernel
 def place_on(line: NDArray[np.float64], x: float, y: float, start: int, window: int) -> int:
     """Index of the line's point nearest to (x, y), at or after `start`, within `window` points."""
     best, best_i = 1e18, start
@@ -31,7 +31,7 @@ def place_on(line: NDArray[np.float64], x: float, y: float, start: int, window: 
     return best_i
 
 
-@njit
+@kernel
 def path_ahead(
     line: NDArray[np.float64], x: float, y: float, yaw: float, start: int, window: int, path: NDArray[np.float64]
 ) -> int:

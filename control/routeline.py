@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.knots import dense
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 from roadcraft.sim.messages import ROUTE_POINTS, ROUTE_SPACING
 
 BEHIND = 4  # points kept behind the car
@@ -77,7 +77,7 @@ def take_in(
     return count, first, begins, goal
 
 
-@njit
+@kernel
 def nearest_point(points: NDArray[np.float64], first: int, end: int, x: float, y: float) -> int:
     """Row, from `first` to before `end`, of the point nearest to a place, -1 where there is none."""
     best, row = np.inf, -1

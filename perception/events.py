@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.perception.percept import EVENTS
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Facts, Kind, LightState
 
 REACH = 45.0  # [m] along the path: what is further ahead is no event yet
@@ -22,13 +22,13 @@ BLOCKED_AFTER = 2.0  # [s] that something must have stood in the way
 _PEDESTRIAN, _CAR_LIKE = int(Kind.PEDESTRIAN), int(Kind.BICYCLE)
 
 
-@njit
+@kernel
 def wrapped(angle: float) -> float:
     """The same angle in [-pi, pi) [rad]."""
     return (angle + math.pi) % (2 * math.pi) - math.pi
 
 
-@njit
+@kernel
 def path_position(path: NDArray, x: float, y: float) -> tuple[float, float, float]:
     """Arc length [m], lateral offset [m, left +] and heading [rad] of the path (N, 2), 1 m apart, nearest to x, y."""
     best, at = 1e18, 0
@@ -43,7 +43,7 @@ def path_position(path: NDArray, x: float, y: float) -> tuple[float, float, floa
     return at + along, dy * math.cos(heading) - dx * math.sin(heading), heading
 
 
-@njit
+@kernel
 def corridor_flags(
     path: NDArray,
     pose: NDArray,

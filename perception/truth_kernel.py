@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from roadcraft.perception.truth_objects import DISTANCES, NOISES, bin_of, sense, with_ghosts
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 from roadcraft.sim.messages import LANE_LINES, LANE_X, LightState
 
 LANE_NOISES = 3 + len(LANE_X)  # per lane line: found, invented, moved, each of its points
@@ -49,7 +49,7 @@ MEMORY = np.dtype(
 )
 
 
-@njit
+@kernel
 def _lines(lanes_ego, depth, camera, noise, keep, fresh, m, memory, lanes, prob):  # type: ignore[no-untyped-def]
     """Fills `lanes` (4, 10) [m], NaN where nothing is seen, and `prob` (4,)."""
     z = memory["lines"]
@@ -69,7 +69,7 @@ def _lines(lanes_ego, depth, camera, noise, keep, fresh, m, memory, lanes, prob)
         prob[line] = 0.95 if seen else 0.04
 
 
-@njit
+@kernel
 def _drift(z, noise, known, keep, fresh):  # type: ignore[no-untyped-def]
     """The latent errors of a sign, drawn anew for another one."""
     for k in range(SIGN_NOISES):

@@ -1,4 +1,4 @@
-"""Compiled kernels, kept on disk until their sources change: `from roadcraft.sim.kernels import njit`.
+"""Compiled kernels, kept on disk until their sources change: `from roadcraft.sim.kernels import kernel, njit`.
 
 numba notices a change in a kernel's own file only, although kernels are compiled into each other across files. Here a
 kernel's folder in the cache is named after its module and all modules of Roadcraft that this one imports, directly or
@@ -24,6 +24,9 @@ KEPT = 3  # folders of earlier versions of a module that stay
 IMPORT = re.compile(r"^\s*(?:from roadcraft\.([\w.]+) import (\([^)]*\)|.*)|import roadcraft\.([\w.]+))", re.MULTILINE)
 
 njit: Callable[..., Any] = partial(numba.njit, cache=True)
+# For kernels that allocate nothing: arrays are not counted in and out of each call, which takes an atomic instruction
+# each time and, in kernels of many small parts, as long as their work. Nor is each divisor compared with 0.
+kernel: Callable[..., Any] = partial(njit, error_model="numpy", _nrt=False)
 
 
 def module_file(name: str) -> Path | None:

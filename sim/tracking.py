@@ -11,7 +11,7 @@ from math import cos, hypot, inf, pi, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.lines import BORDERS, lines_ahead, route_borders
 from roadcraft.sim.messages import ROUTE_SPACING, LightState
 from roadcraft.sim.roads import DRIVING, PARKING, LaneGrid, RoadNetwork, SignalKind, lane_point, nearest_lane
@@ -59,7 +59,7 @@ def route_points(network: RoadNetwork, route: Route) -> NDArray[np.void]:
     return points
 
 
-@njit
+@kernel
 def _directions(points: NDArray[np.void]) -> None:
     for i in range(len(points)):
         points[i].cos, points[i].sin = cos(points[i].yaw), sin(points[i].yaw)
@@ -70,12 +70,12 @@ def new_memory() -> NDArray[np.int64]:
     return np.array([0, -1, 0, 0], np.int64)
 
 
-@njit
+@kernel
 def wrap_angle(angle: float) -> float:
     return angle - 2 * pi * np.floor(angle / (2 * pi) + 0.5)
 
 
-@njit
+@kernel
 def advance_index(route: NDArray[np.void], index: int, x: float, y: float) -> int:
     """The furthest of the next route points that is passed: the ego is beyond it along its heading."""
     for k in range(index, min(index + WINDOW, len(route) - 1) + 1):
@@ -85,7 +85,7 @@ def advance_index(route: NDArray[np.void], index: int, x: float, y: float) -> in
     return index
 
 
-@njit
+@kernel
 def project_on_route(route: NDArray[np.void], index: int, x: float, y: float) -> tuple[float, float]:
     """Progress [m] beyond route point `index` and the signed distance [m] from the route near it, left positive."""
     last = len(route) - 1
@@ -106,7 +106,7 @@ def project_on_route(route: NDArray[np.void], index: int, x: float, y: float) ->
     return beyond, lateral
 
 
-@njit
+@kernel
 def route_point(route: NDArray[np.void], s: float) -> tuple[float, float]:
     """The route's point [m] at arc length `s`, held at its ends. Points are 1 m apart but for the last."""
     last = len(route) - 1
@@ -121,7 +121,7 @@ def route_point(route: NDArray[np.void], s: float) -> tuple[float, float]:
     return x, y
 
 
-@njit
+@kernel
 def points_ahead(
     route: NDArray[np.void], start: float, step: float, pose: tuple[float, float, float], points: NDArray[np.float64]
 ) -> None:
@@ -133,7 +133,7 @@ def points_ahead(
         points[k, 0], points[k, 1] = dx * c + dy * s, dy * c - dx * s
 
 
-@njit
+@kernel
 def next_stop(stops: NDArray[np.void], front: float, kind: int) -> tuple[int, float]:
     """The next signal of a kind whose line lies ahead of arc length `front`: (signal, distance [m]) or (-1, inf)."""
     for k in range(len(stops)):
@@ -143,7 +143,7 @@ def next_stop(stops: NDArray[np.void], front: float, kind: int) -> tuple[int, fl
     return -1, inf
 
 
-@njit
+@kernel
 def red_light_run(
     grid: LaneGrid, lanes: NDArray[np.void], lights: NDArray[np.uint8], x: float, y: float, yaw: float, half: float
 ) -> int:
@@ -164,7 +164,7 @@ def red_light_run(
     return lanes[lane].signal if abs(across) <= LINE_HALF * width else -1
 
 
-@njit
+@kernel
 def crossed_lines(
     lanes: NDArray[np.void],
     memory: NDArray[np.int64],
@@ -193,7 +193,7 @@ def crossed_lines(
     return left, right
 
 
-@njit
+@kernel
 def track(
     grid: LaneGrid,
     lanes: NDArray[np.void],

@@ -6,7 +6,7 @@ from math import atan, cos, hypot, sin
 
 import numpy as np
 
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.roads import DRIVING, nearest_lane
 
 PATH = 10  # lanes of the way ahead
@@ -37,7 +37,7 @@ DRIVER = np.dtype(
 )
 
 
-@njit
+@kernel
 def draw(d):  # type: ignore[no-untyped-def]
     """A random number in [0, 1) from the driver's own sequence (splitmix64)."""
     d.random = np.uint64(d.random) + np.uint64(0x9E3779B97F4A7C15)
@@ -47,7 +47,7 @@ def draw(d):  # type: ignore[no-untyped-def]
     return float((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 9007199254740992.0
 
 
-@njit
+@kernel
 def engage(grid, b, d):  # type: ignore[no-untyped-def]
     """Puts a driver with the seed `b.autopilot` into body b: character, lane, nothing granted."""
     d.random = np.uint64(b.autopilot)
@@ -61,7 +61,7 @@ def engage(grid, b, d):  # type: ignore[no-untyped-def]
     locate(grid, b, d)
 
 
-@njit
+@kernel
 def locate(grid, b, d):  # type: ignore[no-untyped-def]
     """Finds the lane anew, and forgets the way."""
     lane, s, lateral = nearest_lane(grid, b.xyz[0], b.xyz[1], b.yaw, True, DRIVING)
@@ -73,7 +73,7 @@ def locate(grid, b, d):  # type: ignore[no-untyped-def]
     d.granted, d.stopped, d.blocker, d.arrived = -1, -1, -1, -1.0
 
 
-@njit
+@kernel
 def point_before(lanes, points, lane, s):  # type: ignore[no-untyped-def]
     """Row of the last point of a lane, but one, that is not beyond arc length s. Points are denser in bends."""
     low, high = lanes[lane].first, lanes[lane].last - 1
@@ -86,7 +86,7 @@ def point_before(lanes, points, lane, s):  # type: ignore[no-untyped-def]
     return low
 
 
-@njit
+@kernel
 def _follow(lanes, points, lane, s, x, y):  # type: ignore[no-untyped-def]
     """(s, lateral, past the end) of a place near arc length `s` on a lane, searched forwards from 1 m behind."""
     last = lanes[lane].last
@@ -110,7 +110,7 @@ def _follow(lanes, points, lane, s, x, y):  # type: ignore[no-untyped-def]
     return found, lateral, over
 
 
-@njit
+@kernel
 def advance_on_path(lanes, points, b, d):  # type: ignore[no-untyped-def]
     """Notes where the body is on its way; False when it is lost."""
     if d.lanes == 0 or b.lane != d.path[0]:
@@ -133,7 +133,7 @@ def advance_on_path(lanes, points, b, d):  # type: ignore[no-untyped-def]
     return off < 4.0
 
 
-@njit
+@kernel
 def extend_path(lanes, links, b, d, horizon):  # type: ignore[no-untyped-def]
     """Chooses lanes at random until `horizon` [m] of way are known."""
     known = -b.lane_s
@@ -157,7 +157,7 @@ def extend_path(lanes, links, b, d, horizon):  # type: ignore[no-untyped-def]
         d.lanes += 1
 
 
-@njit
+@kernel
 def sample_path(lanes, points, b, d, spacing, way, most):  # type: ignore[no-untyped-def]
     """Fills `way` (SAMPLES, 4): x, y, cos, sin of the way every `spacing` [m] from the body on; how many."""
     count = 0
@@ -187,7 +187,7 @@ def sample_path(lanes, points, b, d, spacing, way, most):  # type: ignore[no-unt
     return count
 
 
-@njit
+@kernel
 def steering(b, p, spacing, way, count):  # type: ignore[no-untyped-def]
     """Wheel angle [rad] that leads the middle along the way: pure pursuit (Coulter 1992) by the rear axle.
 
@@ -210,7 +210,7 @@ def steering(b, p, spacing, way, count):  # type: ignore[no-untyped-def]
     return atan((p.front + p.rear) * 2.0 * side / distance)
 
 
-@njit
+@kernel
 def allowed_speed(lanes, points, b, d, slowing):  # type: ignore[no-untyped-def]
     """Speed [m/s] that limits and bends of the known way allow here."""
     lane = d.path[0]

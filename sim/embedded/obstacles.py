@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import cos, inf, sin, sqrt
 
 from roadcraft.sim.embedded.bins import CELL
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Kind
 
 COMFORT = 2.5  # m/s^2, b of the model
@@ -15,7 +15,7 @@ SQUEEZE = 8.0  # s of standing after which a driver needs no air at all
 _PEDESTRIAN = int(Kind.PEDESTRIAN)
 
 
-@njit
+@kernel
 def idm(speed, wanted, accel, headway, still, gap, leader):  # type: ignore[no-untyped-def]
     """Acceleration [m/s^2] of the Intelligent Driver Model; `gap` [m] to a leader with speed `leader`, inf: none."""
     free = accel * (1.0 - (speed / max(wanted, 0.1)) ** 4)
@@ -27,7 +27,7 @@ def idm(speed, wanted, accel, headway, still, gap, leader):  # type: ignore[no-u
     return max(min(free, close), -HARDEST)
 
 
-@njit
+@kernel
 def _overlap(dx, dy, c, s, half, wide, ec, es, ex, ey):  # type: ignore[no-untyped-def]
     """How far [m] two turned rectangles overlap along the first one's axis; below 0: they do not touch.
 
@@ -43,7 +43,7 @@ def _overlap(dx, dy, c, s, half, wide, ec, es, ex, ey):  # type: ignore[no-untyp
     return overlap
 
 
-@njit
+@kernel
 def _sweep(b, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-def]
     """(gap [m], speed along the way [m/s]) to body e if the corridor of b meets it; (inf, 0) if it does not.
 
@@ -86,7 +86,7 @@ def _sweep(b, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-de
     return inf, 0.0
 
 
-@njit
+@kernel
 def obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, rear, wanted):  # type: ignore[no-untyped-def]
     """(acceleration [m/s^2], row) that the most hindering body in driver i's corridor allows; row -1: none."""
     b, d = bodies[i], drivers[i]

@@ -17,7 +17,7 @@ from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.facts import ACTOR_RADIUS, EgoState, TickBuilder
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import ACTOR, CONTACT, DT, Camera, Control, Episode, Kind, Labels, LightState, Tick
 from roadcraft.sim.population import populate
 from roadcraft.sim.roads import RoadNetwork
@@ -244,7 +244,7 @@ class EmbeddedStage:
         self._simulation.lights.set_state(signal, state)
 
 
-@njit
+@kernel
 def _read(bodies, ego, sirens, actors, state):  # type: ignore[no-untyped-def]
     """Fills `actors` and the ego's `state`; returns (actors within reach, sum of background speeds, their number)."""
     me = bodies[ego]
