@@ -68,6 +68,11 @@ class Simulation(Bodies):
         return self._buffer[: self._contact_count[0]].copy()
 
     @property
+    def touched(self) -> bool:
+        """Whether there are contacts of the last tick."""
+        return bool(self._contact_count[0])
+
+    @property
     def grip(self) -> float:
         """The road's friction as a share of the dry road's, by the water that stands on it."""
         wet = max(self.weather.precipitation_deposits, self.weather.wetness, 0.5 * self.weather.precipitation)
