@@ -33,13 +33,13 @@ SHIPPED = "policy.safetensors"
 
 def control_for(action: NDArray[np.floating], path: NDArray[np.float64], speed: float) -> Control:
     """The control that an action (2,) means on the planned path (T, 2) [m] at `speed` [m/s]."""
-    return Control(*_pedals(float(action[0]), float(action[1]), path, speed))
+    return Control(*_pedals(action, path, speed))
 
 
 @njit
-def _pedals(aside: float, ahead: float, path: NDArray[np.float64], speed: float) -> tuple[float, float, float]:
-    steer = steer_for(pursue(path, speed), speed) + steer_share(speed) * aside
-    accel = acceleration_for(ahead)
+def _pedals(action: NDArray[np.floating], path: NDArray[np.float64], speed: float) -> tuple[float, float, float]:
+    steer = steer_for(pursue(path, speed), speed) + steer_share(speed) * float(action[0])
+    accel = acceleration_for(float(action[1]))
     return min(1.0, max(-1.0, steer)), throttle_for(accel, speed), brake_for(accel, speed)
 
 

@@ -25,10 +25,12 @@ from roadcraft.perception.projection import lane_depth
 from roadcraft.perception.truth_kernel import LANE_NOISES, MEMORY, MODEL, SEEN, SIGN_NOISES, perceive
 from roadcraft.perception.truth_objects import CAPACITY, DISTANCES, GHOST, GHOSTS, NOISES, TABLE
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.making import maker
 from roadcraft.sim.messages import DT, LANE_LINES, LANE_X, Camera, Tick
 
 SHIPPED = "error_model.json"  # in perception/weights, measured on the shipped network
 OWN_NOISES = LANE_LINES * LANE_NOISES + 2 * SIGN_NOISES  # standard normals a tick beside the actors'
+_percept = maker(Percept)
 _CAMERA = Camera()  # whose view counts where there is none
 _UNBORN = (float("nan"), 0.0, 0.0)
 _NOTHING = np.zeros((0, 0), np.float32)
@@ -159,7 +161,7 @@ class TruthPerception:
             *(self._born(now), self._model, self._memory, self._watch, self._table, self._ghosts, objects, seen),
         )
         fields = seen[0]
-        percept = Percept(
+        percept = _percept(
             frame=facts.frame,
             time=now,
             drivable=_NOTHING,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.kernels import Direct
 from roadcraft.sim.localisation import Localisation
+from roadcraft.sim.making import maker
 from roadcraft.sim.messages import (
     DT,
     Camera,
@@ -29,6 +31,7 @@ from roadcraft.sim.tracking import VIEW, new_memory, route_points, track
 
 ACTOR_RADIUS = 150.0  # m around the ego within which actors are facts
 
+_facts, _ego, _observation = maker(Facts), maker(Ego), maker(Observation)
 _LIGHT_STATES = tuple(LightState)
 _COMMANDS = {int(command): command for command in Command}
 _MARKS = tuple(Mark)
@@ -48,6 +51,7 @@ class TickBuilder:
         self._length = route.length
         self._signal_ids = [*map(str, network.signals["id"]), ""]  # the last is that of row -1
         self._memory = new_memory()
+        self._track = Direct(track)
         self._localisation = Localisation(seed)
 
     def __call__(
@@ -74,7 +78,7 @@ class TickBuilder:
             (yaw_world, speed, yaw_rate),
             (progress, lateral, heading, width, off_lane, nearest_width, wrong_way, speed_limit, junction_distance),
             (light, light_distance, stop, stop_distance, run, zone, left, right, command),
-        ) = track(
+        ) = self._track.call(
             self._grid,
             self._lanes,
             self._route,
@@ -90,7 +94,7 @@ class TickBuilder:
         if labels is not None:
             count_visible(actors, labels.instance)
         view, time, ids = out[0], frame * DT, self._signal_ids
-        facts = Facts(
+        facts = _facts(
             frame=frame,
             time=time,
             pose=state[:3],
@@ -122,8 +126,8 @@ class TickBuilder:
             stop_zone=ids[zone],
             scenario_events=scenario_events,
         )
-        ego = Ego(view["xy_world"], yaw_world, speed, yaw_rate, view["accel_ego"], steer)
-        observation = Observation(frame, time, rgb, self.camera, ego, view["route_ego"], _COMMANDS[command])
+        ego = _ego(view["xy_world"], yaw_world, speed, yaw_rate, view["accel_ego"], steer)
+        observation = _observation(frame, time, rgb, self.camera, ego, view["route_ego"], _COMMANDS[command])
         return Tick(observation, facts, labels)
 
 

@@ -122,9 +122,12 @@ def _scan_cell(
     cell = row * grid.shape[0] + column
     for k in range(grid.start[cell], grid.start[cell + 1]):
         i = grid.points[k]
+        dx, dy = grid.xy[i, 0] - x, grid.xy[i, 1] - y
+        if dx * dx + dy * dy > 1.001 * best * best:  # most are, so that this comes first
+            continue
         if not (kinds >> grid.kind[grid.lane_of[i]]) & 1:
             continue
-        cost = hypot(grid.xy[i, 0] - x, grid.xy[i, 1] - y)
+        cost = hypot(dx, dy)
         if aligned and cost < best:
             cost += YAW_PENALTY * (1.0 - cos(grid.yaw[i] - yaw))
         if cost < best:

@@ -182,12 +182,15 @@ def _stop_at(b, p, depth, nx, ny, px, py, tag, dt, contacts, count):  # type: ig
 @kernel
 def _hit_body(a, p, b, q, dt, contacts, count):  # type: ignore[no-untyped-def]
     """Lets two bodies meet; returns whether (a, b) were thrown over."""
-    if a.xyz[2] > b.xyz[2] + 2.0 * b.extent[2] or b.xyz[2] > a.xyz[2] + 2.0 * a.extent[2]:
-        return False, False
-    reach = hypot(a.extent[0], a.extent[1]) + hypot(b.extent[0], b.extent[1])
     vx, vy = a.velocity[0] - b.velocity[0], a.velocity[1] - b.velocity[1]
     dx, dy = b.xyz[0] - a.xyz[0], b.xyz[1] - a.xyz[1]
     travel = (abs(vx) + abs(vy)) * dt
+    far = a.extent[0] + a.extent[1] + b.extent[0] + b.extent[1] + travel
+    if abs(dx) > far or abs(dy) > far:  # most are, so that this comes first
+        return False, False
+    if a.xyz[2] > b.xyz[2] + 2.0 * b.extent[2] or b.xyz[2] > a.xyz[2] + 2.0 * a.extent[2]:
+        return False, False
+    reach = hypot(a.extent[0], a.extent[1]) + hypot(b.extent[0], b.extent[1])
     if dx * dx + dy * dy > (reach + travel) * (reach + travel):
         return False, False
     depth, nx, ny, px, py = _touch(
