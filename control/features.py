@@ -21,10 +21,10 @@ from roadcraft.control.paths import (
     LIGHT_MARGIN,
     LINE_MARGIN,
     curvatures,
-    curve_speed,
+    curve_speed_on,
     headings,
     project,
-    pursue,
+    pursue_from,
     stations,
 )
 from roadcraft.control.planner import Planner
@@ -195,9 +195,9 @@ def fill(
         out[k + n + i] = squash(np.sin(yaw[j]), 1.0)
         out[k + 2 * n + i] = squash(bend[j], 0.15)
     k += 3 * n
-    _, offset = project(path, s, 0.0, 0.0)
-    arc = pursue(path, speed)
-    curves = curve_speed(path, FAST)
+    start, offset = project(path, s, 0.0, 0.0)
+    arc = pursue_from(path, s, start, speed)
+    curves = curve_speed_on(s, bend, FAST)
     top = min(cruise, curves)
     out[k], out[k + 1], out[k + 2] = (
         squash(offset, 2.0),
@@ -216,7 +216,7 @@ def fill(
     out[k + 1], out[k + 2] = squash(max(along, 0.0) ** 0.5, 1.5), squash(max(across, 0.0) ** 0.5, 1.5)
     k += 3
     lead = np.empty(3)
-    taken = spacetime.spacetime(path, others, lead)
+    taken = spacetime.spacetime_on(path, s, yaw, others, lead)
     follow = spacetime.follow(speed, min(curves, FAST), lead[0], lead[1])
     advice = min(follow, spacetime.follow(speed, top, lead[0], lead[1]))
     out[k] = squash(min(lead[0], 60.0), 60.0)

@@ -95,8 +95,18 @@ def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray
     across it, its speed along the path [m/s], 1 if it is a walker; gap FREE where there is none. Left out of the rows
     are those, whoever is beside us already, and whoever comes from behind us in our direction.
     """
-    s = stations(path)
-    yaw_path = headings(path)
+    return spacetime_on(path, stations(path), headings(path), others, lead)
+
+
+@njit
+def spacetime_on(
+    path: NDArray[np.float64],
+    s: NDArray[np.float64],
+    yaw_path: NDArray[np.float64],
+    others: NDArray[np.void],
+    lead: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The same for a path whose stations and headings (T,) are known."""
     box = bounds(path)
     taken = np.empty((len(others), MOMENTS + 1, 2))
     rows = 0
