@@ -158,12 +158,15 @@ def extend_path(lanes, links, b, d, horizon):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sample_path(lanes, points, b, d, spacing, way, most):  # type: ignore[no-untyped-def]
-    """Fills `way` (SAMPLES, 4): x, y, cos, sin of the way every `spacing` [m] from the body on; how many."""
+def sample_path(lanes, points, b, d, here, spacing, way, most):  # type: ignore[no-untyped-def]
+    """Fills `way` (SAMPLES, 4): x, y, cos, sin of the way every `spacing` [m] from the body on; how many.
+
+    `here`: row of the last point of its lane that it has passed.
+    """
     count = 0
     fading = d.fading * spacing / max(b.speed, 3.0)  # [m] of the offset from one point to the next
     k, lane, s = 0, d.path[0], b.lane_s
-    i = point_before(lanes, points, lane, s)
+    i = here
     while count < most:
         while s > lanes[lane].length:
             k += 1
@@ -175,12 +178,12 @@ def sample_path(lanes, points, b, d, spacing, way, most):  # type: ignore[no-unt
         while i < lanes[lane].last - 1 and points[i + 1].s <= s:
             i += 1
         t = (s - points[i].s) / max(points[i + 1].s - points[i].s, 1e-9)
-        here, there = points[i], points[i + 1]
-        c, n = here.cos + t * (there.cos - here.cos), here.sin + t * (there.sin - here.sin)
+        a, z = points[i], points[i + 1]
+        c, n = a.cos + t * (z.cos - a.cos), a.sin + t * (z.sin - a.sin)
         left = max(abs(d.offset) - fading * count, 0.0)
         shift = left if d.offset > 0.0 else -left
-        way[count, 0] = here.x + t * (there.x - here.x) - shift * n
-        way[count, 1] = here.y + t * (there.y - here.y) + shift * c
+        way[count, 0] = a.x + t * (z.x - a.x) - shift * n
+        way[count, 1] = a.y + t * (z.y - a.y) + shift * c
         way[count, 2], way[count, 3] = c, n
         count += 1
         s += spacing
@@ -211,11 +214,10 @@ def steering(b, p, spacing, way, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def allowed_speed(lanes, points, b, d, slowing):  # type: ignore[no-untyped-def]
-    """Speed [m/s] that limits and bends of the known way allow here."""
+def allowed_speed(lanes, points, b, d, here, slowing):  # type: ignore[no-untyped-def]
+    """Speed [m/s] that limits and bends of the known way allow here, past point `here` of the lane."""
     lane = d.path[0]
-    i = point_before(lanes, points, lane, b.lane_s)
-    speed = points[i].limit
+    speed = points[here].limit
     distance = lanes[lane].length - b.lane_s
     for k in range(1, d.lanes):
         lane = d.path[k]

@@ -22,6 +22,7 @@ from roadcraft.sim.embedded.driver import (
     allowed_speed,
     extend_path,
     locate,
+    point_before,
     sample_path,
     steering,
 )
@@ -236,8 +237,9 @@ def _drive_one(  # type: ignore[no-untyped-def]
     spacing = max(horizon / (SAMPLES - 1), 1.5)
     if d.thinks or d.lanes < 3:
         extend_path(lanes, links, b, d, horizon + 40.0)
-    count = sample_path(lanes, points, b, d, spacing, way, SAMPLES if d.thinks else STEERED)
-    wanted = max(allowed_speed(lanes, points, b, d, SLOWING) * d.eagerness, 1.0)
+    here = point_before(lanes, points, d.path[0], b.lane_s)
+    count = sample_path(lanes, points, b, d, here, spacing, way, SAMPLES if d.thinks else STEERED)
+    wanted = max(allowed_speed(lanes, points, b, d, here, SLOWING) * d.eagerness, 1.0)
     if d.thinks:
         seen, blocker = obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, p.rear, wanted)
         if blocker >= 0 and d.standing > 4.0 and bodies[blocker].autopilot != 0 and _mutual(i, drivers, blocker):

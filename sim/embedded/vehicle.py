@@ -132,8 +132,9 @@ def acceleration(p, speed, throttle, brake):  # type: ignore[no-untyped-def]
 @kernel
 def pedals_for(p, speed, wanted):  # type: ignore[no-untyped-def]
     """(throttle, brake) in [0, 1] for an acceleration [m/s^2] at speed >= 0: inverts `acceleration` where it can."""
-    coasting, mass = drive_force(p, speed, 0.0, gear_at(p, speed))
-    full, _ = drive_force(p, speed, 1.0, gear_at(p, speed))
+    gear = gear_at(p, speed)
+    coasting, mass = drive_force(p, speed, 0.0, gear)
+    full, _ = drive_force(p, speed, 1.0, gear)
     resist = p.rolling * p.mass * G + p.drag * speed * speed
     if wanted * mass >= coasting - resist:
         throttle = (wanted * mass + resist - coasting) / max(full - coasting, 1.0)
