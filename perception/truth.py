@@ -160,21 +160,20 @@ class TruthPerception:
             *(facts.stop_distance, same_light, same_stop, facts.light_id != "", _lens(camera), noise, self._keep),
             *(self._born(now), self._model, self._memory, self._watch, self._table, self._ghosts, objects, seen),
         )
-        fields = seen[0]
         percept = _percept(
             frame=facts.frame,
             time=now,
             drivable=_NOTHING,
             lane_mask=_NOTHING,
-            lanes_ego=fields["lanes"],
-            lane_prob=fields["lane_prob"],
+            lanes_ego=seen["lanes"][0],
+            lane_prob=seen["lane_prob"][0],
             lane_marks=facts.lane_marks,
             objects=objects[:count],
-            light=fields["light"],
+            light=seen["light"][0],
             light_distance=light_distance,
             stop_prob=stop_prob,
             stop_distance=stop_distance,
-            events=fields["events"],
+            events=seen["events"][0],
             confidence=1.0,
             latency=0.0,
         )
