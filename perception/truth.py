@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -140,7 +139,8 @@ class TruthPerception:
         self._memory["signs"] = self._rng.standard_normal((2, SIGN_NOISES))
         self._memory["next_track"] = 1
         self._time: float | None = None
-        self._dt = -1.0  # [s] that `_keep` belongs to
+        self._dt, self._keep = -1.0, 1.0  # [s], and how much of an error is left after them
+        self._camera, self._lens = _CAMERA, lens_of(_CAMERA)
         self._light_id = self._stop_id = ""
         self._queue: deque[Percept] = deque(maxlen=self.model.delay + 1)
 
@@ -151,13 +151,15 @@ class TruthPerception:
         dt = 0.0 if self._time is None else max(now - self._time, 0.0)
         if dt != self._dt:
             self._dt, self._keep = dt, float(np.exp(-dt / self.model.correlation))
+        if camera is not self._camera:
+            self._camera, self._lens = camera, lens_of(camera)
         same_light, same_stop = facts.light_id == self._light_id, facts.stop_id == self._stop_id
         self._time, self._light_id, self._stop_id = now, facts.light_id, facts.stop_id
         objects, seen = np.empty(len(actors) + GHOSTS, OBJECT), np.empty(1, SEEN)
         noise = self._rng.standard_normal(OWN_NOISES + len(actors) * NOISES)
         count, light_distance, stop_prob, stop_distance = perceive(
             *(actors, facts.pose, facts.path_ego, now, facts.lanes_ego, int(facts.light), facts.light_distance),
-            *(facts.stop_distance, same_light, same_stop, facts.light_id != "", _lens(camera), noise, self._keep),
+            *(facts.stop_distance, same_light, same_stop, facts.light_id != "", self._lens, noise, self._keep),
             *(self._born(now), self._model, self._memory, self._watch, self._table, self._ghosts, objects, seen),
         )
         percept = _percept(
@@ -188,8 +190,7 @@ class TruthPerception:
         return rng.uniform(8.0, 40.0), rng.uniform(-0.6, 0.6), now + rng.exponential(m.false_alarm_life)
 
 
-@lru_cache(maxsize=64)
-def _lens(camera: Camera) -> NDArray[np.float64]:
+def lens_of(camera: Camera) -> NDArray[np.float64]:
     """(17,) x, y, z [m], pitch [rad], focal, width, height [pixels] of a camera, and the depth [m] of the ground at
     LANE_X in it."""
     numbers = (*camera.xyz_ego, camera.pitch, camera.focal, camera.width, camera.height)
