@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import atan, radians, tan
 
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 
 WHEELBASE = 2.85  # m
 REAR_AXLE = 1.425  # m behind the actor's origin
@@ -26,7 +26,7 @@ ROLLING = 0.12  # m/s^2 of rolling resistance
 COAST = 0.5  # m/s^2 of a closed throttle above 7 m/s, less below
 
 
-@njit
+@kernel
 def lock_at(speed: float) -> float:
     """Inner wheel's angle [rad] at full steering, CARLA's: 1, .9, .8, .7 of 70 degrees at 0, 20, 60, 120 km/h."""
     kmh = abs(speed) * 3.6
@@ -39,7 +39,7 @@ def lock_at(speed: float) -> float:
     return share * FULL_LOCK
 
 
-@njit
+@kernel
 def steer_for(curvature: float, speed: float) -> float:
     """Steering [-1, 1] (left positive) that drives an arc of `curvature` [1/m] at `speed` [m/s]."""
     tangent = abs(curvature) * WHEELBASE
@@ -50,7 +50,7 @@ def steer_for(curvature: float, speed: float) -> float:
     return steer if curvature > 0.0 else -steer
 
 
-@njit
+@kernel
 def curvature_of(steer: float, speed: float) -> float:
     """Inverse of `steer_for`: curvature [1/m] of the arc that `steer` drives at `speed` [m/s]."""
     inner = abs(steer) * lock_at(speed)
@@ -60,13 +60,13 @@ def curvature_of(steer: float, speed: float) -> float:
     return curvature if steer > 0.0 else -curvature
 
 
-@njit
+@kernel
 def coasting(speed: float) -> float:
     """Deceleration [m/s^2] >= 0 with no pedal pressed."""
     return ROLLING + COAST * min(1.0, abs(speed) / 7.0)
 
 
-@njit
+@kernel
 def throttle_for(accel: float, speed: float) -> float:
     """Throttle [0, 1] for an acceleration [m/s^2] at `speed` [m/s]; 0 where rolling out is already too slow."""
     full = min(FULL_THROTTLE, POWER / max(abs(speed), 1.0))
@@ -75,7 +75,7 @@ def throttle_for(accel: float, speed: float) -> float:
     return min(1.0, max(0.0, (accel + coasting(speed)) / full))
 
 
-@njit
+@kernel
 def brake_for(accel: float, speed: float) -> float:
     """Brake [0, 1] for an acceleration [m/s^2], negative slows down. Standing, it holds the car."""
     if accel <= 0.0 and abs(speed) < 0.3:
@@ -85,7 +85,7 @@ def brake_for(accel: float, speed: float) -> float:
     return min(1.0, max(0.0, (-accel - ROLLING) / FULL_BRAKE))
 
 
-@njit
+@kernel
 def rear_axle_arc(x: float, y: float) -> float:
     """Curvature [1/m] of the arc from the rear axle, tangent to the car, through the ego-frame point (x, y) [m].
 
@@ -95,7 +95,7 @@ def rear_axle_arc(x: float, y: float) -> float:
     return 2.0 * y / max(dx * dx + y * y, 1.0)
 
 
-@njit
+@kernel
 def accel_of(throttle: float, brake: float, speed: float) -> float:
     """Acceleration [m/s^2] that these pedals give at `speed` [m/s]: inverts `throttle_for` and `brake_for`."""
     if brake > 0.0:

@@ -28,6 +28,7 @@ from roadcraft.sim.messages import DT, Camera, Episode, Tick, World
 from roadcraft.sim.referee import Referee, Verdict
 
 RENDER = Camera(width=320, height=180)
+_ONE = np.float32(1.0)
 STILL = 60.0  # s of standing after which an episode of training is cut short
 
 
@@ -93,12 +94,13 @@ class DriveEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         """Drives two ticks. `info`: terms (reward by name), events (kinds), verdict at the episode's end."""
         if self.tick is None:
             raise RuntimeError("DriveEnv.step before reset")
-        self.action = np.clip(np.asarray(action, np.float32), -1.0, 1.0)
+        self.action = np.maximum(np.minimum(np.asarray(action, np.float32), _ONE), -_ONE)
         before, events, accel = self.tick.facts, list[str](), 0.0
         verdict: Verdict | None = None
         for _ in range(DECIDE_TICKS):
             verdict = self._drive()
-            events += [event.kind for event in verdict.events]
+            if verdict.events:
+                events += [event.kind for event in verdict.events]
             now = float(self.tick.observation.ego.accel_ego[0])
             accel = now if abs(now) > abs(accel) else accel
             if verdict.done or not ENDS.isdisjoint(events):

@@ -8,7 +8,7 @@ clipped to [-1, 1], mirror symmetric (see `mirrored`). LAYOUT names its parts; i
 from __future__ import annotations
 
 import hashlib
-from math import isfinite
+from math import cos, isnan, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +21,17 @@ from roadcraft.control.paths import (
     LIGHT_MARGIN,
     LINE_MARGIN,
     curvatures,
-    curve_speed,
+    curve_speed_on,
     headings,
     project,
-    pursue,
+    pursue_from,
     stations,
 )
 from roadcraft.control.planner import Planner
-from roadcraft.control.signs import Signs
+from roadcraft.control.signs import SERVED_LENGTH, Signs
 from roadcraft.control.spacetime import FREE, OTHER
 from roadcraft.perception.percept import Percept
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 from roadcraft.sim.messages import DT, PATH_POINTS, Camera, Kind, Mark, Observation
 
 AT = np.array([3, 6, 10, 15, 20, 30, 40, 55])  # m along the path where it is looked at
@@ -81,20 +81,9 @@ def part(name: str) -> slice:
     raise KeyError(name)
 
 
-@njit
-def others_from(
-    kind: NDArray[np.uint8],
-    xy: NDArray[np.float32],
-    yaw: NDArray[np.float32],
-    size: NDArray[np.float32],
-    velocity: NDArray[np.float32],
-    score: NDArray[np.float32],
-    track: NDArray[np.int32],
-    path: NDArray[np.float32],
-    seen: NDArray[np.int32],
-    others: NDArray[np.void],
-) -> int:
-    """Fills `others` (N,) OTHER from perceived objects; returns how many.
+@kernel
+def others_from(objects: NDArray[np.void], seen: NDArray[np.int32], others: NDArray[np.void]) -> int:
+    """Fills `others` (N,) OTHER from perceived `objects` (N,) OBJECT; returns how many.
 
     `seen` (K, 3): a track, a count of its frames: one that appeared just now counts only when it is near (a false
     alarm lives for a frame or two), and whether it was certain: whoever was, close before us, is not doubted for being
@@ -105,32 +94,33 @@ def others_from(
         seen[row, 1] -= 1
         if seen[row, 1] <= 0:
             seen[row, 0] = -1
-    for i in range(len(kind)):
+    for i in range(len(objects)):
+        p = objects[i]
         slot, spare = -1, 0
         for row in range(len(seen)):
-            if seen[row, 0] == track[i]:
+            if seen[row, 0] == p.track:
                 slot = row
             if seen[row, 1] < seen[spare, 1]:
                 spare = row
         if slot < 0:
             slot = spare
-            seen[slot, 0], seen[slot, 1], seen[slot, 2] = track[i], 0, 0
+            seen[slot, 0], seen[slot, 1], seen[slot, 2] = p.track, 0, 0
         seen[slot, 1] = min(seen[slot, 1] + 3, 12)
-        near = xy[i, 0] < 12.0 and abs(xy[i, 1]) < 3.0
-        close = 0.0 < xy[i, 0] < CLOSE[0] and abs(xy[i, 1]) < CLOSE[1]
-        if score[i] > SURE:
+        near = p.xy_ego[0] < 12.0 and abs(p.xy_ego[1]) < 3.0
+        close = 0.0 < p.xy_ego[0] < CLOSE[0] and abs(p.xy_ego[1]) < CLOSE[1]
+        if p.score > SURE:
             seen[slot, 2] = 1
-        elif not close and score[i] < SCORE_MIN:
+        elif not close and p.score < SCORE_MIN:
             seen[slot, 2] = 0
-        if score[i] < (SCORE_KEPT if seen[slot, 2] else SCORE_MIN) or (seen[slot, 1] < 5 and not near):
+        if p.score < (SCORE_KEPT if seen[slot, 2] else SCORE_MIN) or (seen[slot, 1] < 5 and not near):
             continue
         o = others[count]
-        o.xy[0], o.xy[1] = xy[i, 0], xy[i, 1]
-        o.yaw = yaw[i]
-        o.half[0], o.half[1] = 0.5 * size[i, 0], 0.5 * size[i, 1]
-        o.walker = kind[i] == Kind.PEDESTRIAN
-        vx, vy = velocity[i, 0], velocity[i, 1]
-        c, s, pace = np.cos(yaw[i]), np.sin(yaw[i]), np.hypot(vx, vy)
+        o.xy[0], o.xy[1] = p.xy_ego[0], p.xy_ego[1]
+        o.yaw = p.yaw_ego
+        o.half[0], o.half[1] = 0.5 * p.size[0], 0.5 * p.size[1]
+        o.walker = p.kind == Kind.PEDESTRIAN
+        vx, vy = p.velocity_ego[0], p.velocity_ego[1]
+        c, s, pace = np.cos(p.yaw_ego), np.sin(p.yaw_ego), np.hypot(vx, vy)
         along, aside = c * vx + s * vy, c * vy - s * vx
         # Wheels roll where they point, and hardly back: what seems to go aside is error.
         if not o.walker and (pace < SLOW or abs(along) > AGREES * pace):
@@ -139,8 +129,8 @@ def others_from(
             vx, vy = c * along - s * aside, s * along + c * aside
         standing = not o.walker and np.hypot(vx, vy) < STANDING_SEEN
         o.velocity[0], o.velocity[1] = (0.0, 0.0) if standing else (vx, vy)
-        ax, ay = path[i, 1, 0] - xy[i, 0], path[i, 1, 1] - xy[i, 1]
-        bx, by = path[i, 3, 0] - path[i, 1, 0], path[i, 3, 1] - path[i, 1, 1]
+        ax, ay = p.path_ego[1, 0] - p.xy_ego[0], p.path_ego[1, 1] - p.xy_ego[1]
+        bx, by = p.path_ego[3, 0] - p.path_ego[1, 0], p.path_ego[3, 1] - p.path_ego[1, 1]
         o.yaw_rate = 0.0
         if ax * ax + ay * ay > 4.0 and bx * bx + by * by > 4.0 and not o.walker:
             turn = np.arctan2(ax * by - ay * bx, ax * bx + ay * by)
@@ -149,7 +139,7 @@ def others_from(
     return count
 
 
-@njit
+@kernel
 def squash(value: float, scale: float) -> float:
     """value / scale, clipped to [-1, 1]."""
     return min(1.0, max(-1.0, value / scale))
@@ -158,22 +148,41 @@ def squash(value: float, scale: float) -> float:
 @njit
 def fill(
     out: NDArray[np.float32],
-    state: NDArray[np.float64],
+    ego: tuple[float, float, float, float, float],
+    action: NDArray[np.float32],
+    cruise: float,
+    plan: tuple[float, float],
+    covariance: NDArray[np.float64],
+    sight: tuple[float, float],
     path: NDArray[np.float64],
-    lines: NDArray[np.float64],
+    lanes: NDArray[np.float64],
     prob: NDArray[np.float64],
     marks: NDArray[np.uint8],
-    light: NDArray[np.float64],
+    beliefs: NDArray[np.void],
     others: NDArray[np.void],
     events: NDArray[np.float64],
     command: int,
 ) -> None:
-    """Writes the vector. `state`: see `Features.vector`, which packs it."""
-    speed, accel_x, yaw_rate, steer = state[0], state[1], state[2], state[3]
+    """Writes the vector.
+
+    `ego`: speed, longitudinal acceleration, yaw rate, steering, compass heading. `plan`: metres left, residual [m], NaN
+    where there is none; `covariance` (2, 2) [m^2] of the place. `sight`: the percept's confidence and age [s]; `lanes`
+    (4, 10), `prob`, `marks`, `events` are its own. `beliefs` (1,) signs.BELIEF.
+    """
+    speed, accel_x, yaw_rate, steer, compass = ego
+    belief = beliefs[0]
+    light = belief.light
+    governs = light[0] + light[1] + light[2]
+    left, residual = plan
+    residual = 0.0 if isnan(residual) else residual
+    ce, se = cos(compass), sin(compass)
+    p = covariance
+    along = ce * (ce * p[0, 0] + se * p[0, 1]) + se * (ce * p[1, 0] + se * p[1, 1])
+    across = se * (se * p[0, 0] - ce * p[0, 1]) - ce * (se * p[1, 0] - ce * p[1, 1])
     out[:] = 0.0
     out[0], out[1] = squash(speed, 20.0), squash(accel_x, 8.0)
     out[2], out[3] = squash(yaw_rate, 1.0), squash(steer, 0.6)
-    out[4], out[5] = state[4], state[5]
+    out[4], out[5] = action[0], action[1]
     out[6 + command - 1] = 1.0
     k = 12
     s = stations(path)
@@ -186,28 +195,28 @@ def fill(
         out[k + n + i] = squash(np.sin(yaw[j]), 1.0)
         out[k + 2 * n + i] = squash(bend[j], 0.15)
     k += 3 * n
-    _, offset = project(path, s, 0.0, 0.0)
-    arc = pursue(path, speed)
-    cruise = state[6]
-    curves = curve_speed(path, FAST)
+    start, offset = project(path, s, 0.0, 0.0)
+    arc = pursue_from(path, s, start, speed)
+    curves = curve_speed_on(s, bend, FAST)
     top = min(cruise, curves)
     out[k], out[k + 1], out[k + 2] = (
         squash(offset, 2.0),
         squash(yaw[min(2, len(path) - 1)], 0.8),
         squash(steer_for(arc, speed), 0.6),
     )
-    out[k + 3], out[k + 4], out[k + 5] = squash(curves, 20.0), squash(curves - speed, 8.0), squash(state[7], 100.0)
+    out[k + 3], out[k + 4], out[k + 5] = squash(curves, 20.0), squash(curves - speed, 8.0), squash(left, 100.0)
     k += 6
     for i in range(4):
-        if prob[i] > 0.5 and not np.isnan(lines[i]):
-            out[k + i] = squash(lines[i], 8.0)
+        if prob[i] > 0.5 and not isnan(lanes[i, 2]):
+            out[k + i] = squash(lanes[i, 2], 8.0)
             out[k + 8 + i] = 1.0 if marks[i] == Mark.BROKEN else -1.0
         out[k + 4 + i] = prob[i]
     k += 12
-    out[k], out[k + 1], out[k + 2] = squash(state[8], 1.5), squash(state[9], 1.5), squash(state[10], 1.5)
+    out[k] = squash(residual, 1.5)
+    out[k + 1], out[k + 2] = squash(max(along, 0.0) ** 0.5, 1.5), squash(max(across, 0.0) ** 0.5, 1.5)
     k += 3
     lead = np.empty(3)
-    taken = spacetime.spacetime(path, others, lead)
+    taken = spacetime.spacetime_on(path, s, yaw, others, lead)
     follow = spacetime.follow(speed, min(curves, FAST), lead[0], lead[1])
     advice = min(follow, spacetime.follow(speed, top, lead[0], lead[1]))
     out[k] = squash(min(lead[0], 60.0), 60.0)
@@ -218,19 +227,19 @@ def fill(
     for i in range(len(RAMPS)):
         out[k + i] = squash(spacetime.conflict_time(taken, speed, RAMPS[i], top), 6.0)
     k += len(RAMPS)
-    light_distance, stop_distance = state[11], state[12]
+    light_distance, stop_distance = min(belief.light_distance, 1e3), min(belief.stop_distance, 1e3)
     clear_accel = spacetime.keep_clear(speed, light_distance, lead[0], lead[1])
     light_accel = spacetime.stop_at(speed, light_distance - LIGHT_MARGIN) if light_distance > -0.5 else ACCEL_MAX
     stop_accel = spacetime.stop_at(speed, stop_distance - LINE_MARGIN) if stop_distance > -1.0 else ACCEL_MAX
     need = speed * speed / (2.0 * max(light_distance, 0.3)) if light_distance > 0.0 else 0.0
     red = light[0] + (light[1] if need < 4.0 else 0.0)
-    if red > 0.5 * max(light.sum(), 0.4):
+    if red > 0.5 * max(governs, 0.4):
         advice = min(advice, light_accel)
-    if light.sum() > 0.5:
+    if governs > 0.5:
         advice = min(advice, clear_accel)
-    if state[13] > 0.5:
+    if belief.stop > 0.5:
         advice = min(advice, stop_accel)
-    advice = min(advice, spacetime.stop_at(speed, state[7] + 1.0))
+    advice = min(advice, spacetime.stop_at(speed, left + 1.0))
     safe = spacetime.safe_acceleration(taken, speed, top, max(advice, -8.0))
     advice = min(advice, safe)
     hit = spacetime.conflict_time(taken, speed, 0.0, max(top, speed))
@@ -245,14 +254,14 @@ def fill(
     out[k + 6] = 1.0 if light_distance < 60.0 else 0.0
     out[k + 7] = squash(clear_accel, BRAKE_MAX)
     k += 8
-    out[k], out[k + 1] = state[13], squash(stop_distance, 30.0)
-    out[k + 2], out[k + 3] = squash(stop_accel, BRAKE_MAX), state[14]
+    out[k], out[k + 1] = belief.stop, squash(stop_distance, 30.0)
+    out[k + 2], out[k + 3] = squash(stop_accel, BRAKE_MAX), 1.0 if belief.since_served < SERVED_LENGTH else 0.0
     k += 4
     nearest(out, k, others)
     k += 6 * VEHICLES + 5 * WALKERS
     for i in range(5):
         out[k + i] = events[i]
-    out[k + 5], out[k + 6] = state[15], squash(state[16], 0.5)
+    out[k + 5], out[k + 6] = sight[0], squash(sight[1], 0.5)
     k += 7
     out[k] = squash(advice, BRAKE_MAX)
 
@@ -310,15 +319,15 @@ class Features:
         """Takes one tick's observation and percept."""
         dt = DT if self._time < 0.0 else max(0.0, observation.time - self._time)
         self._time = observation.time
-        self.signs.update(percept, observation.ego.speed, dt)
-        self.path = self.planner(observation, percept, self.signs.line_distance)
+        line_distance = self.signs.update(percept, observation.ego.speed, dt)
+        self.path = self.planner(observation, percept, line_distance)
         self.others = self._others(percept, observation.camera, max(0.0, observation.ego.speed) * dt, dt)
         self._observation, self._percept = observation, percept
 
     def coast(self, observation: Observation) -> None:
         """Takes an observation without a percept: the path moves on, the rest stays as it was."""
         self.path = self.planner(observation, None)
-        self.signs.update(None, observation.ego.speed, DT)
+        self.signs.coast(observation.ego.speed, DT)
         self._observation, self._time = observation, observation.time
 
     def vector(self, last_action: NDArray[np.float32], cruise: float = CRUISE) -> NDArray[np.float32]:
@@ -326,30 +335,21 @@ class Features:
         observation, percept = self._observation, self._percept
         if observation is None or percept is None:
             raise ValueError("Features.vector before the first update")
-        ego, signs, planner = observation.ego, self.signs, self.planner
-        c, s = np.cos(ego.yaw_world), np.sin(ego.yaw_world)
-        p = planner.localiser.covariance
-        along = c * (c * p[0, 0] + s * p[0, 1]) + s * (c * p[1, 0] + s * p[1, 1])
-        across = s * (s * p[0, 0] - c * p[0, 1]) - c * (s * p[1, 0] - c * p[1, 1])
-        residual = planner.residual if isfinite(planner.residual) else 0.0
-        state = np.array(
-            [
-                *(ego.speed, ego.accel_ego[0], ego.yaw_rate, ego.steer, last_action[0], last_action[1]),
-                *(cruise, planner.left - HALF_LENGTH if planner.complete else 200.0, residual),
-                *(max(along, 0.0) ** 0.5, max(across, 0.0) ** 0.5),
-                *(min(signs.light_distance, 1e3), min(signs.stop_distance, 1e3), signs.stop, float(signs.served)),
-                *(percept.confidence, percept.age(observation.time)),
-            ]
-        )
+        ego, planner = observation.ego, self.planner
         out = np.empty(SIZE, np.float32)
         fill(
             out,
-            state,
+            (ego.speed, float(ego.accel_ego[0]), ego.yaw_rate, ego.steer, ego.yaw_world),
+            last_action,
+            cruise,
+            (planner.left - HALF_LENGTH if planner.complete else 200.0, planner.residual),
+            planner.localiser.covariance,
+            (percept.confidence, percept.age(observation.time)),
             self.path,
-            percept.lanes_ego[:, 2],
+            percept.lanes_ego,
             percept.lane_prob,
             percept.lane_marks,
-            signs.light,
+            self.signs.belief,
             self.others,
             percept.events,
             int(observation.command),
@@ -358,9 +358,8 @@ class Features:
 
     def _others(self, percept: Percept, camera: Camera | None, moved: float, dt: float) -> NDArray[np.void]:
         objects = self.faces(percept.objects, camera, moved, dt)
-        others = np.zeros(len(objects), OTHER)
-        columns = ("kind", "xy_ego", "yaw_ego", "size", "velocity_ego", "score", "track", "path_ego")
-        others = others[: others_from(*(objects[name] for name in columns), self._seen, others)]
+        others = np.empty(len(objects), OTHER)
+        others = others[: others_from(objects, self._seen, others)]
         return self.freespace(self.path, others, percept.drivable, camera, moved)
 
 

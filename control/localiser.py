@@ -9,13 +9,14 @@ A Kalman filter over the error's two world components remembers both; how the er
 from __future__ import annotations
 
 from math import atan2, cos, isnan, sin
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.car import HALF_LENGTH, REAR_AXLE
 from roadcraft.control.paths import headings, project, stations
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 from roadcraft.sim.messages import LANE_X, Ego, Mark
 
 SIGMA = 1.0  # m, standard deviation of the GNSS error ...
@@ -43,8 +44,25 @@ CORNER_AT = (6.0, 3.5)  # m before the line where it is measured, once each ...
 CORNER_APART = 20.0  # m of driving: a car that stands there and sees the line now nearer, now further, learns nothing
 DISTANCE_SIGMA = 0.25  # relative error of a perceived distance to a line (0.22 measured on validation drives)
 
+# What is remembered between percepts.
+MEMORY = np.dtype(
+    [
+        ("error", np.float64, 2),  # [m] of GNSS, world axes
+        ("covariance", np.float64, (2, 2)),  # [m^2] of it
+        ("width", np.float64),  # [m] of the lane
+        ("seen", np.int64),  # percepts whose lines were used
+        ("residual", np.float64),  # [m] in the last percept ...
+        ("steady", np.int64),  # ... and for how many percepts it has been much the same
+        ("line_before", np.float64),  # [m] to the stop line at the last call
+        ("odometer", np.float64),  # [m]
+        ("measured", np.float64, 2),  # [m] on the odometer when a line was last measured at each of CORNER_AT
+        ("last", np.float64, 3),  # GNSS place [m], speed [m/s]; NaN before the first
+    ],
+    align=True,
+)
 
-@njit
+
+@kernel
 def off_course(lanes: NDArray[np.float64], left: int, right: int, i: int, yaw: float) -> bool:
     """Whether a line of the lane between lines `left` and `right` runs in another direction at entry `i` of LANE_X
     than the path, which heads `yaw` [rad] there. Unknown where no neighbouring entry of the line is seen: False."""
@@ -58,7 +76,7 @@ def off_course(lanes: NDArray[np.float64], left: int, right: int, i: int, yaw: f
     return False
 
 
-@njit
+@kernel
 def centre_residual(
     lanes: NDArray[np.float64],
     prob: NDArray[np.float64],
@@ -145,8 +163,10 @@ def best_lane(
 
 
 @njit
-def corner_ahead(s: NDArray[np.float64], yaw: NDArray[np.float64]) -> tuple[float, float]:
-    """Arc length [m] of the middle of the next street corner, and its turn [rad]; (inf, 0) where there is none."""
+def corner_ahead(path: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Arc length [m] of the middle of the path's next street corner, its turn [rad], (inf, 0) where there is none; and
+    where the path heads now [rad]."""
+    s, yaw = stations(path), headings(path)
     n = len(yaw)
     turned = np.zeros(n)
     for i in range(1, n):
@@ -159,17 +179,17 @@ def corner_ahead(s: NDArray[np.float64], yaw: NDArray[np.float64]) -> tuple[floa
         while end < n - 1 and abs(turned[end + 1] - turned[end]) > 0.02:
             end += 1
         if end == n - 1:
-            return np.inf, 0.0
+            return np.inf, 0.0, yaw[0]
         turn = turned[end] - turned[i]
         for j in range(i, end):
             a, b = abs(turned[j] - turned[i]), abs(turned[j + 1] - turned[i])
             if b >= 0.5 * abs(turn):
                 share = (0.5 * abs(turn) - a) / max(b - a, 1e-6)
-                return s[j] + share * (s[j + 1] - s[j]), turn
-    return np.inf, 0.0
+                return s[j] + share * (s[j + 1] - s[j]), turn, yaw[0]
+    return np.inf, 0.0, yaw[0]
 
 
-@njit
+@kernel
 def correct(
     error: NDArray[np.float64], covariance: NDArray[np.float64], normal_yaw: float, residual: float, variance: float
 ) -> None:
@@ -185,7 +205,7 @@ def correct(
         covariance[i, 1] -= gain[i] * py
 
 
-@njit
+@kernel
 def move_on(
     error: NDArray[np.float64],
     covariance: NDArray[np.float64],
@@ -224,33 +244,106 @@ def move_on(
         covariance[i, i] += slip
 
 
+@kernel
+def note_move(m: Any, x: float, y: float, speed: float, yaw_rate: float, yaw: float, dt: float) -> None:
+    """One tick's GNSS place [m], speed [m/s], yaw rate [rad/s] and heading [rad] into the memory (a MEMORY record)."""
+    last_x, last_y, before = m.last[0], m.last[1], m.last[2]
+    m.last[0], m.last[1], m.last[2] = x, y, speed
+    if isnan(last_x):
+        return
+    mean = 0.5 * (before + speed)
+    m.odometer += mean * dt
+    move_on(m.error, m.covariance, (x - last_x, y - last_y), mean, yaw_rate, yaw, dt)
+
+
+@njit
+def note_lanes(
+    m: Any,
+    lanes: NDArray[np.float64],
+    prob: NDArray[np.float64],
+    path: NDArray[np.float64],
+    yaw_world: float,
+    sure: float,
+    solid: bool,
+) -> float:
+    """One percept's lines into the memory; returns the residual [m], NaN where none was used."""
+    known = m.seen >= 10
+    best, cost, width, variance, normal = best_lane(lanes, prob, path, m.covariance, yaw_world, m.width, solid, known)
+    m.steady = m.steady + 1 if abs(best - m.residual) < STEADY else 0
+    m.residual = best
+    doubtful = cost > UNLIKELY or (abs(best) > LARGE and m.steady < PERCEPTS)
+    if isnan(best) or (doubtful and known):
+        return np.nan
+    m.seen += 1
+    if not isnan(width) and 2.5 < width < 5.0:
+        m.width += 0.05 * (width - m.width)
+    correct(m.error, m.covariance, normal, best, variance / max(sure, 0.05))
+    return best
+
+
+@njit
+def note_line(m: Any, distance: float, path: NDArray[np.float64], yaw_world: float) -> None:
+    """The distance [m] to a stop line, as perceived in one tick, into the memory."""
+    before, m.line_before = m.line_before, distance
+    crossed = False
+    for k in range(len(CORNER_AT)):
+        if distance <= CORNER_AT[k] < before and m.odometer - m.measured[k] > CORNER_APART:
+            m.measured[k] = m.odometer
+            crossed = True
+    if not crossed:
+        return
+    corner, turn, yaw = corner_ahead(path)
+    if not SQUARE[0] < abs(turn) < SQUARE[1]:
+        return
+    residual = distance + HALF_LENGTH + (LEFT_AFTER_LINE if turn > 0.0 else RIGHT_AFTER_LINE) - corner
+    wide = distance + HALF_LENGTH + WIDE_LEFT_AFTER_LINE - corner
+    if turn > 0.0 and abs(wide) < abs(residual):
+        residual = wide
+    variance = CORNER_SIGMA**2 + (DISTANCE_SIGMA * distance) ** 2
+    if abs(residual) < CORNER_GATE:
+        correct(m.error, m.covariance, yaw_world + yaw, residual, variance)
+
+
+@njit
+def _see_lanes(memory, lanes, prob, path, yaw_world, sure, solid):  # type: ignore[no-untyped-def]
+    return note_lanes(memory[0], lanes, prob, path, yaw_world, sure, solid)
+
+
+@njit
+def _see_line(memory, distance, path, yaw_world):  # type: ignore[no-untyped-def]
+    note_line(memory[0], distance, path, yaw_world)
+
+
+@kernel
+def _move(memory, x, y, speed, yaw_rate, yaw, dt):  # type: ignore[no-untyped-def]
+    note_move(memory[0], x, y, speed, yaw_rate, yaw, dt)
+
+
 class Localiser:
     """Estimates the GNSS error (2,) [m] in world axes: the true position is `xy_world - error`."""
 
     def __init__(self) -> None:
+        self.memory = np.zeros(1, MEMORY)
+        self.error: NDArray[np.float64] = self.memory["error"][0]
+        self.covariance: NDArray[np.float64] = self.memory["covariance"][0]
         self.reset()
 
     def reset(self) -> None:
         """Nothing is known: error 0, sigma 1 m. The car starts in its route's lane."""
-        self.error = np.zeros(2)
-        self.covariance = np.eye(2) * SIGMA**2
-        self.width = LANE_WIDTH
-        self.seen = 0
-        self._residual, self._steady = np.inf, 0  # m in the last percept; how many percepts it has been much the same
-        self._line_before = np.inf  # m to the stop line at the last call
-        self._odometer = 0.0  # m
-        self._measured = dict.fromkeys(CORNER_AT, -np.inf)  # m on the odometer when a line was last measured there
-        self._last: tuple[float, float, float] | None = None  # GNSS place [m], speed [m/s]
+        self.memory[:] = np.zeros(1, MEMORY)
+        self.covariance[:] = np.eye(2) * SIGMA**2
+        self.memory["width"], self.memory["last"] = LANE_WIDTH, np.nan
+        self.memory["residual"], self.memory["line_before"], self.memory["measured"] = np.inf, np.inf, -np.inf
+
+    @property
+    def seen(self) -> int:
+        """Percepts whose lines were used."""
+        return int(self.memory["seen"][0])
 
     def move(self, ego: Ego, yaw: float, dt: float) -> None:
         """The car moved for `dt` [s], now heading `yaw`: what GNSS says beyond what the wheels say is drift."""
         x, y = ego.xy_world.tolist()
-        last, self._last = self._last, (x, y, ego.speed)
-        if last is None:
-            return
-        speed = 0.5 * (last[2] + ego.speed)
-        self._odometer += speed * dt
-        move_on(self.error, self.covariance, (x - last[0], y - last[1]), speed, ego.yaw_rate, yaw, dt)
+        _move(self.memory, x, y, ego.speed, ego.yaw_rate, yaw, dt)
 
     def see_lanes(
         self,
@@ -266,35 +359,8 @@ class Localiser:
         `sure` in (0, 1] weakens the measurement.
         """
         solid = marks is not None and bool(marks[1] == Mark.SOLID)
-        best, cost, width, variance, normal = best_lane(
-            lanes, prob, path, self.covariance, yaw_world, self.width, solid, self.seen >= 10
-        )
-        self._steady = self._steady + 1 if abs(best - self._residual) < STEADY else 0
-        self._residual = best
-        doubtful = cost > UNLIKELY or (abs(best) > LARGE and self._steady < PERCEPTS)
-        if isnan(best) or (doubtful and self.seen >= 10):
-            return float("nan")
-        self.seen += 1
-        if not isnan(width) and 2.5 < width < 5.0:
-            self.width += 0.05 * (width - self.width)
-        correct(self.error, self.covariance, normal, best, variance / max(sure, 0.05))
-        return best
+        return float(_see_lanes(self.memory, lanes, prob, path, yaw_world, sure, solid))
 
     def see_line(self, distance: float, path: NDArray[np.float64], yaw_world: float) -> None:
         """Takes the distance [m] from the front bumper to a stop line before a turn: the route turns soon behind it."""
-        before, self._line_before = self._line_before, distance
-        crossed = [at for at in CORNER_AT if distance <= at < before]
-        crossed = [at for at in crossed if self._odometer - self._measured[at] > CORNER_APART]
-        if not crossed:
-            return
-        self._measured |= dict.fromkeys(crossed, self._odometer)
-        yaw = headings(path)
-        corner, turn = corner_ahead(stations(path), yaw)
-        if not SQUARE[0] < abs(turn) < SQUARE[1]:
-            return
-        after = (LEFT_AFTER_LINE, WIDE_LEFT_AFTER_LINE) if turn > 0.0 else (RIGHT_AFTER_LINE,)
-        residual = min((distance + HALF_LENGTH + a - corner for a in after), key=abs)
-        along = yaw_world + yaw[0]
-        variance = CORNER_SIGMA**2 + (DISTANCE_SIGMA * distance) ** 2
-        if abs(residual) < CORNER_GATE:
-            correct(self.error, self.covariance, along, residual, variance)
+        _see_line(self.memory, distance, path, yaw_world)

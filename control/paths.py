@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.car import rear_axle_arc
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 
 LATERAL_ACCEL = 2.5  # m/s^2 in curves that a passenger accepts (Bae et al. 2019: below 3)
 COMFORT_BRAKE = 2.0  # m/s^2
@@ -59,7 +59,7 @@ def curvatures(path: NDArray[np.float64], reach: int = 2) -> NDArray[np.float64]
     return k
 
 
-@njit
+@kernel
 def point_at(path: NDArray[np.float64], s: NDArray[np.float64], at: float) -> tuple[float, float]:
     """The path's point at arc length `at` [m]; beyond the end it goes straight on."""
     n = len(path)
@@ -73,7 +73,7 @@ def point_at(path: NDArray[np.float64], s: NDArray[np.float64], at: float) -> tu
     return path[i - 1, 0] + u * (path[i, 0] - path[i - 1, 0]), path[i - 1, 1] + u * (path[i, 1] - path[i - 1, 1])
 
 
-@njit
+@kernel
 def project(path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
     """Arc length and lateral offset (left positive) [m] of a point against the path."""
     best, best_s, best_d = 1e18, 0.0, 0.0
@@ -98,6 +98,12 @@ def pursue(path: NDArray[np.float64], speed: float) -> float:
     """Curvature [1/m] that follows the path: pure pursuit from the rear axle, looking 0.5 s + 2 m ahead."""
     s = stations(path)
     start, _ = project(path, s, 0.0, 0.0)
+    return pursue_from(path, s, start, speed)
+
+
+@kernel
+def pursue_from(path: NDArray[np.float64], s: NDArray[np.float64], start: float, speed: float) -> float:
+    """The same for a car at arc length `start` of the path."""
     look = min(18.0, max(3.0, 2.0 + 0.5 * abs(speed)))
     x, y = point_at(path, s, start + look)
     return rear_axle_arc(x, y)
@@ -106,10 +112,16 @@ def pursue(path: NDArray[np.float64], speed: float) -> float:
 @njit
 def curve_speed(path: NDArray[np.float64], limit: float, lateral_accel: float = LATERAL_ACCEL) -> float:
     """Fastest speed [m/s] now from which every curve ahead can be met with comfortable braking; at most `limit`."""
-    s = stations(path)
-    k = curvatures(path)
+    return curve_speed_on(stations(path), curvatures(path), limit, lateral_accel)
+
+
+@kernel
+def curve_speed_on(
+    s: NDArray[np.float64], k: NDArray[np.float64], limit: float, lateral_accel: float = LATERAL_ACCEL
+) -> float:
+    """The same for a path's stations and curvatures (T,)."""
     v = limit
-    for i in range(len(path)):
+    for i in range(len(s)):
         in_curve = sqrt(lateral_accel / max(abs(k[i]), 1e-4))
         v = min(v, sqrt(in_curve * in_curve + 2.0 * COMFORT_BRAKE * max(0.0, s[i] - 1.0)))
     return v

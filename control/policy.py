@@ -22,7 +22,7 @@ from roadcraft.control.car import ACCEL_MAX, BRAKE_MAX, brake_for, steer_for, th
 from roadcraft.control.features import LAYOUT_HASH, SIZE
 from roadcraft.control.paths import pursue
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 from roadcraft.sim.messages import Control
 
 STEER_SHARE = 0.12  # of full steering, at |action[0]| = 1 ...
@@ -33,23 +33,23 @@ SHIPPED = "policy.safetensors"
 
 def control_for(action: NDArray[np.floating], path: NDArray[np.float64], speed: float) -> Control:
     """The control that an action (2,) means on the planned path (T, 2) [m] at `speed` [m/s]."""
-    return Control(*_pedals(float(action[0]), float(action[1]), path, speed))
+    return Control(*_pedals(action, path, speed))
 
 
 @njit
-def _pedals(aside: float, ahead: float, path: NDArray[np.float64], speed: float) -> tuple[float, float, float]:
-    steer = steer_for(pursue(path, speed), speed) + steer_share(speed) * aside
-    accel = acceleration_for(ahead)
+def _pedals(action: NDArray[np.floating], path: NDArray[np.float64], speed: float) -> tuple[float, float, float]:
+    steer = steer_for(pursue(path, speed), speed) + steer_share(speed) * float(action[0])
+    accel = acceleration_for(float(action[1]))
     return min(1.0, max(-1.0, steer)), throttle_for(accel, speed), brake_for(accel, speed)
 
 
-@njit
+@kernel
 def steer_share(speed: float) -> float:
     """Of full steering, what action[0] = 1 adds at `speed` [m/s]."""
     return STEER_SHARE * min(max(speed / STEER_SPEED, 0.02), 1.0)
 
 
-@njit
+@kernel
 def acceleration_for(action: float) -> float:
     """[m/s^2] of action[1] in [-1, 1]."""
     return action * (ACCEL_MAX if action > 0.0 else BRAKE_MAX)

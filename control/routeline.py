@@ -8,12 +8,13 @@ line through them (see `knots.py`) is made anew every few metres.
 from __future__ import annotations
 
 from math import cos, hypot, sin
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.knots import dense
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import ROUTE_POINTS, ROUTE_SPACING
 
 BEHIND = 4  # points kept behind the car
@@ -28,56 +29,59 @@ GOAL = 0.3  # m between the last two points when the last one is the goal
 ROOM = 4 * ROUTE_POINTS  # points kept at most
 
 
-@njit
-def take_in(
-    points: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    count: int,
-    last: int,
-    route_ego: NDArray[np.float64],
-    x: float,
-    y: float,
-    yaw: float,
-) -> tuple[int, int, bool, bool]:
-    """Adds the sightings `route_ego` (20, 2) [m], seen from `x`, `y` heading `yaw`, to the `count` known points, of
-    which row `last` was the first that was seen before.
+# What is known of the route.
+ROUTE = np.dtype(
+    [
+        ("points", np.float64, (ROOM, 2)),  # [m]
+        ("weights", np.float64, ROOM),
+        ("seen", np.float64, (ROUTE_POINTS, 2)),  # [m] working memory
+        ("count", np.int64),  # of the points that are known
+        ("first", np.int64),  # row of the first point that was seen last
+        ("goal", np.bool_),  # the last point is the goal
+        ("made_at", np.float64, 2),  # [m] where the line was made
+    ],
+    align=True,
+)
 
-    Returns how many points there now are, the row of the first that is seen now, whether a new route begins with it,
-    and whether their last is the goal.
-    """
+
+@kernel
+def take_in(m: Any, route_ego: NDArray[np.float64], x: float, y: float, yaw: float) -> bool:
+    """Adds the sightings `route_ego` (20, 2) [m], seen from `x`, `y` heading `yaw`, to the known points (a ROUTE
+    record). Returns whether the line must be made anew."""
+    points, weights, seen = m.points, m.weights, m.seen
     c, s = cos(yaw), sin(yaw)
-    seen, goal = np.empty((len(route_ego), 2)), False
     n = 0
     for k in range(len(route_ego)):
         px = route_ego[k, 0] * c - route_ego[k, 1] * s + x
         py = route_ego[k, 0] * s + route_ego[k, 1] * c + y
-        goal = k > 0 and hypot(px - seen[k - 1, 0], py - seen[k - 1, 1]) < GOAL
-        if goal:
+        if k > 0 and hypot(px - seen[k - 1, 0], py - seen[k - 1, 1]) < GOAL:
+            m.goal = True
             break
         seen[k, 0], seen[k, 1] = px, py
         n += 1
-    first = nearest_point(points, max(last - 1, 0), min(last + ONWARDS + 1, count), seen[0, 0], seen[0, 1])
+    first = nearest_point(points, max(m.first - 1, 0), min(m.first + ONWARDS + 1, m.count), seen[0, 0], seen[0, 1])
     begins = first < 0 or hypot(points[first, 0] - seen[0, 0], points[first, 1] - seen[0, 1]) > MATCH
     if begins:  # a new route begins behind the car: straight, as the car stands
         for k in range(2):
             back = (2 - k) * ROUTE_SPACING
             points[k, 0], points[k, 1], weights[k] = seen[0, 0] - back * c, seen[0, 1] - back * s, 1.0
-        first = count = 2
-    for k in range(min(n, len(points) - first)):
+        first = m.count = 2
+    for k in range(min(n, ROOM - first)):
         weight = 1.0 / (NEAR * NEAR + (route_ego[k, 0] * route_ego[k, 0] + route_ego[k, 1] * route_ego[k, 1]))
         row = first + k
-        if row == count:
-            points[row], weights[row] = seen[k], weight
-            count += 1
+        if row == m.count:
+            points[row, 0], points[row, 1], weights[row] = seen[k, 0], seen[k, 1], weight
+            m.count += 1
             continue
         weights[row] += weight
         share = weight / weights[row]
         for axis in range(2):
             points[row, axis] += share * (seen[k, axis] - points[row, axis])
-    return count, first, begins, goal
+    m.first = first
+    return begins or hypot(x - m.made_at[0], y - m.made_at[1]) > REMAKE
 
 
-@njit
+@kernel
 def nearest_point(points: NDArray[np.float64], first: int, end: int, x: float, y: float) -> int:
     """Row, from `first` to before `end`, of the point nearest to a place, -1 where there is none."""
     best, row = np.inf, -1
@@ -88,46 +92,42 @@ def nearest_point(points: NDArray[np.float64], first: int, end: int, x: float, y
     return row
 
 
+@kernel
+def _drop(route, x, y):  # type: ignore[no-untyped-def]
+    """Forgets points that lie far behind the place; row of the one beside it."""
+    m = route[0]
+    nearest = nearest_point(m.points, max(m.first - 2, 0), min(m.first + 2, m.count), x, y)
+    drop = max(0, nearest - BEHIND)
+    if drop > 0:
+        for k in range(m.count - drop):
+            m.points[k, 0], m.points[k, 1] = m.points[k + drop, 0], m.points[k + drop, 1]
+            m.weights[k] = m.weights[k + drop]
+        m.count -= drop
+        m.first -= drop
+    m.made_at[0], m.made_at[1] = x, y
+    return nearest - drop, m.count
+
+
 class RouteLine:
-    """`update` with each observation; then `line` (N, 2) [m] has points 1 m apart from behind the car on."""
+    """After `take_in` has said so, `remake` it; then `line` (N, 2) [m] has points 1 m apart from behind the car on."""
 
     def __init__(self) -> None:
+        self.memory = np.zeros(1, ROUTE)
         self.reset()
 
     def reset(self) -> None:
         """No route yet."""
+        self.memory[:] = np.zeros(1, ROUTE)
         self.line = np.zeros((0, 2))
         self.complete = False  # whether the line's end is the goal
         self.version = 0  # grows whenever the line is made anew
         self.here = 0  # index into the line that is beside the car, to about ROUTE_SPACING
-        self._points, self._weights = np.zeros((ROOM, 2)), np.zeros(ROOM)
-        self._first = 0  # row of the first point that was seen last
-        self._count = 0  # of the points that are known
-        self._goal_known = False
-        self._made_at = (0.0, 0.0)
 
-    def update(self, route_ego: NDArray[np.float64], xy: NDArray[np.float64], yaw: float) -> None:
-        """Takes the points (20, 2) [m] seen from the GNSS place `xy` (2,) and compass heading `yaw`."""
-        x, y = xy.tolist()
-        self._count, self._first, begins, goal = take_in(
-            self._points, self._weights, self._count, self._first, route_ego, x, y, yaw
-        )
-        self._goal_known = self._goal_known or goal
-        made_x, made_y = self._made_at
-        if begins or hypot(x - made_x, y - made_y) > REMAKE:
-            self._remake(x, y)
-
-    def _remake(self, x: float, y: float) -> None:
-        nearest = nearest_point(self._points, max(self._first - 2, 0), min(self._first + 2, self._count), x, y)
-        drop = max(0, nearest - BEHIND)
-        if drop:
-            self._points[: self._count - drop] = self._points[drop : self._count]
-            self._weights[: self._count - drop] = self._weights[drop : self._count]
-            self._count -= drop
-            self._first -= drop
-        self.here = (nearest - drop) * int(ROUTE_SPACING)
-        end = nearest - drop + AHEAD
-        self.complete = self._goal_known and end >= self._count
-        self.line = dense(self._points[: min(end, self._count)])
-        self._made_at = (x, y)
+    def remake(self, xy: NDArray[np.float64]) -> None:
+        """Makes the line anew at the GNSS place (2,) [m]."""
+        nearest, count = _drop(self.memory, *xy.tolist())
+        self.here = nearest * int(ROUTE_SPACING)
+        end = nearest + AHEAD
+        self.complete = bool(self.memory["goal"][0]) and end >= count
+        self.line = dense(self.memory["points"][0, : min(end, count)])
         self.version += 1

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from roadcraft.control.car import HALF_LENGTH, HALF_WIDTH
 from roadcraft.control.paths import headings, project, stations
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 
 OTHER = np.dtype(
     [
@@ -43,7 +43,7 @@ OUTSIDE = 1.5  # m beyond an actor's rectangle at which points of the path still
 FREE = 1e6
 
 
-@njit
+@kernel
 def occupied(
     path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float, yaw: float, ahead: float, side: float
 ) -> tuple[float, float]:
@@ -67,7 +67,7 @@ def occupied(
     return first, last
 
 
-@njit
+@kernel
 def reaches(path_box: NDArray[np.float64], other: Any, horizon: float) -> bool:
     """Whether an actor can come near the path's bounding box (x0, y0, x1, y1) at all within `horizon` [s]."""
     x, y = other.xy[0], other.xy[1]
@@ -95,8 +95,18 @@ def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray
     across it, its speed along the path [m/s], 1 if it is a walker; gap FREE where there is none. Left out of the rows
     are those, whoever is beside us already, and whoever comes from behind us in our direction.
     """
-    s = stations(path)
-    yaw_path = headings(path)
+    return spacetime_on(path, stations(path), headings(path), others, lead)
+
+
+@njit
+def spacetime_on(
+    path: NDArray[np.float64],
+    s: NDArray[np.float64],
+    yaw_path: NDArray[np.float64],
+    others: NDArray[np.void],
+    lead: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The same for a path whose stations and headings (T,) are known."""
     box = bounds(path)
     taken = np.empty((len(others), MOMENTS + 1, 2))
     rows = 0
@@ -143,7 +153,7 @@ def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray
     return taken[:rows]
 
 
-@njit
+@kernel
 def conflict_time(taken: NDArray[np.float64], speed: float, accel: float, top: float) -> float:
     """When [s] the ego, accelerating at `accel` up to `top` speed [m/s] (down to 0), first meets a taken station."""
     at, v = 0.0, speed
@@ -162,7 +172,7 @@ def conflict_time(taken: NDArray[np.float64], speed: float, accel: float, top: f
     return FREE
 
 
-@njit
+@kernel
 def safe_acceleration(taken: NDArray[np.float64], speed: float, top: float, wish: float) -> float:
     """Largest acceleration [m/s^2] up to `wish` that meets nobody; the one that meets them last where none is free."""
     if len(taken) == 0:
@@ -178,7 +188,7 @@ def safe_acceleration(taken: NDArray[np.float64], speed: float, top: float, wish
     return min(best, -3.0) if best_time > 0.5 else -8.0
 
 
-@njit
+@kernel
 def follow(speed: float, wish_speed: float, gap: float, lead_speed: float, exponent: float = 4.0) -> float:
     """Acceleration [m/s^2] of the Intelligent Driver Model (Treiber, Hennecke, Helbing 2000), limited to [-8, 2.5].
 
@@ -196,7 +206,7 @@ def follow(speed: float, wish_speed: float, gap: float, lead_speed: float, expon
     return max(-8.0, free - interaction)
 
 
-@njit
+@kernel
 def keep_clear(speed: float, line: float, gap: float, lead_speed: float) -> float:
     """Acceleration [m/s^2] that waits at the line of a light until there is room behind it; FREE when there is.
 
@@ -208,7 +218,7 @@ def keep_clear(speed: float, line: float, gap: float, lead_speed: float) -> floa
     return stop_at(speed, max(0.0, line - 0.5))
 
 
-@njit
+@kernel
 def stop_at(speed: float, distance: float) -> float:
     """Largest acceleration [m/s^2] with which the front bumper still stops comfortably `distance` [m] ahead."""
     if distance <= 0.1:

@@ -11,25 +11,25 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 from importlib import resources
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.perception.events import EventWatch
+from roadcraft.perception.events import new_watch
 from roadcraft.perception.percept import OBJECT, Percept
 from roadcraft.perception.projection import lane_depth
-from roadcraft.perception.truth_kernel import LANE_NOISES, MEMORY, MODEL, SIGN_NOISES, perceive
+from roadcraft.perception.truth_kernel import LANE_NOISES, MEMORY, MODEL, SEEN, SIGN_NOISES, perceive
 from roadcraft.perception.truth_objects import CAPACITY, DISTANCES, GHOST, GHOSTS, NOISES, TABLE
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.making import maker
 from roadcraft.sim.messages import DT, LANE_LINES, LANE_X, Camera, Tick
 
 SHIPPED = "error_model.json"  # in perception/weights, measured on the shipped network
 OWN_NOISES = LANE_LINES * LANE_NOISES + 2 * SIGN_NOISES  # standard normals a tick beside the actors'
+_percept = maker(Percept)
 _CAMERA = Camera()  # whose view counts where there is none
 _UNBORN = (float("nan"), 0.0, 0.0)
 _NOTHING = np.zeros((0, 0), np.float32)
@@ -124,7 +124,6 @@ class TruthPerception:
             error_model = ErrorModel.load(None if error_model == "default" else Path(error_model))
         self.model = error_model
         self._model = _packed(error_model)
-        self._watch = EventWatch()
         self._rng = np.random.default_rng(seed)
         self.reset()
 
@@ -132,7 +131,7 @@ class TruthPerception:
         """Forgets everything seen so far; with a seed the errors to come are drawn anew from it."""
         if seed is not None:
             self._rng = np.random.default_rng(seed)
-        self._watch.reset()
+        self._watch = new_watch()
         self._table = np.zeros(CAPACITY, TABLE)
         self._ghosts = np.zeros(GHOSTS, GHOST)
         self._memory = np.zeros(1, MEMORY)
@@ -140,54 +139,43 @@ class TruthPerception:
         self._memory["signs"] = self._rng.standard_normal((2, SIGN_NOISES))
         self._memory["next_track"] = 1
         self._time: float | None = None
+        self._dt, self._keep = -1.0, 1.0  # [s], and how much of an error is left after them
+        self._camera, self._lens = _CAMERA, lens_of(_CAMERA)
         self._light_id = self._stop_id = ""
         self._queue: deque[Percept] = deque(maxlen=self.model.delay + 1)
 
     def __call__(self, tick: Tick) -> Percept:
         """Perceives one tick; the error model's delay makes it an older one."""
-        facts, camera, now = tick.facts, tick.observation.camera or _CAMERA, tick.facts.time
+        facts, camera = tick.facts, tick.observation.camera or _CAMERA
+        now, actors = facts.time, facts.actors
         dt = 0.0 if self._time is None else max(now - self._time, 0.0)
-        self._time = now
-        keep = float(np.exp(-dt / self.model.correlation))
-        objects = np.empty(len(facts.actors) + GHOSTS, OBJECT)
-        lanes, lane_prob, light = np.empty((LANE_LINES, len(LANE_X))), np.empty(LANE_LINES), np.empty(4)
+        if dt != self._dt:
+            self._dt, self._keep = dt, float(np.exp(-dt / self.model.correlation))
+        if camera is not self._camera:
+            self._camera, self._lens = camera, lens_of(camera)
+        same_light, same_stop = facts.light_id == self._light_id, facts.stop_id == self._stop_id
+        self._time, self._light_id, self._stop_id = now, facts.light_id, facts.stop_id
+        objects, seen = np.empty(len(actors) + GHOSTS, OBJECT), np.empty(1, SEEN)
+        noise = self._rng.standard_normal(OWN_NOISES + len(actors) * NOISES)
         count, light_distance, stop_prob, stop_distance = perceive(
-            facts.actors,
-            facts.pose,
-            now,
-            facts.lanes_ego,
-            (int(facts.light), facts.light_distance),
-            facts.stop_distance,
-            (facts.light_id == self._light_id, facts.stop_id == self._stop_id),
-            *_lens(camera),
-            self._rng.standard_normal(OWN_NOISES + len(facts.actors) * NOISES),
-            keep,
-            sqrt(1.0 - keep * keep),
-            self._born(now),
-            self._model,
-            self._memory,
-            self._table,
-            self._ghosts,
-            objects,
-            lanes,
-            lane_prob,
-            light,
+            *(actors, facts.pose, facts.path_ego, now, facts.lanes_ego, int(facts.light), facts.light_distance),
+            *(facts.stop_distance, same_light, same_stop, facts.light_id != "", self._lens, noise, self._keep),
+            *(self._born(now), self._model, self._memory, self._watch, self._table, self._ghosts, objects, seen),
         )
-        self._light_id, self._stop_id = facts.light_id, facts.stop_id
-        percept = Percept(
+        percept = _percept(
             frame=facts.frame,
             time=now,
             drivable=_NOTHING,
             lane_mask=_NOTHING,
-            lanes_ego=lanes,
-            lane_prob=lane_prob,
+            lanes_ego=seen["lanes"][0],
+            lane_prob=seen["lane_prob"][0],
             lane_marks=facts.lane_marks,
             objects=objects[:count],
-            light=light,
+            light=seen["light"][0],
             light_distance=light_distance,
             stop_prob=stop_prob,
             stop_distance=stop_distance,
-            events=np.where(self._watch(facts), 0.9, 0.05),
+            events=seen["events"][0],
             confidence=1.0,
             latency=0.0,
         )
@@ -202,12 +190,11 @@ class TruthPerception:
         return rng.uniform(8.0, 40.0), rng.uniform(-0.6, 0.6), now + rng.exponential(m.false_alarm_life)
 
 
-@lru_cache(maxsize=64)
-def _lens(camera: Camera) -> tuple[tuple[float, ...], NDArray[np.float64]]:
-    """x, y, z [m], pitch [rad], focal, width, height [pixels] of a camera, and the depth (10,) [m] of the ground at
+def lens_of(camera: Camera) -> NDArray[np.float64]:
+    """(17,) x, y, z [m], pitch [rad], focal, width, height [pixels] of a camera, and the depth [m] of the ground at
     LANE_X in it."""
     numbers = (*camera.xyz_ego, camera.pitch, camera.focal, camera.width, camera.height)
-    return tuple(map(float, numbers)), lane_depth(camera)
+    return np.array([*numbers, *lane_depth(camera)])
 
 
 def _packed(m: ErrorModel) -> NDArray[np.void]:

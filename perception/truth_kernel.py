@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
+from roadcraft.perception.events import happening
+from roadcraft.perception.percept import EVENTS
 from roadcraft.perception.truth_objects import DISTANCES, NOISES, bin_of, sense, with_ghosts
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 from roadcraft.sim.messages import LANE_LINES, LANE_X, LightState
 
 LANE_NOISES = 3 + len(LANE_X)  # per lane line: found, invented, moved, each of its points
@@ -48,8 +50,19 @@ MEMORY = np.dtype(
     align=True,
 )
 
+# What it perceives, beside the objects; the fields of `Percept`.
+SEEN = np.dtype(
+    [
+        ("lanes", np.float64, (LANE_LINES, len(LANE_X))),
+        ("lane_prob", np.float64, LANE_LINES),
+        ("light", np.float64, 4),
+        ("events", np.float64, len(EVENTS)),
+    ],
+    align=True,
+)
 
-@njit
+
+@kernel
 def _lines(lanes_ego, depth, camera, noise, keep, fresh, m, memory, lanes, prob):  # type: ignore[no-untyped-def]
     """Fills `lanes` (4, 10) [m], NaN where nothing is seen, and `prob` (4,)."""
     z = memory["lines"]
@@ -69,7 +82,7 @@ def _lines(lanes_ego, depth, camera, noise, keep, fresh, m, memory, lanes, prob)
         prob[line] = 0.95 if seen else 0.04
 
 
-@njit
+@kernel
 def _drift(z, noise, known, keep, fresh):  # type: ignore[no-untyped-def]
     """The latent errors of a sign, drawn anew for another one."""
     for k in range(SIGN_NOISES):
@@ -112,27 +125,31 @@ def _stop(distance, z, m):  # type: ignore[no-untyped-def]
 
 @njit
 def perceive(  # type: ignore[no-untyped-def]
-    actors, pose, now, lanes_ego, light, stop_distance, known, camera, depth, noise, keep, fresh, born,
-    models, memories, table, ghosts, objects, lanes, lane_prob, light_prob,
+    actors, pose, path_ego, now, lanes_ego, light, light_distance, stop_distance, same_light, same_stop, governed,
+    camera, noise, keep, born, models, memories, watch, table, ghosts, objects, out,
 ):  # fmt: skip
-    """One tick: fills `objects` (rows of OBJECT, as many as actors and GHOSTS), `lanes` (4, 10), `lane_prob` (4,) and
-    `light_prob` (4,); returns how many objects, the distance [m] to the light's line, the probability of a stop sign
-    and the distance [m] to its line.
+    """One tick: fills `objects` (rows of OBJECT, as many as actors and GHOSTS) and `out` (1,) SEEN; returns how many
+    objects, the distance [m] to the light's line, the probability of a stop sign and the distance [m] to its line.
 
-    light: state, distance [m]. known: whether light and stop sign are those of the last tick. camera: x, y, z [m],
-    pitch [rad], focal, width, height [pixels]; `depth` (10,) [m] of the ground at LANE_X. noise: standard normals, for
-    the lines, the signs, then NOISES an actor. keep, fresh: of the latent processes. born: see `with_ghosts`.
+    light: its state. same_light, same_stop: whether they are those of the last tick. governed: whether there is a
+    light. camera: (17,) x, y, z [m], pitch [rad], focal, width, height [pixels], then the depth [m] of the ground at
+    LANE_X. noise: standard normals, for the lines, the signs, then NOISES an actor. keep: of the latent processes.
+    born: distance [m], bearing [rad] and end [s] of a false alarm that begins now; NaN where none does.
     """
-    m, memory = models[0], memories[0]
-    _lines(lanes_ego, depth, camera, noise, keep, fresh, m, memory, lanes, lane_prob)
+    m, memory, seen = models[0], memories[0], out[0]
+    fresh, depth = math.sqrt(1.0 - keep * keep), camera[7:]
+    _lines(lanes_ego, depth, camera, noise, keep, fresh, m, memory, seen.lanes, seen.lane_prob)
     at = LANE_LINES * LANE_NOISES
     signs = memory["signs"]
-    _drift(signs[0], noise[at:], known[0], keep, fresh)
-    light_distance = _light(light[0], light[1], signs[0], m, light_prob)
+    _drift(signs[0], noise[at:], same_light, keep, fresh)
+    light_distance_seen = _light(light, light_distance, signs[0], m, seen.light)
     at += SIGN_NOISES
-    _drift(signs[1], noise[at:], known[1], keep, fresh)
+    _drift(signs[1], noise[at:], same_stop, keep, fresh)
     stop_prob, stop_distance = _stop(stop_distance, signs[1], m)
     own = noise[at + SIGN_NOISES :].reshape((actors.shape[0], NOISES))
     count = sense(actors, pose, now, camera, own, keep, fresh, m, table, memory, objects)
     count = with_ghosts(pose, now, born, memory, ghosts, objects, count)
-    return count, light_distance, stop_prob, stop_distance
+    flags = happening(watch, path_ego, pose, actors, now, light, light_distance, same_light, governed)
+    for k in range(len(EVENTS)):
+        seen.events[k] = 0.9 if flags[k] else 0.05
+    return count, light_distance_seen, stop_prob, stop_distance

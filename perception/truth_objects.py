@@ -8,7 +8,7 @@ import numpy as np
 
 from roadcraft.perception.events import wrapped
 from roadcraft.perception.percept import PATH_TIMES
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 
 CAPACITY = 128  # objects tracked at once
 NOISES = 7  # standard normals per object: detection, range, bearing, vx, vy, yaw, spare
@@ -37,7 +37,7 @@ TABLE = np.dtype(
 GHOST = np.dtype([("xy", np.float64, 2), ("end", np.float64), ("track", np.int32)], align=True)  # world [m], [s]
 
 
-@njit
+@kernel
 def _row_of(table, key, noise):  # type: ignore[no-untyped-def]
     """The table's row of an actor; a new one takes a free row or the one not heard of for longest."""
     spare, oldest = 0, math.inf
@@ -102,7 +102,7 @@ def _visible_fractions(actors, pose, camera):  # type: ignore[no-untyped-def]
     return fraction, boxes
 
 
-@njit
+@kernel
 def _normal_cdf(z):  # type: ignore[no-untyped-def]
     return 0.5 * math.erfc(-z / math.sqrt(2.0))
 
@@ -178,7 +178,7 @@ def sense(actors, pose, now, camera, noise, keep, fresh, m, table, memory, out):
     return count
 
 
-@njit
+@kernel
 def with_ghosts(pose, now, born, memory, ghosts, out, count):  # type: ignore[no-untyped-def]
     """Lets ghosts die, and one be born where `born` (distance [m], bearing [rad], end [s]) is no NaN; writes those
     that live behind the first `count` rows of `out`; returns how many rows there now are."""

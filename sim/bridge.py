@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.carla_stage import CarlaStage, TrafficManager
 from roadcraft.sim.errors import UserError, WorldLost
-from roadcraft.sim.facts import EgoState, TickBuilder, nearby
+from roadcraft.sim.facts import TickBuilder, nearby
 from roadcraft.sim.geometry import from_carla_yaw
 from roadcraft.sim.messages import ACTOR, DT, Control, Episode, Kind, LightState, Tick
 from roadcraft.sim.population import populate
@@ -288,21 +288,18 @@ class CarlaWorld:
         if me is None:
             raise WorldLost(f"the ego (actor {self._ego.id}) is gone: another client has destroyed it")
         place, velocity, accel = me.get_transform(), me.get_velocity(), me.get_acceleration()
-        ego = EgoState(
-            pose=np.array([place.location.x, -place.location.y, from_carla_yaw(place.rotation.yaw)]),
-            velocity=np.array([velocity.x, -velocity.y]),
-            accel=np.array([accel.x, -accel.y]),
-            yaw_rate=-radians(me.get_angular_velocity().z),
-            steer=float(np.float32(self._steer)),
-        )
-        actors, background = self._actors(snapshot, ego.pose[:2])
+        pose = place.location.x, -place.location.y, from_carla_yaw(place.rotation.yaw)
+        yaw_rate = -radians(me.get_angular_velocity().z)
+        state = np.array([*pose, velocity.x, -velocity.y, accel.x, -accel.y, yaw_rate])
+        actors, background = self._actors(snapshot, state[:2])
         rgb, labels = self._rig.images(frame)
         self._tick = self._build(
             self._frame,
-            ego,
-            nearby(actors, ego.pose[:2]),
+            state,
+            float(np.float32(self._steer)),
+            nearby(actors, state[:2]),
             self._light_states(),
-            self._rig.contacts(frame, ego.pose[:2]),
+            self._rig.contacts(frame, state[:2]),
             background,
             self.director.events,
             rgb,

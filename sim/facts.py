@@ -6,21 +6,17 @@ the route is worked out in `tracking.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import cos, sin
-
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.kernels import Direct
 from roadcraft.sim.localisation import Localisation
+from roadcraft.sim.making import maker
 from roadcraft.sim.messages import (
     DT,
-    LANE_LINES,
-    LANE_X,
-    PATH_POINTS,
-    ROUTE_POINTS,
     Camera,
     Command,
+    Ego,
     Facts,
     Kind,
     Labels,
@@ -31,24 +27,14 @@ from roadcraft.sim.messages import (
 )
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
-from roadcraft.sim.tracking import new_memory, route_points, track
+from roadcraft.sim.tracking import VIEW, new_memory, route_points, track
 
 ACTOR_RADIUS = 150.0  # m around the ego within which actors are facts
 
+_facts, _ego, _observation = maker(Facts), maker(Ego), maker(Observation)
 _LIGHT_STATES = tuple(LightState)
 _COMMANDS = {int(command): command for command in Command}
 _MARKS = tuple(Mark)
-
-
-@dataclass(frozen=True, slots=True)
-class EgoState:
-    """The ego as a world knows it; world frame."""
-
-    pose: NDArray[np.float64]  # (3,) x, y [m], yaw [rad]
-    velocity: NDArray[np.float64]  # (2,) [m/s]
-    accel: NDArray[np.float64]  # (2,) [m/s^2]
-    yaw_rate: float  # [rad/s]
-    steer: float  # [-1, 1] in effect, left positive
 
 
 class TickBuilder:
@@ -59,19 +45,20 @@ class TickBuilder:
     ) -> None:
         self.camera = camera
         self._extent = extent
-        self._half = (float(extent[0]), float(extent[1]))
         self._grid = network.grid
         self._lanes = network.lanes
         self._route, self._stops = route_points(network, route), route.stops
         self._length = route.length
         self._signal_ids = [*map(str, network.signals["id"]), ""]  # the last is that of row -1
         self._memory = new_memory()
+        self._track = Direct(track)
         self._localisation = Localisation(seed)
 
     def __call__(
         self,
         frame: int,
-        ego: EgoState,
+        state: NDArray[np.float64],
+        steer: float,
         actors: NDArray[np.void],
         lights: NDArray[np.uint8],
         contacts: NDArray[np.void],
@@ -82,57 +69,37 @@ class TickBuilder:
     ) -> Tick:
         """The tick of `frame` (0 is the reset's).
 
-        `actors` (N,) ACTOR within 150 m; `lights` (S,) LightState per row of the network's signals;
-        `contacts` (C,) CONTACT.
+        `state` (8,) of the ego: x, y [m], yaw [rad], velocity (2,) [m/s], acceleration (2,) [m/s^2], yaw rate [rad/s],
+        world frame; `steer` in effect, [-1, 1]; `actors` (N,) ACTOR within 150 m; `lights` (S,) LightState per row of
+        the network's signals; `contacts` (C,) CONTACT.
         """
-        pose, velocity = tuple(ego.pose.tolist()), tuple(ego.velocity.tolist())
-        sensed = self._localisation(pose, velocity, tuple(ego.accel.tolist()), ego.yaw_rate, ego.steer)
-        path_ego, route_ego = np.empty((PATH_POINTS, 2)), np.empty((ROUTE_POINTS, 2))
-        lines, marks = np.empty((LANE_LINES, len(LANE_X))), np.empty(LANE_LINES, np.uint8)
+        out = np.empty(1, VIEW)
         (
-            progress,
-            lateral,
-            heading,
-            width,
-            off_lane,
-            nearest_width,
-            wrong_way,
-            speed_limit,
-            junction_distance,
-            light,
-            light_distance,
-            stop,
-            stop_distance,
-            run,
-            zone,
-            left,
-            right,
-            command,
-        ) = track(
+            (yaw_world, speed, yaw_rate),
+            (progress, lateral, heading, width, off_lane, nearest_width, wrong_way, speed_limit, junction_distance),
+            (light, light_distance, stop, stop_distance, run, zone, left, right, command),
+        ) = self._track.call(
             self._grid,
             self._lanes,
             self._route,
             self._stops,
             self._memory,
             np.ascontiguousarray(lights),
-            pose,
-            self._half,
-            (*sensed.xy_world.tolist(), sensed.yaw_world),
-            path_ego,
-            lines,
-            marks,
-            route_ego,
+            state,
+            self._extent,
+            *self._localisation.draw(),
+            self._localisation.offset,
+            out,
         )
         if labels is not None:
             count_visible(actors, labels.instance)
-        c, s = cos(pose[2]), sin(pose[2])
-        vx, vy = velocity
-        time = frame * DT
-        facts = Facts(
+        time, ids = frame * DT, self._signal_ids
+        # A column, then its row: three times as fast as the row, then its field.
+        facts = _facts(
             frame=frame,
             time=time,
-            pose=ego.pose,
-            velocity_ego=np.array((vx * c + vy * s, vy * c - vx * s)),
+            pose=state[:3],
+            velocity_ego=out["velocity_ego"][0],
             extent=self._extent,
             progress=progress,
             route_length=self._length,
@@ -142,25 +109,26 @@ class TickBuilder:
             off_lane=off_lane,
             wrong_way=wrong_way,
             speed_limit=speed_limit,
-            path_ego=path_ego,
+            path_ego=out["path_ego"][0],
             junction_distance=junction_distance,
-            lanes_ego=lines,
-            lane_marks=marks,
+            lanes_ego=out["lanes_ego"][0],
+            lane_marks=out["lane_marks"][0],
             light=_LIGHT_STATES[lights[light]] if light >= 0 else LightState.UNKNOWN,
             light_distance=light_distance,
-            light_id=self._signal_ids[light],
+            light_id=ids[light],
             stop_distance=stop_distance,
-            stop_id=self._signal_ids[stop],
+            stop_id=ids[stop],
             actors=actors,
             contacts=contacts,
             crossings=tuple(_MARKS[mark] for mark in (left, right) if mark) if left or right else (),
             background_speed=background_speed,
             nearest_lane_width=nearest_width,
-            red_light_run=self._signal_ids[run],
-            stop_zone=self._signal_ids[zone],
+            red_light_run=ids[run],
+            stop_zone=ids[zone],
             scenario_events=scenario_events,
         )
-        observation = Observation(frame, time, rgb, self.camera, sensed, route_ego, _COMMANDS[command])
+        ego = _ego(out["xy_world"][0], yaw_world, speed, yaw_rate, out["accel_ego"][0], steer)
+        observation = _observation(frame, time, rgb, self.camera, ego, out["route_ego"][0], _COMMANDS[command])
         return Tick(observation, facts, labels)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 
 
-@njit
+@kernel
 def wrap(angle: float) -> float:
     """The same angle in (-pi, pi] [rad]."""
     return -((-angle + np.pi) % (2 * np.pi) - np.pi)

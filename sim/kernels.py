@@ -1,4 +1,4 @@
-"""Compiled kernels, kept on disk until their sources change: `from roadcraft.sim.kernels import njit`.
+"""Compiled kernels, kept on disk until their sources change: `from roadcraft.sim.kernels import kernel, njit`.
 
 numba notices a change in a kernel's own file only, although kernels are compiled into each other across files. Here a
 kernel's folder in the cache is named after its module and all modules of Roadcraft that this one imports, directly or
@@ -24,6 +24,9 @@ KEPT = 3  # folders of earlier versions of a module that stay
 IMPORT = re.compile(r"^\s*(?:from roadcraft\.([\w.]+) import (\([^)]*\)|.*)|import roadcraft\.([\w.]+))", re.MULTILINE)
 
 njit: Callable[..., Any] = partial(numba.njit, cache=True)
+# For kernels that allocate nothing: arrays are not counted in and out of each call, which takes an atomic instruction
+# each time and, in kernels of many small parts, as long as their work. Nor is each divisor compared with 0.
+kernel: Callable[..., Any] = partial(njit, error_model="numpy", _nrt=False)
 
 
 def module_file(name: str) -> Path | None:
@@ -94,3 +97,18 @@ class ByImports(_CacheLocator):
 
 
 CacheImpl._locator_classes.insert(0, ByImports)
+
+
+class Direct:
+    """Calls a kernel whose arguments are always of the same types without looking at them again, which for thirty
+    arrays takes as long as some kernels: `tick = Direct(tick)`, then `tick.call(...)`. Other types give garbage."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self.call: Callable[..., Any] = self._first
+
+    def _first(self, *arguments: Any) -> Any:
+        result = self._compiled(*arguments)
+        types = tuple(map(self._compiled.typeof_pyval, arguments))
+        self.call = self._compiled.overloads[types].entry_point
+        return result

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel, njit
 from roadcraft.sim.messages import LANE_LINES, LANE_X, Mark
 from roadcraft.sim.roads import LaneGrid, RoadNetwork, lane_point
 from roadcraft.sim.routes import Route
@@ -92,7 +92,7 @@ def _borders(
     return offsets, marks
 
 
-@njit
+@kernel
 def lane_slot(borders: NDArray[np.float64], lateral: float) -> int:
     """Which lane of one route point's borders (8,) the offset lies in: the index of that lane's left border."""
     slot = OWN
@@ -103,7 +103,7 @@ def lane_slot(borders: NDArray[np.float64], lateral: float) -> int:
     return slot
 
 
-@njit
+@kernel
 def lines_ahead(
     points: NDArray[np.void],
     index: int,

@@ -201,6 +201,8 @@ class Control:
     brake: float = 0.0  # [0, 1]
 
     def __post_init__(self) -> None:
+        if -1.0 <= self.steer <= 1.0 and 0.0 <= self.throttle <= 1.0 and 0.0 <= self.brake <= 1.0:
+            return
         for name, low in (("steer", -1.0), ("throttle", 0.0), ("brake", 0.0)):
             value = getattr(self, name)
             if not low <= value <= 1.0:  # NaN fails too

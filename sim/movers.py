@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.geometry import arc_length
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import DT, Facts
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
@@ -25,6 +26,29 @@ PATIENCE = 4.0  # s that it stands before it squeezes by, ...
 SQUEEZE = 0.05  # ... with so many metres beside it, ...
 UNDER_WAY = 4.0  # ... until it drives so many m/s again
 HALF_WIDTH, HALF_LENGTH = 1.0, 2.5  # m of the ordinary car
+
+
+@kernel
+def path_pose(
+    xy: NDArray[np.float64], yaw: NDArray[np.float64], s: NDArray[np.float64], at: float, side: float
+) -> tuple[float, float, float]:
+    """x, y [m], yaw [rad] at arc length `at` of a `Path`, held at its ends, `side` [m] to the left of it."""
+    low, high = 0, len(s) - 1
+    if at >= s[high]:
+        low = high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if s[middle] <= at:
+            low = middle
+        else:
+            high = middle
+    x, y, turned = xy[low, 0], xy[low, 1], yaw[low]
+    if low < high and at > s[low]:
+        length, along = s[high] - s[low], at - s[low]
+        x += (xy[high, 0] - x) / length * along
+        y += (xy[high, 1] - y) / length * along
+        turned += (yaw[high] - turned) / length * along
+    return x - side * sin(turned), y + side * cos(turned), turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +65,7 @@ class Path:
 
     def pose(self, s: float, side: float = 0.0) -> tuple[float, float, float]:
         """x, y, yaw at arc length `s`, `side` [m] to the left of it."""
-        x, y = float(np.interp(s, self.s, self.xy[:, 0])), float(np.interp(s, self.s, self.xy[:, 1]))
-        yaw = float(np.interp(s, self.s, self.yaw))
-        return x - side * sin(yaw), y + side * cos(yaw), yaw
+        return path_pose(self.xy, self.yaw, self.s, s, side)
 
     def project(self, xy: NDArray[np.float64]) -> float:
         """Arc length [m] of the point nearest to a place."""

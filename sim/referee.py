@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from roadcraft.sim.comfort import SAMPLE_TIME, comfort
+from roadcraft.sim.making import maker
 from roadcraft.sim.messages import DT, Facts, Kind
 from roadcraft.sim.scores import no_infractions, penalty_10, penalty_20, penalty_21, penalty_bench2drive, success
 
@@ -77,6 +78,9 @@ class Verdict:
     def efficiency(self) -> float:
         """Bench2Drive's driving efficiency: mean of the checkpoints' speeds [%]; NaN before the first."""
         return float(np.mean(self.min_speeds)) if self.min_speeds else float("nan")
+
+
+_verdict = maker(Verdict)
 
 
 class Referee:
@@ -252,7 +256,7 @@ class Referee:
         completion = 100.0 if status == "Completed" else min(100.0, 100 * self._progress / facts.route_length)
         kept = completion * (1 - outside / 100)
         p10, p20, p21, b2d = self._penalties
-        return Verdict(
+        return _verdict(
             events=new,
             done=status != "Running",
             status=status,

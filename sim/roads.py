@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 
 CELL = 4.0  # [m] edge of a cell of the grid that finds the nearest lane
 SEARCH_RADIUS = 100.0  # [m] beyond which a place has no nearest lane
@@ -113,7 +113,7 @@ class LaneGrid(NamedTuple):
     points: NDArray[np.int32]  # (N,) point indices sorted by cell
 
 
-@njit
+@kernel
 def _scan_cell(
     grid: LaneGrid, column: int, row: int, x: float, y: float, yaw: float, aligned: bool, kinds: int, best: float
 ) -> tuple[float, int]:
@@ -122,9 +122,12 @@ def _scan_cell(
     cell = row * grid.shape[0] + column
     for k in range(grid.start[cell], grid.start[cell + 1]):
         i = grid.points[k]
+        dx, dy = grid.xy[i, 0] - x, grid.xy[i, 1] - y
+        if dx * dx + dy * dy > 1.001 * best * best:  # most are, so that this comes first
+            continue
         if not (kinds >> grid.kind[grid.lane_of[i]]) & 1:
             continue
-        cost = hypot(grid.xy[i, 0] - x, grid.xy[i, 1] - y)
+        cost = hypot(dx, dy)
         if aligned and cost < best:
             cost += YAW_PENALTY * (1.0 - cos(grid.yaw[i] - yaw))
         if cost < best:
@@ -132,7 +135,7 @@ def _scan_cell(
     return best, found
 
 
-@njit
+@kernel
 def nearest_lane(grid: LaneGrid, x: float, y: float, yaw: float, aligned: bool, kinds: int) -> tuple[int, float, float]:
     """The lane at a place: (lane, s [m], lateral offset [m], left positive); (-1, 0, inf) further than 100 m off.
 
@@ -157,7 +160,7 @@ def nearest_lane(grid: LaneGrid, x: float, y: float, yaw: float, aligned: bool, 
     return lane, s, lateral
 
 
-@njit
+@kernel
 def _project(grid: LaneGrid, lane: int, i: int, x: float, y: float) -> tuple[float, float]:
     """Arc length and lateral offset of a place on the two segments that meet at point `i` of `lane`."""
     first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1
@@ -175,7 +178,7 @@ def _project(grid: LaneGrid, lane: int, i: int, x: float, y: float) -> tuple[flo
     return s, lateral
 
 
-@njit
+@kernel
 def lane_point(grid: LaneGrid, lane: int, s: float) -> tuple[float, float, float, float]:
     """x, y [m], yaw [rad], width [m] of a lane's centre at arc length `s`, held at its ends."""
     first, last = grid.first[lane], grid.first[lane] + grid.counts[lane] - 1

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
+from math import hypot
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Command, Facts
-from roadcraft.sim.movers import Mover, Path
+from roadcraft.sim.movers import Mover, Path, path_of_route
 from roadcraft.sim.roads import LaneKind, RoadNetwork
 from roadcraft.sim.routes import Route
 from roadcraft.sim.stage import PlaceTaken, Stage
@@ -53,6 +56,11 @@ class Scenario:
         self.late = False
         self.movers: list[Mover] = []
         self.walkers: list[int] = []
+
+    @cached_property
+    def way(self) -> Path:
+        """The route."""
+        return path_of_route(self.route)
 
     @classmethod
     def places(cls, network: RoadNetwork, route: Route) -> NDArray[np.float64]:
@@ -175,5 +183,12 @@ def beside_the_road(network: RoadNetwork, route: Route, places: NDArray[np.float
 
 def is_free(facts: Facts, pose: tuple[float, float, float], radius: float) -> bool:
     """Whether no actor is within `radius` [m] of a place."""
-    away = facts.actors["xyz"][:, :2] - np.array(pose[:2])
-    return not bool((np.hypot(*away.T) < radius).any())
+    return not _is_near(facts.actors, pose[0], pose[1], radius)
+
+
+@kernel
+def _is_near(actors, x, y, radius):  # type: ignore[no-untyped-def]
+    near = False
+    for i in range(actors.shape[0]):
+        near = near or hypot(actors[i].xyz[0] - x, actors[i].xyz[1] - y) < radius
+    return near

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.messages import DT, Command, Facts, LightState
-from roadcraft.sim.movers import Mover, Path, path_of_lanes, path_of_route
+from roadcraft.sim.movers import Mover, Path, path_of_lanes
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
 from roadcraft.sim.scenario import Scenario, beside_the_road, is_free, stretches
@@ -35,7 +35,7 @@ class PedestrianCrossing(Scenario):
         return beside_the_road(network, route, stretches(route, 40.0, 20.0))
 
     def begin(self, facts: Facts) -> bool:
-        path = path_of_route(self.route)
+        path = self.way
         half = float(self.route.width[int(self.at)]) / 2
         aside = -half - 1.05
         if not is_free(facts, path.pose(self.at, aside), 8.0):
@@ -87,7 +87,7 @@ class PedestrianCrossing(Scenario):
     def _way_free(self, facts: Facts) -> bool:
         """Whether nobody is in the lane where the pedestrian means to cross: nobody walks into a car that stands there,
         or is just ahead of ours."""
-        x, y, yaw = path_of_route(self.route).pose(self.at, 0.0)
+        x, y, yaw = self.way.pose(self.at, 0.0)
         dx, dy = (facts.actors["xyz"][:, :2] - (x, y)).T
         along, aside = dx * cos(yaw) + dy * sin(yaw), dy * cos(yaw) - dx * sin(yaw)
         return not bool(((np.abs(along) < self.CLEAR[0]) & (np.abs(aside) < self.CLEAR[1])).any())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.messages import DT, Facts, LightState
-from roadcraft.sim.movers import Mover, path_of_route
+from roadcraft.sim.movers import Mover
 from roadcraft.sim.roads import LaneKind, RoadNetwork
 from roadcraft.sim.routes import Route
 from roadcraft.sim.scenario import Scenario, beside_the_road, is_free, stopping_distance, stretches
@@ -28,7 +28,7 @@ class LeadBrakes(Scenario):
         return stretches(route, 55.0, 20.0)
 
     def begin(self, facts: Facts) -> bool:
-        path = path_of_route(self.route)
+        path = self.way
         start = facts.progress + 35.0
         if facts.velocity_ego[0] < 4.0 or not is_free(facts, path.pose(start), 14.0):
             return False
@@ -69,7 +69,7 @@ class Obstacle(Scenario):
         return stretches(route, 50.0, 20.0)
 
     def begin(self, facts: Facts) -> bool:
-        path = path_of_route(self.route)
+        path = self.way
         if not is_free(facts, path.pose(self.at), 12.0):
             return False
         self.movers = [Mover(self.stage, "vehicle.mercedes.sprinter", path, self.at, side=-0.3, color=self.paint())]
@@ -103,7 +103,7 @@ class SlowBicycle(Scenario):
         return beside_the_road(network, route, stretches(route, 35.0, 40.0))
 
     def begin(self, facts: Facts) -> bool:
-        path = path_of_route(self.route)
+        path = self.way
         if not is_free(facts, path.pose(self.at), 12.0):
             return False
         self.half = float(self.route.width[int(self.at)]) / 2
@@ -135,7 +135,7 @@ class CutIn(Scenario):
         return stretches(route, 45.0, 40.0)
 
     def begin(self, facts: Facts) -> bool:
-        path = path_of_route(self.route)
+        path = self.way
         lane = self.network.lanes[self.route.lane[int(self.at)]]
         beside = [int(lane["left"]), int(lane["right"])]
         lanes = [k for k in beside if k >= 0 and self.network.lanes["kind"][k] == LaneKind.DRIVING]
@@ -190,7 +190,7 @@ class EmergencyVehicle(Scenario):
         return stretches(route, 70.0, 60.0)
 
     def begin(self, facts: Facts) -> bool:
-        path = path_of_route(self.route)
+        path = self.way
         start = facts.progress - 45.0
         if start < 2.0 or not is_free(facts, path.pose(start), 12.0):
             return False

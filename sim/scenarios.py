@@ -71,9 +71,11 @@ class Director:
 
     def step(self, facts: Facts) -> None:
         """One tick of all scenarios that have not ended."""
-        events: list[str] = []
+        self.events = ()
+        progress, ended = facts.progress, False
         for scenario in self.scenarios:
-            events += scenario.step(facts)
-        self.events = tuple(events)
-        if any(scenario.done for scenario in self.scenarios):
+            if scenario.began or progress >= scenario.at - scenario.lead:
+                self.events += scenario.step(facts)
+                ended = ended or scenario.done
+        if ended:
             self.scenarios = [scenario for scenario in self.scenarios if not scenario.done]

@@ -11,9 +11,10 @@ from math import cos, hypot, inf, pi, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.lines import BORDERS, lines_ahead, route_borders
-from roadcraft.sim.messages import ROUTE_SPACING, LightState
+from roadcraft.sim.localisation import sense_ego
+from roadcraft.sim.messages import LANE_LINES, LANE_X, PATH_POINTS, ROUTE_POINTS, ROUTE_SPACING, LightState
 from roadcraft.sim.roads import DRIVING, PARKING, LaneGrid, RoadNetwork, SignalKind, lane_point, nearest_lane
 from roadcraft.sim.routes import Route
 
@@ -27,6 +28,19 @@ _LIGHT, _STOP = int(SignalKind.LIGHT), int(SignalKind.STOP)
 STOP_BOX_BEYOND = 1.2  # m behind the line at which it ends, for the ego's origin: a box of 1 m made 1.2 times as long
 
 
+# What the kernel finds out, beside single numbers; the fields of `Facts`, `Observation` and `Ego`.
+VIEW = np.dtype(
+    [
+        ("velocity_ego", np.float64, 2),
+        ("path_ego", np.float64, (PATH_POINTS, 2)),
+        ("lanes_ego", np.float64, (LANE_LINES, len(LANE_X))),
+        ("route_ego", np.float64, (ROUTE_POINTS, 2)),
+        ("xy_world", np.float64, 2),
+        ("accel_ego", np.float64, 2),
+        ("lane_marks", np.uint8, LANE_LINES),
+    ],
+    align=True,
+)
 # A route point as the kernel reads it; see `lines.py` for the borders.
 POINT = np.dtype(
     [
@@ -59,7 +73,7 @@ def route_points(network: RoadNetwork, route: Route) -> NDArray[np.void]:
     return points
 
 
-@njit
+@kernel
 def _directions(points: NDArray[np.void]) -> None:
     for i in range(len(points)):
         points[i].cos, points[i].sin = cos(points[i].yaw), sin(points[i].yaw)
@@ -70,12 +84,12 @@ def new_memory() -> NDArray[np.int64]:
     return np.array([0, -1, 0, 0], np.int64)
 
 
-@njit
+@kernel
 def wrap_angle(angle: float) -> float:
     return angle - 2 * pi * np.floor(angle / (2 * pi) + 0.5)
 
 
-@njit
+@kernel
 def advance_index(route: NDArray[np.void], index: int, x: float, y: float) -> int:
     """The furthest of the next route points that is passed: the ego is beyond it along its heading."""
     for k in range(index, min(index + WINDOW, len(route) - 1) + 1):
@@ -85,7 +99,7 @@ def advance_index(route: NDArray[np.void], index: int, x: float, y: float) -> in
     return index
 
 
-@njit
+@kernel
 def project_on_route(route: NDArray[np.void], index: int, x: float, y: float) -> tuple[float, float]:
     """Progress [m] beyond route point `index` and the signed distance [m] from the route near it, left positive."""
     last = len(route) - 1
@@ -106,7 +120,7 @@ def project_on_route(route: NDArray[np.void], index: int, x: float, y: float) ->
     return beyond, lateral
 
 
-@njit
+@kernel
 def route_point(route: NDArray[np.void], s: float) -> tuple[float, float]:
     """The route's point [m] at arc length `s`, held at its ends. Points are 1 m apart but for the last."""
     last = len(route) - 1
@@ -121,7 +135,7 @@ def route_point(route: NDArray[np.void], s: float) -> tuple[float, float]:
     return x, y
 
 
-@njit
+@kernel
 def points_ahead(
     route: NDArray[np.void], start: float, step: float, pose: tuple[float, float, float], points: NDArray[np.float64]
 ) -> None:
@@ -133,7 +147,7 @@ def points_ahead(
         points[k, 0], points[k, 1] = dx * c + dy * s, dy * c - dx * s
 
 
-@njit
+@kernel
 def next_stop(stops: NDArray[np.void], front: float, kind: int) -> tuple[int, float]:
     """The next signal of a kind whose line lies ahead of arc length `front`: (signal, distance [m]) or (-1, inf)."""
     for k in range(len(stops)):
@@ -143,7 +157,7 @@ def next_stop(stops: NDArray[np.void], front: float, kind: int) -> tuple[int, fl
     return -1, inf
 
 
-@njit
+@kernel
 def red_light_run(
     grid: LaneGrid, lanes: NDArray[np.void], lights: NDArray[np.uint8], x: float, y: float, yaw: float, half: float
 ) -> int:
@@ -164,7 +178,7 @@ def red_light_run(
     return lanes[lane].signal if abs(across) <= LINE_HALF * width else -1
 
 
-@njit
+@kernel
 def crossed_lines(
     lanes: NDArray[np.void],
     memory: NDArray[np.int64],
@@ -193,7 +207,7 @@ def crossed_lines(
     return left, right
 
 
-@njit
+@kernel
 def track(
     grid: LaneGrid,
     lanes: NDArray[np.void],
@@ -201,25 +215,33 @@ def track(
     stops: NDArray[np.void],
     memory: NDArray[np.int64],
     lights: NDArray[np.uint8],
-    pose: tuple[float, float, float],
-    half: tuple[float, float],
-    believed: tuple[float, float, float],
-    path_ego: NDArray[np.float64],
-    lines: NDArray[np.float64],
-    line_marks: NDArray[np.uint8],
-    route_ego: NDArray[np.float64],
+    state: NDArray[np.float64],
+    half: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    noise_row: int,
+    offset: NDArray[np.float64],
+    out: NDArray[np.void],
 ) -> tuple[
-    float, float, float, float, float, float, bool, float, float, int, float, int, float, int, int, int, int, int
+    tuple[float, float, float],
+    tuple[float, float, float, float, float, float, bool, float, float],
+    tuple[int, float, int, float, int, int, int, int, int],
 ]:
     """One tick. `lanes` (L,) are the network's LANE, `route` (N,) POINT, `stops` (K,) the route's.
 
-    `pose` is the ego's true (x, y, yaw), `half` its half length and width, `believed` what GNSS says. Fills `path_ego`
-    (60, 2), `lines` (4, 10), `line_marks` (4,) and `route_ego` (20, 2), and returns, named as in `Facts`: progress,
-    lateral_error, heading_error, lane_width, off_lane, nearest_lane_width, wrong_way, speed_limit, junction_distance,
-    light, light_distance, stop, stop_distance, red_light_run, stop_zone, marks crossed left and right, command. Signals
-    are rows of the network's table, -1 for none.
+    `state` (8,) is the ego's true one, see `Localisation`, `half` its half length and width; `noise`, `noise_row` and
+    `offset` are those of `sense_ego`. Fills `out` (1,) VIEW and returns yaw, speed and yaw rate as sensed; then, named
+    as in `Facts`: progress, lateral_error, heading_error, lane_width, off_lane, nearest_lane_width, wrong_way,
+    speed_limit, junction_distance; then light, light_distance, stop, stop_distance, red_light_run, stop_zone, marks
+    crossed left and right, command. Signals are rows of the network's table, -1 for none.
     """
-    x, y, yaw = pose
+    view = out[0]
+    x, y, yaw = state[0], state[1], state[2]
+    pose = (x, y, yaw)
+    sensed = sense_ego(state, noise, noise_row, offset, view.xy_world, view.accel_ego)
+    believed = (view.xy_world[0], view.xy_world[1], sensed[0])
+    c, s_yaw = cos(yaw), sin(yaw)
+    view.velocity_ego[0] = state[3] * c + state[4] * s_yaw
+    view.velocity_ego[1] = state[4] * c - state[3] * s_yaw
     index = advance_index(route, memory[0], x, y)
     memory[0] = index
     beyond, lateral = project_on_route(route, index, x, y)
@@ -243,29 +265,34 @@ def track(
                 zone = lanes[own].stop
     light, light_distance = next_stop(stops, progress + half[0], _LIGHT)
     stop, stop_distance = next_stop(stops, progress + half[0], _STOP)
-    lines_ahead(route, index, lateral, pose, lines, line_marks)
-    points_ahead(route, progress, 1.0, pose, path_ego)
+    lines_ahead(route, index, lateral, pose, view.lanes_ego, view.lane_marks)
+    points_ahead(route, progress, 1.0, pose, view.path_ego)
     # The route as the ego believes it: the next of the points that stand every 10 m along it.
     error = (believed[0] - x) * route[index].cos + (believed[1] - y) * route[index].sin
     first = (np.floor(max(progress + error, 0.0) / ROUTE_SPACING) + 1.0) * ROUTE_SPACING
-    points_ahead(route, first, ROUTE_SPACING, believed, route_ego)
+    points_ahead(route, first, ROUTE_SPACING, believed, view.route_ego)
     return (
-        progress,
-        lateral,
-        wrap_angle(yaw - route[index].yaw),
-        route[index].width,
-        abs(off),
-        off_width,
-        wrong_way,
-        route[index].speed_limit,
-        max(route[index].junction_s - progress, 0.0),
-        light,
-        light_distance,
-        stop,
-        stop_distance,
-        red_light_run(grid, lanes, lights, x, y, yaw, half[0]),
-        zone,
-        crossed_left,
-        crossed_right,
-        int(route[index].command),
+        sensed,
+        (
+            progress,
+            lateral,
+            wrap_angle(yaw - route[index].yaw),
+            route[index].width,
+            abs(off),
+            off_width,
+            wrong_way,
+            route[index].speed_limit,
+            max(route[index].junction_s - progress, 0.0),
+        ),
+        (
+            light,
+            light_distance,
+            stop,
+            stop_distance,
+            red_light_run(grid, lanes, lights, x, y, yaw, half[0]),
+            zone,
+            crossed_left,
+            crossed_right,
+            int(route[index].command),
+        ),
     )

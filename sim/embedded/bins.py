@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.scenery import TRUNK_RADIUS, Scenery, Shape
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 
 CELL = 12.0  # [m] edge of a cell
 EDGE = 60.0  # [m] from the outermost lane to the end of the world
@@ -84,7 +84,7 @@ def make_bins(xy: NDArray[np.float64], scenery: Scenery) -> Bins:
     return Bins(frame, cells, solids[[k for some in inside for k in some]])
 
 
-@njit
+@kernel
 def cell_of(frame, x, y):  # type: ignore[no-untyped-def]
     """The cell at a place; places outside belong to the outermost cells."""
     column = min(max(int((x - frame.x) / CELL), 0), frame.columns - 1)
@@ -92,7 +92,7 @@ def cell_of(frame, x, y):  # type: ignore[no-untyped-def]
     return row * frame.columns + column
 
 
-@njit
+@kernel
 def fill_bins(bodies, chain, frames, cells):  # type: ignore[no-untyped-def]
     """Sorts all bodies into their cells, lowest row first in each. `chain` has rows also for bodies that are gone."""
     for i in range(chain.shape[0]):
@@ -104,7 +104,7 @@ def fill_bins(bodies, chain, frames, cells):  # type: ignore[no-untyped-def]
             cells[cell].head = i
 
 
-@njit
+@kernel
 def separation(x, y, yaw, ex, ey, x2, y2, yaw2, ex2, ey2):  # type: ignore[no-untyped-def]
     """(depth [m], normal x, normal y) of two turned rectangles; depth < 0: apart. The normal leads from 1 to 2."""
     dx, dy = x2 - x, y2 - y
@@ -131,13 +131,13 @@ def separation(x, y, yaw, ex, ey, x2, y2, yaw2, ex2, ey2):  # type: ignore[no-un
     return best, nx, ny
 
 
-@njit
+@kernel
 def half_width(b):  # type: ignore[no-untyped-def]
     """[m] of a body, by which it meets others."""
     return min(b.extent[1], WIDEST_HULL)
 
 
-@njit
+@kernel
 def is_free(bodies, frames, cells, solids, x, y, z, yaw, ex, ey, height):  # type: ignore[no-untyped-def]
     """Row of the body that a box at this place would overlap, -2 for scenery, -1 when the place is free."""
     for i in range(bodies.shape[0]):

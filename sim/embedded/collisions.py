@@ -12,7 +12,7 @@ from math import ceil, cos, hypot, sin
 import numpy as np
 
 from roadcraft.sim.embedded.bins import cell_of, half_width, separation
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Kind
 
 RESTITUTION = 0.1
@@ -36,7 +36,7 @@ CONTACTS = np.dtype(
 )
 
 
-@njit
+@kernel
 def _corners_inside(x, y, yaw, ex, ey, x2, y2, yaw2, ex2, ey2):  # type: ignore[no-untyped-def]
     """(sum of x, sum of y, count) of the corners of rectangle 1 in rectangle 2, which is taken 5 cm larger."""
     c, s, c2, s2 = cos(yaw), sin(yaw), cos(yaw2), sin(yaw2)
@@ -51,7 +51,7 @@ def _corners_inside(x, y, yaw, ex, ey, x2, y2, yaw2, ex2, ey2):  # type: ignore[
     return px, py, count
 
 
-@njit
+@kernel
 def _touch(x, y, yaw, ex, ey, vx, vy, x2, y2, yaw2, ex2, ey2, dt):  # type: ignore[no-untyped-def]
     """(depth, normal, point) of two rectangles that overlap or met during the last dt [s]; depth < 0 if not.
 
@@ -86,14 +86,14 @@ def _touch(x, y, yaw, ex, ey, vx, vy, x2, y2, yaw2, ex2, ey2, dt):  # type: igno
     return depth, nx, ny, (px + qx) / (count + more), (py + qy) / (count + more)
 
 
-@njit
+@kernel
 def _reach(nx, ny, yaw, ex, ey):  # type: ignore[no-untyped-def]
     """How far a turned rectangle reaches from its middle along a unit vector [m]."""
     c, s = cos(yaw), sin(yaw)
     return ex * abs(nx * c + ny * s) + ey * abs(ny * c - nx * s)
 
 
-@njit
+@kernel
 def _record(contacts, count, a, b, kind, tag, px, py, z, nx, ny, impulse):  # type: ignore[no-untyped-def]
     if count[0] >= contacts.shape[0]:
         return
@@ -104,7 +104,7 @@ def _record(contacts, count, a, b, kind, tag, px, py, z, nx, ny, impulse):  # ty
     count[0] += 1
 
 
-@njit
+@kernel
 def _push(b, p, jx, jy, px, py, dt):  # type: ignore[no-untyped-def]
     """Gives body b the impulse (jx, jy) [N s] at the place (px, py)."""
     b.velocity[0] += jx / p.mass
@@ -116,7 +116,7 @@ def _push(b, p, jx, jy, px, py, dt):  # type: ignore[no-untyped-def]
     b.speed = b.velocity[0] * cos(b.yaw) + b.velocity[1] * sin(b.yaw)
 
 
-@njit
+@kernel
 def _compliance(b, p, px, py, nx, ny):  # type: ignore[no-untyped-def]
     """Speed [m/s] along the normal at a place per impulse [N s] there; 0 for what cannot be moved."""
     if not b.physics:
@@ -127,13 +127,13 @@ def _compliance(b, p, px, py, nx, ny):  # type: ignore[no-untyped-def]
     return 1.0 / p.mass + arm * arm / p.inertia
 
 
-@njit
+@kernel
 def _velocity_at(b, px, py):  # type: ignore[no-untyped-def]
     rate = 0.0 if b.kind == _PEDESTRIAN else b.yaw_rate
     return b.velocity[0] - rate * (py - b.xyz[1]), b.velocity[1] + rate * (px - b.xyz[0])
 
 
-@njit
+@kernel
 def _impulses(approach, slide, along, across):  # type: ignore[no-untyped-def]
     """(normal, tangential) impulse [N s] for closing and sliding speeds [m/s], and compliances."""
     normal = (1.0 + (RESTITUTION if approach > 1.0 else 0.0)) * approach / max(along, 1e-12)
@@ -141,7 +141,7 @@ def _impulses(approach, slide, along, across):  # type: ignore[no-untyped-def]
     return normal, tangential
 
 
-@njit
+@kernel
 def _hit_solid(b, p, solid, dt, contacts, count):  # type: ignore[no-untyped-def]
     dx, dy = solid.xy[0] - b.xyz[0], solid.xy[1] - b.xyz[1]
     travel = (abs(b.velocity[0]) + abs(b.velocity[1])) * dt
@@ -162,7 +162,7 @@ def _hit_solid(b, p, solid, dt, contacts, count):  # type: ignore[no-untyped-def
     _stop_at(b, p, depth, nx, ny, px, py, solid.tag, dt, contacts, count)
 
 
-@njit
+@kernel
 def _stop_at(b, p, depth, nx, ny, px, py, tag, dt, contacts, count):  # type: ignore[no-untyped-def]
     """Body b has met something immovable; the normal leads into it."""
     vx, vy = _velocity_at(b, px, py)
@@ -179,15 +179,18 @@ def _stop_at(b, p, depth, nx, ny, px, py, tag, dt, contacts, count):  # type: ig
     _record(contacts, count, b.id, 0, _STATIC, tag, px, py, b.xyz[2] + 0.5, -nx, -ny, normal)
 
 
-@njit
+@kernel
 def _hit_body(a, p, b, q, dt, contacts, count):  # type: ignore[no-untyped-def]
     """Lets two bodies meet; returns whether (a, b) were thrown over."""
-    if a.xyz[2] > b.xyz[2] + 2.0 * b.extent[2] or b.xyz[2] > a.xyz[2] + 2.0 * a.extent[2]:
-        return False, False
-    reach = hypot(a.extent[0], a.extent[1]) + hypot(b.extent[0], b.extent[1])
     vx, vy = a.velocity[0] - b.velocity[0], a.velocity[1] - b.velocity[1]
     dx, dy = b.xyz[0] - a.xyz[0], b.xyz[1] - a.xyz[1]
     travel = (abs(vx) + abs(vy)) * dt
+    far = a.extent[0] + a.extent[1] + b.extent[0] + b.extent[1] + travel
+    if abs(dx) > far or abs(dy) > far:  # most are, so that this comes first
+        return False, False
+    if a.xyz[2] > b.xyz[2] + 2.0 * b.extent[2] or b.xyz[2] > a.xyz[2] + 2.0 * a.extent[2]:
+        return False, False
+    reach = hypot(a.extent[0], a.extent[1]) + hypot(b.extent[0], b.extent[1])
     if dx * dx + dy * dy > (reach + travel) * (reach + travel):
         return False, False
     depth, nx, ny, px, py = _touch(
@@ -226,7 +229,7 @@ def _hit_body(a, p, b, q, dt, contacts, count):  # type: ignore[no-untyped-def]
     return thrown and a.kind == _PEDESTRIAN, thrown and b.kind == _PEDESTRIAN
 
 
-@njit
+@kernel
 def _hit_edge(b, p, limits, dt, contacts, count):  # type: ignore[no-untyped-def]
     for axis in range(2):
         low, high = b.xyz[axis] - limits[axis], limits[axis + 2] - b.xyz[axis]
@@ -236,7 +239,7 @@ def _hit_edge(b, p, limits, dt, contacts, count):  # type: ignore[no-untyped-def
             _stop_at(b, p, max(-low, -high), sign * nx, sign * ny, b.xyz[0], b.xyz[1], 0, dt, contacts, count)
 
 
-@njit
+@kernel
 def collide(bodies, physics, motion, chain, frames, cells, solids, dt, contacts, count):  # type: ignore[no-untyped-def]
     """All collisions of one tick, row by row. Walkers that are thrown over get `motion.down` set.
 

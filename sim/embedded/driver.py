@@ -6,7 +6,7 @@ from math import atan, cos, hypot, sin
 
 import numpy as np
 
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.roads import DRIVING, nearest_lane
 
 PATH = 10  # lanes of the way ahead
@@ -37,7 +37,7 @@ DRIVER = np.dtype(
 )
 
 
-@njit
+@kernel
 def draw(d):  # type: ignore[no-untyped-def]
     """A random number in [0, 1) from the driver's own sequence (splitmix64)."""
     d.random = np.uint64(d.random) + np.uint64(0x9E3779B97F4A7C15)
@@ -47,7 +47,7 @@ def draw(d):  # type: ignore[no-untyped-def]
     return float((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 9007199254740992.0
 
 
-@njit
+@kernel
 def engage(grid, b, d):  # type: ignore[no-untyped-def]
     """Puts a driver with the seed `b.autopilot` into body b: character, lane, nothing granted."""
     d.random = np.uint64(b.autopilot)
@@ -61,7 +61,7 @@ def engage(grid, b, d):  # type: ignore[no-untyped-def]
     locate(grid, b, d)
 
 
-@njit
+@kernel
 def locate(grid, b, d):  # type: ignore[no-untyped-def]
     """Finds the lane anew, and forgets the way."""
     lane, s, lateral = nearest_lane(grid, b.xyz[0], b.xyz[1], b.yaw, True, DRIVING)
@@ -73,7 +73,7 @@ def locate(grid, b, d):  # type: ignore[no-untyped-def]
     d.granted, d.stopped, d.blocker, d.arrived = -1, -1, -1, -1.0
 
 
-@njit
+@kernel
 def point_before(lanes, points, lane, s):  # type: ignore[no-untyped-def]
     """Row of the last point of a lane, but one, that is not beyond arc length s. Points are denser in bends."""
     low, high = lanes[lane].first, lanes[lane].last - 1
@@ -86,7 +86,7 @@ def point_before(lanes, points, lane, s):  # type: ignore[no-untyped-def]
     return low
 
 
-@njit
+@kernel
 def _follow(lanes, points, lane, s, x, y):  # type: ignore[no-untyped-def]
     """(s, lateral, past the end) of a place near arc length `s` on a lane, searched forwards from 1 m behind."""
     last = lanes[lane].last
@@ -110,7 +110,7 @@ def _follow(lanes, points, lane, s, x, y):  # type: ignore[no-untyped-def]
     return found, lateral, over
 
 
-@njit
+@kernel
 def advance_on_path(lanes, points, b, d):  # type: ignore[no-untyped-def]
     """Notes where the body is on its way; False when it is lost."""
     if d.lanes == 0 or b.lane != d.path[0]:
@@ -133,7 +133,7 @@ def advance_on_path(lanes, points, b, d):  # type: ignore[no-untyped-def]
     return off < 4.0
 
 
-@njit
+@kernel
 def extend_path(lanes, links, b, d, horizon):  # type: ignore[no-untyped-def]
     """Chooses lanes at random until `horizon` [m] of way are known."""
     known = -b.lane_s
@@ -157,13 +157,16 @@ def extend_path(lanes, links, b, d, horizon):  # type: ignore[no-untyped-def]
         d.lanes += 1
 
 
-@njit
-def sample_path(lanes, points, b, d, spacing, way, most):  # type: ignore[no-untyped-def]
-    """Fills `way` (SAMPLES, 4): x, y, cos, sin of the way every `spacing` [m] from the body on; how many."""
+@kernel
+def sample_path(lanes, points, b, d, here, spacing, way, most):  # type: ignore[no-untyped-def]
+    """Fills `way` (SAMPLES, 4): x, y, cos, sin of the way every `spacing` [m] from the body on; how many.
+
+    `here`: row of the last point of its lane that it has passed.
+    """
     count = 0
     fading = d.fading * spacing / max(b.speed, 3.0)  # [m] of the offset from one point to the next
     k, lane, s = 0, d.path[0], b.lane_s
-    i = point_before(lanes, points, lane, s)
+    i = here
     while count < most:
         while s > lanes[lane].length:
             k += 1
@@ -175,19 +178,19 @@ def sample_path(lanes, points, b, d, spacing, way, most):  # type: ignore[no-unt
         while i < lanes[lane].last - 1 and points[i + 1].s <= s:
             i += 1
         t = (s - points[i].s) / max(points[i + 1].s - points[i].s, 1e-9)
-        here, there = points[i], points[i + 1]
-        c, n = here.cos + t * (there.cos - here.cos), here.sin + t * (there.sin - here.sin)
+        a, z = points[i], points[i + 1]
+        c, n = a.cos + t * (z.cos - a.cos), a.sin + t * (z.sin - a.sin)
         left = max(abs(d.offset) - fading * count, 0.0)
         shift = left if d.offset > 0.0 else -left
-        way[count, 0] = here.x + t * (there.x - here.x) - shift * n
-        way[count, 1] = here.y + t * (there.y - here.y) + shift * c
+        way[count, 0] = a.x + t * (z.x - a.x) - shift * n
+        way[count, 1] = a.y + t * (z.y - a.y) + shift * c
         way[count, 2], way[count, 3] = c, n
         count += 1
         s += spacing
     return count
 
 
-@njit
+@kernel
 def steering(b, p, spacing, way, count):  # type: ignore[no-untyped-def]
     """Wheel angle [rad] that leads the middle along the way: pure pursuit (Coulter 1992) by the rear axle.
 
@@ -210,12 +213,11 @@ def steering(b, p, spacing, way, count):  # type: ignore[no-untyped-def]
     return atan((p.front + p.rear) * 2.0 * side / distance)
 
 
-@njit
-def allowed_speed(lanes, points, b, d, slowing):  # type: ignore[no-untyped-def]
-    """Speed [m/s] that limits and bends of the known way allow here."""
+@kernel
+def allowed_speed(lanes, points, b, d, here, slowing):  # type: ignore[no-untyped-def]
+    """Speed [m/s] that limits and bends of the known way allow here, past point `here` of the lane."""
     lane = d.path[0]
-    i = point_before(lanes, points, lane, b.lane_s)
-    speed = points[i].limit
+    speed = points[here].limit
     distance = lanes[lane].length - b.lane_s
     for k in range(1, d.lanes):
         lane = d.path[k]

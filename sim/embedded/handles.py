@@ -10,12 +10,12 @@ from roadcraft.sim.embedded.bins import CHAIN
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import CATALOGUE
 from roadcraft.sim.embedded.physics import PHYSICS, Physics, default_physics, pack
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 
 CAPACITY = 64  # rows to begin with
 
 
-@njit
+@kernel
 def _set_controls(bodies, motion, row, pedals, hand_brake, reverse, manual, gear):  # type: ignore[no-untyped-def]
     """`pedals`: throttle, steer, brake."""
     b = bodies[row]

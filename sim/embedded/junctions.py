@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import cos, sqrt
 
 from roadcraft.sim.embedded.traffic_graph import SAME_PLACE
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Command, LightState
 from roadcraft.sim.roads import Priority
 
@@ -24,7 +24,7 @@ _LEFT = int(Command.LEFT)
 _YIELD = int(Priority.YIELD)
 
 
-@njit
+@kernel
 def travel_time(distance, speed, top, accel):  # type: ignore[no-untyped-def]
     """Seconds for a distance [m] when speeding up from `speed` to `top` [m/s]."""
     if distance <= 0.0:
@@ -36,13 +36,13 @@ def travel_time(distance, speed, top, accel):  # type: ignore[no-untyped-def]
     return (top - speed) / accel + (distance - ramp) / top
 
 
-@njit
+@kernel
 def _opposite(lanes, points, lane, other):  # type: ignore[no-untyped-def]
     """Whether two junction lanes begin against each other."""
     return cos(points[lanes[lane].first].yaw - points[lanes[other].first].yaw) < -0.5
 
 
-@njit
+@kernel
 def _yields(lanes, points, lane, other):  # type: ignore[no-untyped-def]
     """Whether traffic in junction lane `lane` must let that in `other` go first."""
     mine, theirs = lanes[lane], lanes[other]
@@ -51,7 +51,7 @@ def _yields(lanes, points, lane, other):  # type: ignore[no-untyped-def]
     return mine.turn == _LEFT and theirs.turn != _LEFT and _opposite(lanes, points, lane, other)
 
 
-@njit
+@kernel
 def _closed(lanes, links, lights, lane):  # type: ignore[no-untyped-def]
     """Whether the light before a junction lane shows red or yellow."""
     for k in range(lanes[lane].predecessors[0], lanes[lane].predecessors[1]):
@@ -61,7 +61,7 @@ def _closed(lanes, links, lights, lane):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit
+@kernel
 def _half_sweep(b, track):  # type: ignore[no-untyped-def]
     """Half the width [m] that a body sweeps in a lane: in bends its front swings out.
 
@@ -73,7 +73,7 @@ def _half_sweep(b, track):  # type: ignore[no-untyped-def]
     return sqrt((radius + b.extent[1]) ** 2 + front * front) - radius
 
 
-@njit
+@kernel
 def _fit_side_by_side(a, b, lanes, lane, meeting):  # type: ignore[no-untyped-def]
     """Whether body a in junction lane `lane` and b in the one that it meets can pass each other."""
     if meeting.apart < SAME_PLACE:
@@ -81,7 +81,7 @@ def _fit_side_by_side(a, b, lanes, lane, meeting):  # type: ignore[no-untyped-de
     return _half_sweep(a, lanes[lane]) + _half_sweep(b, lanes[meeting.other]) + 0.3 < meeting.apart
 
 
-@njit
+@kernel
 def _heads_for(d, own, lane, depth):  # type: ignore[no-untyped-def]
     """Whether a body's way leads into `lane`; one without a built-in driver may go anywhere."""
     if not own:
@@ -92,7 +92,7 @@ def _heads_for(d, own, lane, depth):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit
+@kernel
 def _hindered_by(i, j, bodies, drivers, lanes, points, links, meetings, lights, lane, k, to_start, distance, patient):  # type: ignore[no-untyped-def]
     """Whether body j, `distance` [m] before the lane of conflict k, keeps driver i out of `lane`.
 
@@ -121,13 +121,13 @@ def _hindered_by(i, j, bodies, drivers, lanes, points, links, meetings, lights, 
     return arrival < leave + (CLEARANCE if patient else 0.5)
 
 
-@njit
+@kernel
 def _in_the_way(e, meeting):  # type: ignore[no-untyped-def]
     """Whether a body in the junction lane of a conflict has not yet passed the place where the lanes meet."""
     return e.lane_s - e.extent[0] < meeting.there[1]
 
 
-@njit
+@kernel
 def _has_room(i, bodies, chain, lanes, links, exit_lane, trusts):  # type: ignore[no-untyped-def]
     """Whether driver i would not have to stand in the junction: room behind it for all that are on their way there.
 
@@ -159,7 +159,7 @@ def _has_room(i, bodies, chain, lanes, links, exit_lane, trusts):  # type: ignor
     return at < 0 or room > need or (trusts and bodies[at].speed > 3.0)
 
 
-@njit
+@kernel
 def _lane_hinders(  # type: ignore[no-untyped-def]
     i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, k, to_start, patient, before, beyond, depth
 ):
@@ -180,7 +180,7 @@ def _lane_hinders(  # type: ignore[no-untyped-def]
     return False
 
 
-@njit
+@kernel
 def _approached(  # type: ignore[no-untyped-def]
     i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, k, to_start, patient
 ):
@@ -215,7 +215,7 @@ def _approached(  # type: ignore[no-untyped-def]
     return False
 
 
-@njit
+@kernel
 def _goes_first(lanes, meetings, lane):  # type: ignore[no-untyped-def]
     """Whether a junction lane has right of way over some that it meets."""
     for k in range(lanes[lane].meetings[0], lanes[lane].meetings[1]):
@@ -224,7 +224,7 @@ def _goes_first(lanes, meetings, lane):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit
+@kernel
 def may_enter(  # type: ignore[no-untyped-def]
     i, bodies, drivers, chain, lanes, points, links, meetings, lights, lane, exit_lane, to_start
 ):

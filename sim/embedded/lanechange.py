@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf, sqrt
 
 from roadcraft.sim.embedded.driver import LANE_CHANGE_TIME, draw, point_before
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 
 THRESHOLD = 0.3  # m/s^2
 POLITENESS = 0.3
@@ -21,7 +21,7 @@ STRAIGHT = 40.0  # [m] of straight lane that a change wants
 _COMFORT = 2.0  # m/s^2
 
 
-@njit
+@kernel
 def _follow(speed, wanted, accel, headway, still, gap, leader):  # type: ignore[no-untyped-def]
     """The Intelligent Driver Model, as in `traffic.idm`."""
     free = accel * (1.0 - (speed / max(wanted, 0.1)) ** 4)
@@ -31,7 +31,7 @@ def _follow(speed, wanted, accel, headway, still, gap, leader):  # type: ignore[
     return min(free, accel * (1.0 - (star / max(gap, 0.1)) ** 2))
 
 
-@njit
+@kernel
 def _neighbours(i, bodies, chain, lanes, links, lane, s):  # type: ignore[no-untyped-def]
     """(row ahead, gap [m], row behind, gap [m]) of the vehicles around arc length s of a lane; row -1, inf: none."""
     front, front_gap, back, back_gap = -1, inf, -1, inf
@@ -60,14 +60,14 @@ def _neighbours(i, bodies, chain, lanes, links, lane, s):  # type: ignore[no-unt
     return front, front_gap, back, back_gap
 
 
-@njit
+@kernel
 def _ends(d, lanes):  # type: ignore[no-untyped-def]
     """Whether the way ends with the lanes known: the lane leads nowhere."""
     last = lanes[d.path[d.lanes - 1]]
     return last.successors[0] == last.successors[1] or not last.endless
 
 
-@njit
+@kernel
 def _gain(i, bodies, drivers, chain, lanes, links, lane, s, accel, wanted, must):  # type: ignore[no-untyped-def]
     """What a change to a place in a neighbouring lane is worth [m/s^2]; -inf where it is not safe."""
     b, d = bodies[i], drivers[i]
@@ -90,7 +90,7 @@ def _gain(i, bodies, drivers, chain, lanes, links, lane, s, accel, wanted, must)
     return here - accel - (0.0 if must else POLITENESS * loss)
 
 
-@njit
+@kernel
 def consider_change(i, bodies, drivers, chain, lanes, points, links, accel, wanted, dt):  # type: ignore[no-untyped-def]
     """Moves driver i to a neighbouring lane when that pays, or when its own ends."""
     b, d = bodies[i], drivers[i]
@@ -123,7 +123,7 @@ def consider_change(i, bodies, drivers, chain, lanes, points, links, accel, want
         _change(b, d, chosen, at, lateral)
 
 
-@njit
+@kernel
 def _change(b, d, lane, s, lateral):  # type: ignore[no-untyped-def]
     """From now on the body is in the other lane, off its centre; the offset fades."""
     d.lateral = d.offset = lateral
@@ -133,7 +133,7 @@ def _change(b, d, lane, s, lateral):  # type: ignore[no-untyped-def]
     b.lane, b.lane_s = lane, s
 
 
-@njit
+@kernel
 def _beside(b, lanes, points, lane):  # type: ignore[no-untyped-def]
     """(s, lateral) [m] of a body in a lane that runs beside its own."""
     row = lanes[lane]
@@ -147,7 +147,7 @@ def _beside(b, lanes, points, lane):  # type: ignore[no-untyped-def]
     return min(max(p.s + dx * p.cos + dy * p.sin, 0.0), row.length), dy * p.cos - dx * p.sin
 
 
-@njit
+@kernel
 def _bends(b, lanes, points):  # type: ignore[no-untyped-def]
     """Whether the lane turns within the next STRAIGHT metres."""
     lane = lanes[b.lane]

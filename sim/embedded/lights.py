@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import LightState
 from roadcraft.sim.roads import SignalKind
 
@@ -39,7 +39,7 @@ GROUP = np.dtype(
 _RED, _YELLOW, _GREEN = int(LightState.RED), int(LightState.YELLOW), int(LightState.GREEN)
 
 
-@njit
+@kernel
 def _hash(a, b):  # type: ignore[no-untyped-def]
     """A well mixed number in [0, 1) from two integers (the finaliser of splitmix64)."""
     z = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(b) * np.uint64(0xBF58476D1CE4E5B9)
@@ -48,7 +48,7 @@ def _hash(a, b):  # type: ignore[no-untyped-def]
     return float((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 9007199254740992.0
 
 
-@njit
+@kernel
 def _stage_length(lights, group, index):  # type: ignore[no-untyped-def]
     """Seconds of the group's present stage: the longest that a light of the phase asks for."""
     longest = 0.0
@@ -64,7 +64,7 @@ def _stage_length(lights, group, index):  # type: ignore[no-untyped-def]
     return longest
 
 
-@njit
+@kernel
 def _show(lights, group, index):  # type: ignore[no-untyped-def]
     """Sets the lights of a group to its stage; a light whose state stays keeps its clock."""
     for i in range(lights.shape[0]):
@@ -76,7 +76,7 @@ def _show(lights, group, index):  # type: ignore[no-untyped-def]
                 light.elapsed = 0.0
 
 
-@njit
+@kernel
 def run_clocks(lights, groups, dt):  # type: ignore[no-untyped-def]
     """Runs all clocks by dt; True when some light changed."""
     changed = False

@@ -8,7 +8,7 @@ import numpy as np
 
 from roadcraft.sim.embedded.physics import G
 from roadcraft.sim.embedded.vehicle import advance, pedals_for, steer_for
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Kind
 from roadcraft.sim.roads import nearest_lane
 
@@ -38,7 +38,7 @@ MOTION = np.dtype(
 )
 
 
-@njit
+@kernel
 def move(bodies, physics, motion, dt, grip):  # type: ignore[no-untyped-def]
     """Moves all bodies along the ground by dt [s]; `grip`: the road's friction as a share of the dry road's."""
     for i in range(bodies.shape[0]):
@@ -62,7 +62,7 @@ def move(bodies, physics, motion, dt, grip):  # type: ignore[no-untyped-def]
             _coast(b, physics[i].friction * G, dt)
 
 
-@njit
+@kernel
 def settle(bodies, motion, dt, roads, heights, flat):  # type: ignore[no-untyped-def]
     """Gravity. `roads`: the network's LaneGrid; `heights` (N,) [m] of its points, `flat` when they are all the same."""
     level = heights[0] if heights.shape[0] > 0 else 0.0
@@ -75,7 +75,7 @@ def settle(bodies, motion, dt, roads, heights, flat):  # type: ignore[no-untyped
         _fall(b, motion[i], dt, roads, heights, flat)
 
 
-@njit
+@kernel
 def _forces(b, p, m, dt):  # type: ignore[no-untyped-def]
     """External forces, gone after the tick."""
     if m.force[0] != 0.0 or m.force[1] != 0.0 or m.force[2] != 0.0 or m.torque != 0.0:
@@ -86,7 +86,7 @@ def _forces(b, p, m, dt):  # type: ignore[no-untyped-def]
         m.torque = 0.0
 
 
-@njit
+@kernel
 def _keep_velocity(b, m, dt):  # type: ignore[no-untyped-def]
     c, s = cos(b.yaw), sin(b.yaw)
     v = m.constant_velocity
@@ -99,7 +99,7 @@ def _keep_velocity(b, m, dt):  # type: ignore[no-untyped-def]
     b.yaw_rate = 0.0
 
 
-@njit
+@kernel
 def _ackermann(b, p, m, dt):  # type: ignore[no-untyped-def]
     """Steering angle and speed wanted, turned into pedals."""
     back = m.wanted_speed < 0.0
@@ -124,7 +124,7 @@ def _ackermann(b, p, m, dt):  # type: ignore[no-untyped-def]
     b.steer = steer_for(p, angle, b.speed)
 
 
-@njit
+@kernel
 def _walk(b, m, dt):  # type: ignore[no-untyped-def]
     """Feet reach the wanted velocity at WALKER_ACCELERATION; who was thrown over slides and lies a while."""
     vx0, vy0 = b.velocity[0], b.velocity[1]
@@ -156,7 +156,7 @@ def _walk(b, m, dt):  # type: ignore[no-untyped-def]
     b.speed = b.velocity[0] * cos(b.yaw) + b.velocity[1] * sin(b.yaw)
 
 
-@njit
+@kernel
 def _coast(b, slowing, dt):  # type: ignore[no-untyped-def]
     """Slides on, slowed by friction [m/s^2]; turning fades likewise."""
     vx0, vy0 = b.velocity[0], b.velocity[1]
@@ -175,7 +175,7 @@ def _coast(b, slowing, dt):  # type: ignore[no-untyped-def]
     b.speed = b.velocity[0] * cos(b.yaw) + b.velocity[1] * sin(b.yaw)
 
 
-@njit
+@kernel
 def height_at(x, y, roads, heights, flat):  # type: ignore[no-untyped-def]
     """Height [m] of the ground: that of the nearest lane."""
     if flat:
@@ -190,7 +190,7 @@ def height_at(x, y, roads, heights, flat):  # type: ignore[no-untyped-def]
     return heights[a] + t * (heights[a + 1] - heights[a])
 
 
-@njit
+@kernel
 def _fall(b, m, dt, roads, heights, flat):  # type: ignore[no-untyped-def]
     """Gravity, and the slope of the ground under a vehicle."""
     ground = height_at(b.xyz[0], b.xyz[1], roads, heights, flat)

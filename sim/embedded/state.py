@@ -34,6 +34,7 @@ from roadcraft.sim.embedded.stuck import LOOK_EVERY, elsewhere, stuck
 from roadcraft.sim.embedded.ticking import tick
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.kernels import Direct
 from roadcraft.sim.messages import DT, Kind, LightState, Weather
 
 WET_GRIP = 0.7  # share of the dry road's friction on a road that stands under water
@@ -60,6 +61,7 @@ class Simulation(Bodies):
         self._contact_count = np.zeros(1, np.int64)
         self._bins = make_bins(town.network.xy, town.scenery)
         self._way, self._clock = np.zeros((traffic.SAMPLES, 4)), np.zeros(1)
+        self._tick = Direct(tick)
         self._last_id = 0
 
     # ------------------------------------------------------------------------------------------------ what there is
@@ -67,6 +69,11 @@ class Simulation(Bodies):
     def contacts(self) -> NDArray[np.void]:
         """(k,) collisions.CONTACTS of the last tick: a copy. Each pair of bodies is told from both sides."""
         return self._buffer[: self._contact_count[0]].copy()
+
+    @property
+    def touched(self) -> bool:
+        """Whether there are contacts of the last tick."""
+        return bool(self._contact_count[0])
 
     @property
     def grip(self) -> float:
@@ -205,7 +212,7 @@ class Simulation(Bodies):
     def step(self, dt: float = DT) -> None:
         """One tick of `dt` [s], in the order of the table above."""
         graph, paths, bins, lights = self._graph, self._paths, self._bins, self.lights
-        tick(
+        self._tick.call(
             self.bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain,
             lights.rows, lights.groups, graph.lanes, graph.points, graph.links, graph.meetings,
             paths.nodes, paths.edges, paths.signals, bins.frame, bins.cells, bins.solids,

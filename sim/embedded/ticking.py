@@ -8,10 +8,10 @@ from roadcraft.sim.embedded.lights import run_clocks
 from roadcraft.sim.embedded.motion import move, settle
 from roadcraft.sim.embedded.traffic import drive, register
 from roadcraft.sim.embedded.walkers import stroll
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 
 
-@njit
+@kernel
 def tick(  # type: ignore[no-untyped-def]
     bodies, physics, motion, drivers, strollers, chain, lights, groups, lanes, points, links, meetings,
     nodes, edges, signals, frame, cells, solids, roads, heights, flat, way, clock, contacts, count, night, grip, dt,

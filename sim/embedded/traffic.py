@@ -22,6 +22,7 @@ from roadcraft.sim.embedded.driver import (
     allowed_speed,
     extend_path,
     locate,
+    point_before,
     sample_path,
     steering,
 )
@@ -31,7 +32,7 @@ from roadcraft.sim.embedded.lanechange import consider_change
 from roadcraft.sim.embedded.obstacles import idm, obstacle
 from roadcraft.sim.embedded.traffic_graph import SLOWING, Graph, make_graph
 from roadcraft.sim.embedded.vehicle import pedals_for, steer_for
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Command, Kind, LightState
 from roadcraft.sim.roads import DRIVING, LaneGrid, nearest_lane
 
@@ -55,12 +56,12 @@ def engage(grid: LaneGrid, bodies: NDArray[np.void], drivers: NDArray[np.void], 
     _start(grid, bodies, drivers, row)
 
 
-@njit
+@kernel
 def _start(grid, bodies, drivers, row):  # type: ignore[no-untyped-def]
     _engage(grid, bodies[row], drivers[row])
 
 
-@njit
+@kernel
 def _place(grid, b, d):  # type: ignore[no-untyped-def]
     """Finds the lane of a vehicle by its place alone."""
     if b.autopilot != 0:
@@ -71,7 +72,7 @@ def _place(grid, b, d):  # type: ignore[no-untyped-def]
     b.lane, b.lane_s = (lane, s) if near else (-1, 0.0)
 
 
-@njit
+@kernel
 def _advance_all(bodies, drivers, chain, lanes, points):  # type: ignore[no-untyped-def]
     """Moves built-in drivers along their ways; how many rows, listed in `chain.seen`, must be placed anew."""
     lost = 0
@@ -89,7 +90,7 @@ def _advance_all(bodies, drivers, chain, lanes, points):  # type: ignore[no-unty
     return lost
 
 
-@njit
+@kernel
 def register(bodies, drivers, chain, lanes, points, grid):  # type: ignore[no-untyped-def]
     """Notes the lane that each vehicle is in, and for each lane its vehicles."""
     lost = _advance_all(bodies, drivers, chain, lanes, points)
@@ -106,7 +107,7 @@ def register(bodies, drivers, chain, lanes, points, grid):  # type: ignore[no-un
             lanes[b.lane].head = i
 
 
-@njit
+@kernel
 def _stop_before(b, d, wanted, distance):  # type: ignore[no-untyped-def]
     """Acceleration that brings the front to a stand LINE_GAP before a line `distance` [m] ahead of the middle."""
     gap = distance - b.extent[0]
@@ -115,7 +116,7 @@ def _stop_before(b, d, wanted, distance):  # type: ignore[no-untyped-def]
     return idm(b.speed, wanted, d.accel, 0.3, LINE_GAP, max(gap, 0.05), 0.0)
 
 
-@njit
+@kernel
 def _obey(i, bodies, drivers, chain, lanes, points, links, meetings, lights, clock, wanted):  # type: ignore[no-untyped-def]
     """Acceleration that lights, stop signs and right of way on the way ahead allow."""
     b, d = bodies[i], drivers[i]
@@ -168,7 +169,7 @@ def _obey(i, bodies, drivers, chain, lanes, points, links, meetings, lights, clo
     return allowed
 
 
-@njit
+@kernel
 def _mutual(i, drivers, blocker):  # type: ignore[no-untyped-def]
     """Whether the chain of who waits for whom leads back to i, and i has the lowest row in it."""
     j = blocker
@@ -183,7 +184,7 @@ def _mutual(i, drivers, blocker):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit
+@kernel
 def _indicate(b, d, lanes, night, braking):  # type: ignore[no-untyped-def]
     """Brake lights, indicators and lamps."""
     bits = (POSITION | LOW_BEAM) if night else 0
@@ -203,7 +204,7 @@ def _indicate(b, d, lanes, night, braking):  # type: ignore[no-untyped-def]
     b.lights = np.uint32(bits)
 
 
-@njit
+@kernel
 def drive(  # type: ignore[no-untyped-def]
     bodies, physics, drivers, chain, lanes, points, links, meetings, frames, cells, lights, way, clock, night, dt
 ):
@@ -220,7 +221,7 @@ def drive(  # type: ignore[no-untyped-def]
             )  # fmt: skip
 
 
-@njit
+@kernel
 def _drive_one(  # type: ignore[no-untyped-def]
     i, bodies, physics, drivers, chain, lanes, points, links, meetings, frame, cells, lights, way, clock, night, dt
 ):
@@ -236,8 +237,9 @@ def _drive_one(  # type: ignore[no-untyped-def]
     spacing = max(horizon / (SAMPLES - 1), 1.5)
     if d.thinks or d.lanes < 3:
         extend_path(lanes, links, b, d, horizon + 40.0)
-    count = sample_path(lanes, points, b, d, spacing, way, SAMPLES if d.thinks else STEERED)
-    wanted = max(allowed_speed(lanes, points, b, d, SLOWING) * d.eagerness, 1.0)
+    here = point_before(lanes, points, d.path[0], b.lane_s)
+    count = sample_path(lanes, points, b, d, here, spacing, way, SAMPLES if d.thinks else STEERED)
+    wanted = max(allowed_speed(lanes, points, b, d, here, SLOWING) * d.eagerness, 1.0)
     if d.thinks:
         seen, blocker = obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, p.rear, wanted)
         if blocker >= 0 and d.standing > 4.0 and bodies[blocker].autopilot != 0 and _mutual(i, drivers, blocker):

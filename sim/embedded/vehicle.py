@@ -30,7 +30,7 @@ from roadcraft.sim.embedded.physics import (
     TORQUE_SAMPLES,
     G,
 )
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 
 SUBSTEP = 0.0125  # s, the longest
 CALM_SUBSTEP = 0.025  # s, for built-in drivers, who never come near the limit
@@ -40,7 +40,7 @@ _LAUNCH = 0.35  # share of max_rpm at which the clutch slips when starting
 _EPS = 1e-3  # m/s, keeps the secant stiffness finite at standstill
 
 
-@njit
+@kernel
 def _sample(table, samples, x):  # type: ignore[no-untyped-def]
     """The evenly sampled `table` at x in [0, 1], linear, clamped."""
     at = min(max(x, 0.0), 1.0) * (samples - 1)
@@ -48,7 +48,7 @@ def _sample(table, samples, x):  # type: ignore[no-untyped-def]
     return table[k] + (at - k) * (table[k + 1] - table[k])
 
 
-@njit
+@kernel
 def gear_at(p, speed):  # type: ignore[no-untyped-def]
     """The gear (1..n) that an automatic box holds at that speed [m/s]: the lowest below its shift speed."""
     gear = 1
@@ -57,7 +57,7 @@ def gear_at(p, speed):  # type: ignore[no-untyped-def]
     return gear
 
 
-@njit
+@kernel
 def rpm_at(p, speed, gear):  # type: ignore[no-untyped-def]
     """Engine speed [1/min] in that gear (-1 reverse, 0 neutral), with a clutch that slips when starting."""
     if gear == 0:
@@ -66,7 +66,7 @@ def rpm_at(p, speed, gear):  # type: ignore[no-untyped-def]
     return abs(speed) / p.radius * RPM_PER_RADIAN * ratio
 
 
-@njit
+@kernel
 def drive_force(p, speed, throttle, gear):  # type: ignore[no-untyped-def]
     """(force [N] of the engine at the wheels, effective mass [kg] of vehicle and turning parts).
 
@@ -89,7 +89,7 @@ def drive_force(p, speed, throttle, gear):  # type: ignore[no-untyped-def]
     return direction * force - moving * closed, factor * p.mass
 
 
-@njit
+@kernel
 def wheel_angle_for(p, steer, speed):  # type: ignore[no-untyped-def]
     """Angle [rad] of the single-track wheel for a steering command in [-1, 1] at that speed [m/s].
 
@@ -102,7 +102,7 @@ def wheel_angle_for(p, steer, speed):  # type: ignore[no-untyped-def]
     return angle if steer > 0.0 else -angle
 
 
-@njit
+@kernel
 def steer_for(p, angle, speed):  # type: ignore[no-untyped-def]
     """The steering command in [-1, 1] that gives that single-track wheel angle [rad]: inverts `wheel_angle_for`."""
     if abs(angle) < 1e-9:
@@ -113,7 +113,7 @@ def steer_for(p, angle, speed):  # type: ignore[no-untyped-def]
     return steer if angle > 0.0 else -steer
 
 
-@njit
+@kernel
 def acceleration(p, speed, throttle, brake):  # type: ignore[no-untyped-def]
     """Acceleration [m/s^2] straight ahead on dry road at speed >= 0 for the pedals in [0, 1]."""
     force, mass = drive_force(p, speed, throttle, gear_at(p, speed))
@@ -129,11 +129,12 @@ def acceleration(p, speed, throttle, brake):  # type: ignore[no-untyped-def]
     return (force - held) / mass
 
 
-@njit
+@kernel
 def pedals_for(p, speed, wanted):  # type: ignore[no-untyped-def]
     """(throttle, brake) in [0, 1] for an acceleration [m/s^2] at speed >= 0: inverts `acceleration` where it can."""
-    coasting, mass = drive_force(p, speed, 0.0, gear_at(p, speed))
-    full, _ = drive_force(p, speed, 1.0, gear_at(p, speed))
+    gear = gear_at(p, speed)
+    coasting, mass = drive_force(p, speed, 0.0, gear)
+    full, _ = drive_force(p, speed, 1.0, gear)
     resist = p.rolling * p.mass * G + p.drag * speed * speed
     if wanted * mass >= coasting - resist:
         throttle = (wanted * mass + resist - coasting) / max(full - coasting, 1.0)
@@ -141,7 +142,7 @@ def pedals_for(p, speed, wanted):  # type: ignore[no-untyped-def]
     return 0.0, min(max((-resist - wanted * p.mass) / max(p.max_brake, 1.0), 0.0), 1.0)
 
 
-@njit
+@kernel
 def _secant(u_x, u_y, load, grip, stiffness):  # type: ignore[no-untyped-def]
     """Lateral force per lateral speed [N s/m] of a tyre whose contact point moves with (u_x, u_y)."""
     along = max(abs(u_x), _EPS)
@@ -153,7 +154,7 @@ def _secant(u_x, u_y, load, grip, stiffness):  # type: ignore[no-untyped-def]
     return grip * brush / (slip * along)
 
 
-@njit
+@kernel
 def advance(b, p, dt, grip_factor):  # type: ignore[no-untyped-def]
     """Moves body `b` (a BODY record) by dt [s] under its controls. `grip_factor` scales the road's friction.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.bins import CELL
 from roadcraft.sim.embedded.driver import draw
 from roadcraft.sim.embedded.footpaths import ALONG, JAYWALK, Footpaths
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Kind, LightState
 
 ARRIVED = 0.5  # [m] from a place
@@ -49,7 +49,7 @@ def engage(paths: Footpaths, bodies: NDArray[np.void], strollers: NDArray[np.voi
     _start(bodies[row : row + 1], strollers[row : row + 1], paths.nodes, paths.edges)
 
 
-@njit
+@kernel
 def _start(bodies, strollers, nodes, edges):  # type: ignore[no-untyped-def]
     b, w = bodies[0], strollers[0]
     w.random = np.uint64(b.autopilot)
@@ -68,7 +68,7 @@ def _start(bodies, strollers, nodes, edges):  # type: ignore[no-untyped-def]
     w.origin = w.target
 
 
-@njit
+@kernel
 def _leads_along(node, edges):  # type: ignore[no-untyped-def]
     """Whether a place lies on a sidewalk: the ends of crosswalks do not."""
     along = 0
@@ -77,7 +77,7 @@ def _leads_along(node, edges):  # type: ignore[no-untyped-def]
     return along >= 2
 
 
-@njit
+@kernel
 def _choose(w, nodes, edges):  # type: ignore[no-untyped-def]
     """The next edge from the place just reached: never straight back, unless there is no other."""
     node = nodes[w.target]
@@ -97,7 +97,7 @@ def _choose(w, nodes, edges):  # type: ignore[no-untyped-def]
     w.clock = 0.0
 
 
-@njit
+@kernel
 def _weight(w, edge):  # type: ignore[no-untyped-def]
     if edge.to == w.origin:
         return 1e-9
@@ -106,7 +106,7 @@ def _weight(w, edge):  # type: ignore[no-untyped-def]
     return 1.0
 
 
-@njit
+@kernel
 def _may_cross(bodies, b, w, nodes, edges, signals, lights):  # type: ignore[no-untyped-def]
     """Whether all lights stop the cars and none comes before the walker is across."""
     edge = edges[w.edge]
@@ -137,7 +137,7 @@ def _may_cross(bodies, b, w, nodes, edges, signals, lights):  # type: ignore[no-
     return True
 
 
-@njit
+@kernel
 def _inside(x, y, tx, ty, yaw, ex, ey):  # type: ignore[no-untyped-def]
     """Whether a place is in a turned rectangle, with a little air around."""
     dx, dy = x - tx, y - ty
@@ -148,7 +148,7 @@ def _inside(x, y, tx, ty, yaw, ex, ey):  # type: ignore[no-untyped-def]
     return abs(c * dx + s * dy) < ex + AIR and abs(c * dy - s * dx) < ey + AIR
 
 
-@njit
+@kernel
 def _before(bodies, i, dx, dy, chain, frame, cells, solids):  # type: ignore[no-untyped-def]
     """What is within a step in the direction (dx, dy): NOTHING, MOVING or STANDING."""
     b = bodies[i]
@@ -175,7 +175,7 @@ def _before(bodies, i, dx, dy, chain, frame, cells, solids):  # type: ignore[no-
     return found
 
 
-@njit
+@kernel
 def stroll(bodies, strollers, nodes, edges, signals, chain, frames, cells, solids, lights, dt):  # type: ignore[no-untyped-def]
     """All built-in walkers choose direction and speed."""
     for i in range(bodies.shape[0]):
@@ -189,7 +189,7 @@ def stroll(bodies, strollers, nodes, edges, signals, chain, frames, cells, solid
         _step(bodies, i, b, w, nodes, edges, signals, chain, frames[0], cells, solids, lights, dt)
 
 
-@njit
+@kernel
 def _step(bodies, i, b, w, nodes, edges, signals, chain, frame, cells, solids, lights, dt):  # type: ignore[no-untyped-def]
     if w.waits:
         b.target_speed = 0.0
@@ -229,7 +229,7 @@ def _step(bodies, i, b, w, nodes, edges, signals, chain, frame, cells, solids, l
     b.target_speed = w.pace * (1.2 if w.kind == JAYWALK else 1.0)
 
 
-@njit
+@kernel
 def _goal(w, nodes):  # type: ignore[no-untyped-def]
     """The place aimed at: `aside` to the right of the way there."""
     a, t = nodes[w.origin], nodes[w.target]

@@ -16,8 +16,8 @@ from roadcraft.sim.embedded.server.wire import Pose, compose
 from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.facts import ACTOR_RADIUS, EgoState, TickBuilder
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.facts import ACTOR_RADIUS, TickBuilder
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import ACTOR, CONTACT, DT, Camera, Control, Episode, Kind, Labels, LightState, Tick
 from roadcraft.sim.population import populate
 from roadcraft.sim.roads import RoadNetwork
@@ -98,7 +98,7 @@ class EmbeddedWorld:
         self.director = Director(self.stage, town.network, route, episode)
         extent = np.array(find(EGO_BLUEPRINT).extent)
         self._build = TickBuilder(town.network, route, extent, episode.seed, episode.camera)
-        self._control = Control(brake=1.0)
+        self._steer = 0.0
         simulation.control_vehicle(self.ego, 0.0, 0.0, 1.0)
         for _ in range(WARM_UP):
             simulation.step(DT)
@@ -109,7 +109,7 @@ class EmbeddedWorld:
         if self.simulation is None:
             raise UserError("reset() comes before step()")
         self._frame += 1
-        self._control = control
+        self._steer = float(np.float32(control.steer))
         self.simulation.control_vehicle(self.ego, control.throttle, control.steer, control.brake)
         if self.director.scenarios:
             self.director.step(self._tick.facts)
@@ -127,17 +127,15 @@ class EmbeddedWorld:
         bodies = simulation.bodies
         row = simulation.row(self.ego)
         state, actors, background = read_bodies(bodies, row, self.stage.sirens)
-        found = simulation.contacts
-        contacts = self._contacts(found, state) if len(found) else NO_CONTACTS
-        ego = EgoState(state[:3], state[3:5], state[5:7], float(state[7]), float(np.float32(self._control.steer)))
         looks = self.looking and self._episode.camera is not None
         rgb, labels = self._render(bodies[row]) if looks else (None, None)
         self._tick = self._build(
             self._frame,
-            ego,
+            state,
+            self._steer,
             actors,
             simulation.lights.state,
-            contacts,
+            self._contacts(simulation.contacts, state) if simulation.touched else NO_CONTACTS,
             background,
             self.director.events,
             rgb,
@@ -244,7 +242,7 @@ class EmbeddedStage:
         self._simulation.lights.set_state(signal, state)
 
 
-@njit
+@kernel
 def _read(bodies, ego, sirens, actors, state):  # type: ignore[no-untyped-def]
     """Fills `actors` and the ego's `state`; returns (actors within reach, sum of background speeds, their number)."""
     me = bodies[ego]

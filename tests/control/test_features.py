@@ -126,7 +126,7 @@ def test_drift_alone_tells_something_of_the_error() -> None:
         gnss, localiser, first = Localisation(seed), Localiser(), np.zeros(2)
         for k in range(2400):
             x = 8.0 * k * DT
-            ego = gnss(np.array([x, 0.0, 0.0]), np.array([8.0, 0.0]), np.zeros(2), 0.0, 0.0)
+            ego = gnss(np.array([x, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0]), 0.0)
             localiser.move(replace(ego, speed=8.0, yaw_rate=0.0), 0.0, DT)
             error = ego.xy_world - (x, 0.0)
             first = error if k == 0 else first

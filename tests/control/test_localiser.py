@@ -75,7 +75,7 @@ def test_a_neighbours_line_alone_does_not_move_the_car_into_its_lane() -> None:
     lanes = np.full((4, len(LANE_X)), np.nan)
     lanes[0] = 1.7
     localiser = Localiser()
-    localiser.seen = 20
+    localiser.memory["seen"] = 20
     for _ in range(20):
         localiser.see_lanes(lanes, np.array([1.0, 0.0, 0.0, 0.0]), path, 0.0)
     assert np.abs(localiser.error).max() == 0.0
@@ -89,7 +89,7 @@ def test_a_car_that_knows_its_place_is_moved_by_no_lane_that_is_not_its_own() ->
     path = np.stack([np.arange(60.0), np.zeros(60)], -1)
     lanes = np.repeat(np.array([[8.75], [5.25], [1.75], [-1.75]]), len(LANE_X), 1)  # called ours: the left neighbour's
     localiser = Localiser()
-    localiser.seen, localiser.covariance = 20, np.eye(2) * 0.2**2
+    localiser.memory["seen"], localiser.memory["covariance"] = 20, np.eye(2) * 0.2**2
     for shifted in (lanes, lanes - 1.75):  # it fits a lane beside ours, then none
         for _ in range(20):
             localiser.see_lanes(shifted, np.ones(4), path, 0.0)
@@ -101,7 +101,7 @@ def test_a_line_that_flashes_up_far_beside_the_lane_is_not_believed_at_once(perc
     path = np.stack([np.arange(60.0), np.zeros(60)], -1)
     lanes = np.repeat(np.array([[np.nan], [3.75], [0.25], [np.nan]]), len(LANE_X), 1)  # our lane's middle, 2 m aside
     localiser = Localiser()
-    localiser.seen = 20
+    localiser.memory["seen"] = 20
     for _ in range(percepts):
         localiser.see_lanes(lanes, np.array([0.0, 0.9, 0.9, 0.0]), path + localiser.error, 0.0)
     assert bool(np.abs(localiser.error).max() > 1.0) == moved

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 
-from roadcraft.sim.facts import EgoState, TickBuilder, nearby
+from roadcraft.sim.facts import TickBuilder, nearby
 from roadcraft.sim.localisation import GNSS_SIGMA, GNSS_TIME, Localisation
 from roadcraft.sim.messages import ACTOR, CONTACT, DT, LANE_X, Command, Facts, LightState, Mark, Tick
 from roadcraft.sim.roads import LANE, SIGNAL, LaneKind, RoadNetwork, SignalKind, build_grid
@@ -106,9 +106,9 @@ class Drive:
 
     def tick(self, x: float, y: float = -1.75, yaw: float = 0.0, light: LightState = LightState.GREEN) -> Tick:
         lights = np.array([light, LightState.OFF], np.uint8)
-        ego = EgoState(np.array([x, y, yaw]), np.array([10.0, 0.0]), np.zeros(2), 0.0, 0.0)
+        state = np.array([x, y, yaw, 10.0, 0.0, 0.0, 0.0, 0.0])
         self.frame += 1
-        return self.builder(self.frame, ego, np.zeros(0, ACTOR), lights, np.zeros(0, CONTACT), math.nan)
+        return self.builder(self.frame, state, 0.0, np.zeros(0, ACTOR), lights, np.zeros(0, CONTACT), math.nan)
 
     def at(self, x: float, y: float = -1.75, yaw: float = 0.0, light: LightState = LightState.GREEN) -> Facts:
         return self.tick(x, y, yaw, light).facts
@@ -268,11 +268,10 @@ def test_far_actors_are_no_facts() -> None:
 
 def test_the_gnss_error_wanders_as_it_should() -> None:
     """Its spread over many seeds, and how much of it is left after the correlation time."""
-    pose, still = np.zeros(3), np.zeros(2)
     errors = []
     for seed in range(200):
         localise = Localisation(seed)
-        walk = [localise(pose, still, still, 0.0, 0.0).xy_world for _ in range(round(GNSS_TIME / DT) + 1)]
+        walk = [localise(np.zeros(8), 0.0).xy_world for _ in range(round(GNSS_TIME / DT) + 1)]
         errors.append((walk[0], walk[-1]))
     first, last = np.array(errors).transpose(1, 0, 2).reshape(2, -1)
     assert np.std(first) == pytest.approx(GNSS_SIGMA, rel=0.15)
@@ -281,8 +280,7 @@ def test_the_gnss_error_wanders_as_it_should() -> None:
 
 
 def test_the_gnss_error_is_the_seeds() -> None:
-    pose, still = np.zeros(3), np.zeros(2)
-    one, twin, other = (Localisation(seed)(pose, still, still, 0.0, 0.0) for seed in (5, 5, 6))
+    one, twin, other = (Localisation(seed)(np.zeros(8), 0.0) for seed in (5, 5, 6))
     assert np.array_equal(one.xy_world, twin.xy_world)
     assert one.yaw_world == twin.yaw_world
     assert not np.array_equal(one.xy_world, other.xy_world)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from roadcraft.sim import kernels
@@ -75,3 +76,9 @@ def test_every_kernel_of_the_project_has_its_folder_by_imports() -> None:
             assert file.name == "kernels.py" or "import njit" not in text or "sim.kernels import njit" in text, file
     closure = kernels.closure(kernels.ROOT / "sim" / "embedded" / "traffic.py")
     assert kernels.ROOT / "sim" / "messages.py" in closure
+
+
+def test_a_kernel_called_directly_gives_the_same() -> None:
+    add = kernels.Direct(kernels.kernel(lambda values, factor: factor * values[0] + values[1]))
+    values = np.array([2.0, 5.0])
+    assert [add.call(values, factor) for factor in (1.0, 10.0, 100.0)] == [7.0, 25.0, 205.0]

@@ -55,7 +55,7 @@ def mirror(canvas, eye, puddles, wet, depth_of_water, shine):
     rows above it, more of it where water stands and where the eye looks along the ground.
     """
     height, width = canvas.word.shape
-    word, pixel, foot, coarse = canvas.word, canvas.soft, canvas.foot, canvas.coarse
+    word, foot, coarse = canvas.word, canvas.foot, canvas.coarse
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
     ax = eye.axes
     half = np.float32(0.5)
@@ -89,20 +89,32 @@ def mirror(canvas, eye, puddles, wet, depth_of_water, shine):
             coarse[row, k] = mirrored * (wet * np.float32(0.42) + (np.float32(0.95) - wet * np.float32(0.42)) * water)
         for col in range(np.uint64(width)):
             foot[col] = row if word[np.uint64(row), col] != 0 else foot[col]
-        for k in range(samples - 1):
-            a = coarse[row, k] * np.float32(256.0) * shine
-            step = (coarse[row, k + 1] * np.float32(256.0) * shine - a) * np.float32(1.0 / STEP)
-            start = np.uint64(k * STEP)
-            for col in range(start, min(start + np.uint64(STEP), np.uint64(width))):
-                if word[np.uint64(row), col] != 0:
-                    continue
-                old = pixel[np.uint64(row), col]
-                tag = old >> np.uint32(24)
-                source = 2 * foot[col] - row - ((row * 7 + np.int64(col) * 3) & 1)
-                if (tag == 1 or tag == 24 or tag == 2) and source >= 0:
-                    share = a + step * np.float32(col - start)
-                    share = share if tag != 2 else share * half
-                    pixel[np.uint64(row), col] = blend(old, pixel[np.uint64(source), col], np.uint32(np.int32(share)))
+        mirror_row(canvas, row, samples, shine)
+
+
+@part
+def mirror_row(canvas, row, samples, shine):
+    """Mirrors what `canvas.foot` tells in one row, by the shares in `canvas.coarse`. Without branches: as vectors, but
+    for the pixels of other rows."""
+    width, line = canvas.word.shape[1], np.uint64(row)
+    pixel, foot, share, strip = canvas.soft, canvas.foot, canvas.share, canvas.strip
+    word, here, coarse = canvas.word[line], canvas.soft[line], canvas.coarse[line]
+    for k in range(np.uint64(samples - 1)):
+        a = coarse[k] * np.float32(256.0) * shine
+        step = (coarse[k + np.uint64(1)] * np.float32(256.0) * shine - a) * np.float32(1.0 / STEP)
+        for j in range(np.uint64(STEP)):
+            share[k * np.uint64(STEP) + j] = a + step * np.float32(j)
+    dither = np.int64(row * 7)
+    for col in range(np.uint64(width)):
+        source = 2 * foot[col] - row - ((dither + np.int64(col) * 3) & 1)
+        strip[col] = pixel[np.uint64(max(source, 0)), col]
+    for col in range(np.uint64(width)):
+        old = here[col]
+        tag = old >> np.uint32(24)
+        source = 2 * foot[col] - row - ((dither + np.int64(col) * 3) & 1)
+        wet = (word[col] == 0) & ((tag == 1) | (tag == 24) | (tag == 2)) & (source >= 0)
+        much = np.uint32(np.int32(share[col] * (np.float32(0.5) if tag == 2 else np.float32(1.0))))
+        here[col] = blend(old, strip[col], much if wet else np.uint32(0))
 
 
 @part

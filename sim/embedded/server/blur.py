@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.server.actors import Actor
 from roadcraft.sim.embedded.server.flow import Motion
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.kernels import njit
+from roadcraft.sim.kernels import kernel
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.render import Images, View
@@ -36,9 +36,7 @@ ALIKE = 1.0  # [pixels] streaks that differ by less are one surface's
 REACH = 32  # samples to either side of a pixel at most; they are a pixel apart in streaks that are not too long for it
 DOM_X, DOM_Y, LOW_X, HIGH_X, LOW_Y, HIGH_Y = range(6)  # of a tile's streaks: the longest, and the range
 
-# Nothing is allocated or counted in kernels; parts become part of them, as passing on all the arrays would cost more
-# than their work.
-kernel = partial(njit, error_model="numpy", _nrt=False)
+# Parts become part of the kernels: passing on all the arrays would cost more than their work.
 part = partial(kernel, forceinline=True)
 
 
