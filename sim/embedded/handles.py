@@ -99,9 +99,15 @@ class Bodies:
         self._motion[self._rows[number]]["down"] = seconds
 
     def set_velocity(self, number: int, velocity: ArrayLike) -> None:
-        """Sets the velocity (x, y) or (x, y, z) [m/s], world."""
+        """Sets the velocity (x, y) or (x, y, z) [m/s], world; the next tick's acceleration tells of the change."""
         body = self.body(number)
         v = np.asarray(velocity, float)
+        if body["physics"]:
+            self._motion[self._rows[number]]["gained"][: len(v)] += v - body["velocity"][: len(v)]
+        self._move_at(body, v)
+
+    @staticmethod
+    def _move_at(body: np.void, v: NDArray[np.float64]) -> None:
         body["velocity"][: len(v)] = v
         body["speed"] = v[0] * np.cos(body["yaw"]) + v[1] * np.sin(body["yaw"])
 
@@ -114,7 +120,7 @@ class Bodies:
         body = self.body(number)
         body["physics"] = on
         if not on:
-            body["velocity"] = body["accel"] = 0.0
+            body["velocity"] = body["accel"] = self._motion[self._rows[number]]["gained"] = 0.0
             body["speed"] = body["yaw_rate"] = 0.0
 
     def set_collides(self, number: int, on: bool) -> None:

@@ -128,7 +128,11 @@ def add_angular_impulse(server: Server, number: int, impulse: Vector) -> None:
     server.live.simulation.add_angular_impulse(server.live.actors.get(number, *BODIES).id, impulse[2])
 
 
-@call("add_actor_torque", VOID, u32, wire.axial, status=Status.PARTLY, note="about the vertical axis")
+@call(
+    "add_actor_torque", VOID, u32, wire.axial, status=Status.PARTLY,
+    note="about the vertical axis; sent by `command.ApplyTorque` alone, for the client's `add_torque` calls "
+    "add_actor_angular_impulse: what it is given acts at once, as N m s",
+)  # fmt: skip
 def add_torque(server: Server, number: int, torque: Vector) -> None:
     server.live.simulation.add_torque(server.live.actors.get(number, *BODIES).id, torque[2])
 
