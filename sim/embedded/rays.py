@@ -22,12 +22,14 @@ from roadcraft.sim.embedded.render.parts import build_parts
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import Kind
-from roadcraft.sim.roads import ANY_KIND, LaneKind, lane_point, nearest_lane
+from roadcraft.sim.roads import ANY_KIND, DRIVING, SIDEWALK, LaneKind, lane_point, nearest_lane
 
 CELL = 8.0  # [m] edge of a cell
 NEAREST = 1e-3  # [m] before which nothing is hit
 _PEDESTRIAN = int(Kind.PEDESTRIAN)
 _SIDEWALK, _OTHER = int(LaneKind.SIDEWALK), int(LaneKind.OTHER)
+_BESIDE = ANY_KIND & ~(DRIVING | SIDEWALK | 1 << LaneKind.OTHER)
+WIDEST = 8.0  # [m] of a lane: further outside the nearest one is nobody inside another
 ROADS, SIDEWALKS, TERRAIN = 1, 2, 10  # CARLA's semantic tags of the ground
 
 # A mesh in its place: world = xyz + basis @ unit.
@@ -284,13 +286,20 @@ def _facing(library, item, face, dx, dy, dz):
 
 @njit
 def _ground_tag(roads, kinds, x, y):
-    lane, s, lateral = nearest_lane(roads, x, y, 0.0, False, ANY_KIND)
-    if lane < 0:
+    """What the ground is: the nearest middle of a lane may be that of a narrow one beside the lane that one is on."""
+    lane, beyond = _beyond(roads, x, y, ANY_KIND)
+    if 0.0 < beyond < WIDEST:
+        for mask in (DRIVING, _BESIDE, SIDEWALK):
+            lane, beyond = _beyond(roads, x, y, mask)
+            if beyond <= 0.0:
+                break
+    if beyond > 0.0 or kinds[lane] == _OTHER:
         return np.uint8(TERRAIN)
-    _, _, _, width = lane_point(roads, lane, s)
-    if abs(lateral) > width / 2:
-        return np.uint8(TERRAIN)
-    kind = kinds[lane]
-    if kind == _SIDEWALK:
-        return np.uint8(SIDEWALKS)
-    return np.uint8(TERRAIN if kind == _OTHER else ROADS)
+    return np.uint8(SIDEWALKS if kinds[lane] == _SIDEWALK else ROADS)
+
+
+@njit
+def _beyond(roads, x, y, mask):
+    """The nearest lane of these kinds, and how far [m] a place lies outside its border: negative inside, inf: none."""
+    lane, s, lateral = nearest_lane(roads, x, y, 0.0, False, mask)
+    return lane, abs(lateral) - lane_point(roads, lane, s)[3] / 2 if lane >= 0 else np.inf

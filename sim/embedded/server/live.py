@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import cos, hypot, pi, sin
+from math import cos, hypot, sin
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from roadcraft.sim.embedded.physics import with_friction
 from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
 from roadcraft.sim.embedded.server.attributes import chosen_attributes
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
+from roadcraft.sim.embedded.server.level import Thing, surfaces
 from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
@@ -69,6 +70,7 @@ class LiveWorld:
         self.walking: set[int] = set()  # those of the tick before
         self.last_id = after
         self._rays: Rays | None = None
+        self._surfaces: list[Thing] = []
         self.rearrange()
         self.default_limit = 30 / 3.6  # [m/s] away from any lane
         self.told_limits = told_limits(town.network)
@@ -88,10 +90,7 @@ class LiveWorld:
 
     def _add_signal(self, row: int) -> None:
         signal = self.town.network.signals[row]
-        kind, yaw = SignalKind(signal["kind"]), float(signal["yaw"])
-        x, y, _ = map(float, signal["xyz"])
-        # CARLA turns a light's x axis across the road that it governs: scripts sample its trigger volume along x.
-        pose = Pose(x, y, 0.0, float((yaw - pi / 2 + pi) % (2 * pi) - pi))
+        kind, pose = SignalKind(signal["kind"]), self.shown.heads[row].foot
         centre, extent = self._trigger(row, pose)
         light = kind is SignalKind.LIGHT
         type_id = "traffic.traffic_light" if light else _SIGN_TYPES.get(kind, "")
@@ -317,8 +316,17 @@ class LiveWorld:
             self._rays = Rays(self.shown.town)
         return self._rays
 
+    @property
+    def surfaces(self) -> list[Thing]:
+        """Roads, sidewalks, paint and terrain in pieces; listed when first asked for."""
+        if not self._surfaces:
+            self._surfaces = surfaces(self.town, self.simulation.ground)
+        return self._surfaces
+
     def inherit(self, before: LiveWorld) -> None:
         """Takes over what the episode before prepared, where it shows the same town."""
+        if before.town is self.town:
+            self._surfaces = before._surfaces
         if before.shown.town is self.shown.town:
             self._rays = before._rays
 
