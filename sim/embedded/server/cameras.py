@@ -40,6 +40,7 @@ NUMBERS = {
     "sensor.camera.normals": wire.NORMALS,
     "sensor.camera.optical_flow": wire.OPTICAL_FLOW,
     "sensor.camera.dvs": wire.DVS,
+    "sensor.camera.cosmos_visualization": wire.COSMOS,
 }
 NEEDS = {
     wire.RGB: frozenset({"rgb"}),

@@ -25,7 +25,7 @@ from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Kind
-from roadcraft.sim.roads import SignalKind
+from roadcraft.sim.roads import LaneKind, SignalKind
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.rays import Rays
@@ -110,13 +110,19 @@ class LiveWorld:
         self.pole_index[row] = int(np.flatnonzero(group).tolist().index(row))
 
     def _trigger(self, row: int, pose: Pose) -> tuple[Pose, tuple[float, float, float]]:
-        """Centre, in the frame of `pose`, and half sizes of the road before the stop line of a signal."""
+        """Centre, in the frame of `pose`, and half sizes of the road before a signal's stop line, or beside a sign."""
         network = self.town.network
         lanes, where = network.lanes, []
         for name in ("signal", "stop"):
             for lane in np.flatnonzero(lanes[name] == row):
                 at = max(0.0, float(lanes[f"{name}_s"][lane]) - TRIGGER_DEPTH / 2)
                 where.append(network.point(int(lane), at))
+        if not where:  # a sign without a line of its own: the lanes that it stands beside
+            signal = network.signals[row]
+            beside, at, _ = network.nearest(signal["xyz"][:2], float(signal["yaw"]))
+            while beside >= 0 and lanes["kind"][beside] == LaneKind.DRIVING:
+                where.append(network.point(beside, at))
+                beside = int(lanes["left"][beside])
         if not where:
             return Pose(0.0, 0.0, 1.0), (1.0, 1.0, 1.0)
         x, y = np.mean([point[0] for point in where]), np.mean([point[1] for point in where])
