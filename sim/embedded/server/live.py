@@ -13,6 +13,7 @@ from roadcraft.sim.embedded.physics import with_friction
 from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
 from roadcraft.sim.embedded.server.attributes import chosen_attributes
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
+from roadcraft.sim.embedded.server.doors import Doors
 from roadcraft.sim.embedded.server.level import Thing, surfaces
 from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
@@ -53,7 +54,7 @@ class LiveWorld:
         self.simulation = Simulation(town, seed)
         while self.simulation.new_id() < after:
             pass
-        self.actors = Actors()
+        self.actors, self.doors = Actors(), Doors()
         self.snapshots = Snapshots()
         self.blinks_from = 0.0  # simulation time [s] when synchronous mode began: for indicators and rain
         self.street_lights = StreetLights(town.scenery)
@@ -150,6 +151,12 @@ class LiveWorld:
         row: np.void = self.simulation.bodies[self.simulation.row(actor.id)]
         return row
 
+    @property
+    def seen(self) -> NDArray[np.void]:
+        """(n,) BODY: what cameras and rays meet, the bodies and the leaves of open doors, these first."""
+        bodies = self.simulation.bodies
+        return np.concatenate([self.doors.leaves(self), bodies]) if self.doors.open else bodies
+
     def group(self, actor: Actor) -> list[Actor]:
         """The lights of a light's junction, itself included."""
         signals = self.town.network.signals
@@ -218,6 +225,7 @@ class LiveWorld:
             for notes in (self.told_physics, self.gains, self.slippery, self.own_friction):
                 notes.pop(each.id, None)
             self.dying.pop(each.id, None)
+            self.doors.forget(each.id)
             for group in (self.forgetful, self.led, self.walking):
                 group.discard(each.id)
         return gone

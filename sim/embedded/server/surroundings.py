@@ -74,7 +74,7 @@ def pierced(live: LiveWorld, start: Vector, end: Vector) -> list[Any]:
     direction, at, found = way / length, 0.0, []
     for _ in range(MOST_HITS):
         point = np.asarray(start) + direction * at
-        hits = live.rays.cast(point, direction[None], length - at, live.simulation.bodies)
+        hits = live.rays.cast(point, direction[None], length - at, live.seen)
         if not np.isfinite(hits.distance[0]):
             break
         at += float(hits.distance[0])
@@ -91,7 +91,7 @@ def first_hit(live: LiveWorld, start: Vector, direction: Vector, reach: float) -
     if length < 1e-9 or reach <= 0:
         return [False, [location_wire(start), 0]]
     unit = np.asarray(direction) / length
-    hits = live.rays.cast(start, unit[None], reach, live.simulation.bodies)
+    hits = live.rays.cast(start, unit[None], reach, live.seen)
     distance = float(hits.distance[0])
     if not np.isfinite(distance):
         return [False, [location_wire(start), 0]]
