@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor, Category
-from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
+from roadcraft.sim.embedded.server.calls import Result, Status, call, refuse
 from roadcraft.sim.embedded.server.wire import Pose, Vector, box_wire, flag, pose, text, u8, u32, vector
 
 if TYPE_CHECKING:
@@ -164,7 +164,9 @@ def set_dead(server: Server, number: int) -> None:
     server.live.let_die(server.live.actors.get(number, Category.WALKER))
 
 
-accept("set_actor_autopilot", VOID, None, "autopilots run in the clients' traffic managers", u32, flag)
+@call("set_actor_autopilot", VOID, u32, flag, note="the client's TrafficManager drives: the server has nothing to do")
+def autopilot(server: Server, number: int, on: bool) -> None:
+    server.live.actors.get(number, Category.VEHICLE)
 
 
 # ------------------------------------------------------------------------------------------ parts of an actor
