@@ -28,8 +28,7 @@ CELL = 8.0  # [m] edge of a cell
 NEAREST = 1e-3  # [m] before which nothing is hit
 _PEDESTRIAN = int(Kind.PEDESTRIAN)
 _SIDEWALK, _OTHER = int(LaneKind.SIDEWALK), int(LaneKind.OTHER)
-_BESIDE = ANY_KIND & ~(DRIVING | SIDEWALK | 1 << LaneKind.OTHER)
-WIDEST = 8.0  # [m] of a lane: further outside the nearest one is nobody inside another
+_OTHERS = (DRIVING, ANY_KIND & ~(SIDEWALK | 1 << LaneKind.OTHER), SIDEWALK | DRIVING)  # there is always a road near
 ROADS, SIDEWALKS, TERRAIN = 1, 2, 10  # CARLA's semantic tags of the ground
 
 # A mesh in its place: world = xyz + basis @ unit.
@@ -72,6 +71,7 @@ class Rays:
     def __init__(self, town: Town) -> None:
         self._library, self._models, self._walker = models.build()
         self._grid, self._kinds = town.network.grid, np.ascontiguousarray(town.network.lanes["kind"])
+        self._widest = float(town.network.width.max(initial=0.0)) / 2
         self._ground = float(np.median(town.network.z)) if len(town.network.z) else 0.0
         self._solids = _solids(town, self._models.mesh[:, 0])
         self._bodies = np.zeros(16, ITEM)
@@ -102,8 +102,8 @@ class Rays:
         hits = Hits(np.full(n, np.inf), np.zeros(n, np.uint32), np.zeros(n, np.uint8), np.zeros(n))
         _cast(
             origins, directions, reach, self._library, self._solids, self._bodies[:count], self._ground,
-            self._grid, self._kinds, tags, np.full(len(self._solids.items), -1, np.int32), hits.distance, hits.id,
-            hits.tag, hits.cosine,
+            self._grid, self._kinds, self._widest, tags, np.full(len(self._solids.items), -1, np.int32),
+            hits.distance, hits.id, hits.tag, hits.cosine,
         )  # fmt: skip
         return hits
 
@@ -213,7 +213,9 @@ def _inside(library, face, shift, x, y, z, nx, ny, nz):
 
 
 @njit(error_model="numpy")
-def _cast(starts, rays, reach, library, solids, bodies, ground, roads, kinds, tags, met, distance, owner, tag, cosine):
+def _cast(
+    starts, rays, reach, library, solids, bodies, ground, roads, kinds, widest, tags, met, distance, owner, tag, cosine
+):
     for i in range(rays.shape[0]):
         ox, oy, oz = starts[i, 0], starts[i, 1], starts[i, 2]
         dx, dy, dz = rays[i, 0], rays[i, 1], rays[i, 2]
@@ -231,7 +233,7 @@ def _cast(starts, rays, reach, library, solids, bodies, ground, roads, kinds, ta
             face, which, moving, below = hit, item, False, False
         if below:
             distance[i], cosine[i] = best, -dz
-            tag[i] = _ground_tag(roads, kinds, ox + best * dx, oy + best * dy) if tags else np.uint8(ROADS)
+            tag[i] = _ground_tag(roads, kinds, widest, ox + best * dx, oy + best * dy) if tags else np.uint8(ROADS)
         elif face >= 0:
             thing = bodies[which] if moving else solids.items[which]
             distance[i], owner[i], tag[i] = best, thing.id, thing.tag
@@ -285,21 +287,23 @@ def _facing(library, item, face, dx, dy, dz):
 
 
 @njit
-def _ground_tag(roads, kinds, x, y):
-    """What the ground is: the nearest middle of a lane may be that of a narrow one beside the lane that one is on."""
-    lane, beyond = _beyond(roads, x, y, ANY_KIND)
-    if 0.0 < beyond < WIDEST:
-        for mask in (DRIVING, _BESIDE, SIDEWALK):
-            lane, beyond = _beyond(roads, x, y, mask)
-            if beyond <= 0.0:
+def _ground_tag(roads, kinds, widest, x, y):
+    """What the ground is. The nearest middle of a lane may be that of a narrow one beside the lane that one is on;
+    nobody is on a lane whose middle is further away than `widest` [m], half the width of the widest.
+    """
+    lane, off, half = _beside(roads, x, y, ANY_KIND)
+    if half < off < widest:
+        for mask in _OTHERS:
+            lane, off, half = _beside(roads, x, y, mask)
+            if off <= half:
                 break
-    if beyond > 0.0 or kinds[lane] == _OTHER:
+    if off > half or kinds[lane] == _OTHER:
         return np.uint8(TERRAIN)
     return np.uint8(SIDEWALKS if kinds[lane] == _SIDEWALK else ROADS)
 
 
 @njit
-def _beyond(roads, x, y, mask):
-    """The nearest lane of these kinds, and how far [m] a place lies outside its border: negative inside, inf: none."""
+def _beside(roads, x, y, mask):
+    """The nearest lane of these kinds, how far [m] its middle is, inf when there is none, and half its width."""
     lane, s, lateral = nearest_lane(roads, x, y, 0.0, False, mask)
-    return lane, abs(lateral) - lane_point(roads, lane, s)[3] / 2 if lane >= 0 else np.inf
+    return lane, abs(lateral), lane_point(roads, lane, s)[3] / 2 if lane >= 0 else 0.0
