@@ -99,15 +99,9 @@ class Bodies:
         self._motion[self._rows[number]]["down"] = seconds
 
     def set_velocity(self, number: int, velocity: ArrayLike) -> None:
-        """Sets the velocity (x, y) or (x, y, z) [m/s], world; the next tick's acceleration tells of the change."""
+        """Sets the velocity (x, y) or (x, y, z) [m/s], world; accelerations do not tell of it."""
         body = self.body(number)
         v = np.asarray(velocity, float)
-        if body["physics"]:
-            self._motion[self._rows[number]]["gained"][: len(v)] += v - body["velocity"][: len(v)]
-        self._move_at(body, v)
-
-    @staticmethod
-    def _move_at(body: np.void, v: NDArray[np.float64]) -> None:
         body["velocity"][: len(v)] = v
         body["speed"] = v[0] * np.cos(body["yaw"]) + v[1] * np.sin(body["yaw"])
 
@@ -154,11 +148,13 @@ class Bodies:
         self._motion[self._rows[number]]["torque"] += torque
 
     def add_impulse(self, number: int, impulse: ArrayLike, at: ArrayLike | None = None) -> None:
-        """An impulse (x, y, z) [N s], world, at once."""
+        """An impulse (x, y, z) [N s], world, at once; the next tick's acceleration tells of it."""
         row = self._rows[number]
         body, mass = self._bodies[row], float(self._physics[row]["mass"])
         j = np.asarray(impulse, float)
         self.set_velocity(number, body["velocity"] + j / mass)
+        if body["physics"]:
+            self._motion[row]["gained"] += j / mass
         if at is not None:
             arm = np.asarray(at, float)[:2] - body["xyz"][:2]
             self.add_angular_impulse(number, float(arm[0] * j[1] - arm[1] * j[0]))

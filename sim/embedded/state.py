@@ -183,7 +183,7 @@ class Simulation(Bodies):
         body["xyz"][: len(place)] = place
         body["yaw"], body["pitch"], body["roll"] = _wrapped(yaw), pitch, roll
         if velocity is not None:
-            self._move_at(body, np.asarray(velocity, float))
+            self.set_velocity(number, velocity)
         self._register(row)
         if body["autopilot"]:
             self.set_autopilot(number, int(body["autopilot"]))
