@@ -9,12 +9,14 @@ Any CARLA 0.9.16 client connects to it: `carla.Client("127.0.0.1", 2000)`. It ru
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
 from roadcraft.launch.config import Serve
 from roadcraft.launch.runs import Run
 from roadcraft.sim.embedded.server.app import Server, serve
+from roadcraft.sim.embedded.server.logs import log_to_stderr
 
 
 def run(asked: Serve, run: Run) -> None:
@@ -28,6 +30,7 @@ def run(asked: Serve, run: Run) -> None:
             flush=True,
         )
 
+    log_to_stderr(logging.WARNING, "roadcraft serve: %(message)s")
     run.result.update(host=asked.host, port=asked.port, town=asked.town)
     serve(
         ready,

@@ -99,7 +99,7 @@ class Bodies:
         self._motion[self._rows[number]]["down"] = seconds
 
     def set_velocity(self, number: int, velocity: ArrayLike) -> None:
-        """Sets the velocity (x, y) or (x, y, z) [m/s], world."""
+        """Sets the velocity (x, y) or (x, y, z) [m/s], world; accelerations do not tell of it."""
         body = self.body(number)
         v = np.asarray(velocity, float)
         body["velocity"][: len(v)] = v
@@ -114,7 +114,7 @@ class Bodies:
         body = self.body(number)
         body["physics"] = on
         if not on:
-            body["velocity"] = body["accel"] = 0.0
+            body["velocity"] = body["accel"] = self._motion[self._rows[number]]["gained"] = 0.0
             body["speed"] = body["yaw_rate"] = 0.0
 
     def set_collides(self, number: int, on: bool) -> None:
@@ -148,11 +148,13 @@ class Bodies:
         self._motion[self._rows[number]]["torque"] += torque
 
     def add_impulse(self, number: int, impulse: ArrayLike, at: ArrayLike | None = None) -> None:
-        """An impulse (x, y, z) [N s], world, at once."""
+        """An impulse (x, y, z) [N s], world, at once; the next tick's acceleration tells of it."""
         row = self._rows[number]
         body, mass = self._bodies[row], float(self._physics[row]["mass"])
         j = np.asarray(impulse, float)
         self.set_velocity(number, body["velocity"] + j / mass)
+        if body["physics"]:
+            self._motion[row]["gained"] += j / mass
         if at is not None:
             arm = np.asarray(at, float)[:2] - body["xyz"][:2]
             self.add_angular_impulse(number, float(arm[0] * j[1] - arm[1] * j[0]))

@@ -24,6 +24,7 @@ MOTION = np.dtype(
     [
         ("force", np.float64, 3),  # [N] world, for the coming tick
         ("torque", np.float64),  # [N m] about the vertical, for the coming tick
+        ("gained", np.float64, 3),  # [m/s] velocity that pushes gave since the last tick, which accelerations count
         ("constant", np.bool_),  # keeps `constant_velocity`
         ("constant_velocity", np.float64, 3),  # [m/s] in the body's frame
         ("ackermann", np.bool_),  # driven by the five below instead of pedals
@@ -60,6 +61,10 @@ def move(bodies, physics, motion, dt, grip):  # type: ignore[no-untyped-def]
             _walk(b, m, dt)
         else:
             _coast(b, physics[i].friction * G, dt)
+        if m.gained[0] != 0.0 or m.gained[1] != 0.0:
+            b.accel[0] += m.gained[0] / dt
+            b.accel[1] += m.gained[1] / dt
+            m.gained[0] = m.gained[1] = 0.0
 
 
 @kernel
@@ -70,9 +75,14 @@ def settle(bodies, motion, dt, roads, heights, flat):  # type: ignore[no-untyped
         b = bodies[i]
         if b.id == 0 or not b.physics:
             continue
-        if flat and b.xyz[2] == level and b.velocity[2] == 0.0 and not motion[i].constant:
+        m = motion[i]
+        before = b.velocity[2] - m.gained[2]
+        if flat and b.xyz[2] == level and b.velocity[2] == 0.0 and before == 0.0 and not m.constant:
+            b.accel[2] = 0.0
             continue
-        _fall(b, motion[i], dt, roads, heights, flat)
+        _fall(b, m, dt, roads, heights, flat)
+        b.accel[2] = (b.velocity[2] - before) / dt
+        m.gained[2] = 0.0
 
 
 @kernel
@@ -80,7 +90,9 @@ def _forces(b, p, m, dt):  # type: ignore[no-untyped-def]
     """External forces, gone after the tick."""
     if m.force[0] != 0.0 or m.force[1] != 0.0 or m.force[2] != 0.0 or m.torque != 0.0:
         for axis in range(3):
-            b.velocity[axis] += m.force[axis] / p.mass * dt
+            gain = m.force[axis] / p.mass * dt
+            b.velocity[axis] += gain
+            m.gained[axis] += gain
             m.force[axis] = 0.0
         b.yaw_rate += m.torque / p.inertia * dt
         m.torque = 0.0

@@ -22,12 +22,13 @@ from roadcraft.sim.embedded.render.parts import build_parts
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import Kind
-from roadcraft.sim.roads import ANY_KIND, LaneKind, lane_point, nearest_lane
+from roadcraft.sim.roads import ANY_KIND, DRIVING, SIDEWALK, LaneKind, lane_point, nearest_lane
 
 CELL = 8.0  # [m] edge of a cell
 NEAREST = 1e-3  # [m] before which nothing is hit
 _PEDESTRIAN = int(Kind.PEDESTRIAN)
 _SIDEWALK, _OTHER = int(LaneKind.SIDEWALK), int(LaneKind.OTHER)
+_OTHERS = (DRIVING, ANY_KIND & ~(SIDEWALK | 1 << LaneKind.OTHER), SIDEWALK | DRIVING)  # there is always a road near
 ROADS, SIDEWALKS, TERRAIN = 1, 2, 10  # CARLA's semantic tags of the ground
 
 # A mesh in its place: world = xyz + basis @ unit.
@@ -70,6 +71,7 @@ class Rays:
     def __init__(self, town: Town) -> None:
         self._library, self._models, self._walker = models.build()
         self._grid, self._kinds = town.network.grid, np.ascontiguousarray(town.network.lanes["kind"])
+        self._widest = float(town.network.width.max(initial=0.0)) / 2
         self._ground = float(np.median(town.network.z)) if len(town.network.z) else 0.0
         self._solids = _solids(town, self._models.mesh[:, 0])
         self._bodies = np.zeros(16, ITEM)
@@ -100,8 +102,8 @@ class Rays:
         hits = Hits(np.full(n, np.inf), np.zeros(n, np.uint32), np.zeros(n, np.uint8), np.zeros(n))
         _cast(
             origins, directions, reach, self._library, self._solids, self._bodies[:count], self._ground,
-            self._grid, self._kinds, tags, np.full(len(self._solids.items), -1, np.int32), hits.distance, hits.id,
-            hits.tag, hits.cosine,
+            self._grid, self._kinds, self._widest, tags, np.full(len(self._solids.items), -1, np.int32),
+            hits.distance, hits.id, hits.tag, hits.cosine,
         )  # fmt: skip
         return hits
 
@@ -211,7 +213,9 @@ def _inside(library, face, shift, x, y, z, nx, ny, nz):
 
 
 @njit(error_model="numpy")
-def _cast(starts, rays, reach, library, solids, bodies, ground, roads, kinds, tags, met, distance, owner, tag, cosine):
+def _cast(
+    starts, rays, reach, library, solids, bodies, ground, roads, kinds, widest, tags, met, distance, owner, tag, cosine
+):
     for i in range(rays.shape[0]):
         ox, oy, oz = starts[i, 0], starts[i, 1], starts[i, 2]
         dx, dy, dz = rays[i, 0], rays[i, 1], rays[i, 2]
@@ -229,7 +233,7 @@ def _cast(starts, rays, reach, library, solids, bodies, ground, roads, kinds, ta
             face, which, moving, below = hit, item, False, False
         if below:
             distance[i], cosine[i] = best, -dz
-            tag[i] = _ground_tag(roads, kinds, ox + best * dx, oy + best * dy) if tags else np.uint8(ROADS)
+            tag[i] = _ground_tag(roads, kinds, widest, ox + best * dx, oy + best * dy) if tags else np.uint8(ROADS)
         elif face >= 0:
             thing = bodies[which] if moving else solids.items[which]
             distance[i], owner[i], tag[i] = best, thing.id, thing.tag
@@ -283,14 +287,23 @@ def _facing(library, item, face, dx, dy, dz):
 
 
 @njit
-def _ground_tag(roads, kinds, x, y):
-    lane, s, lateral = nearest_lane(roads, x, y, 0.0, False, ANY_KIND)
-    if lane < 0:
+def _ground_tag(roads, kinds, widest, x, y):
+    """What the ground is. The nearest middle of a lane may be that of a narrow one beside the lane that one is on;
+    nobody is on a lane whose middle is further away than `widest` [m], half the width of the widest.
+    """
+    lane, off, half = _beside(roads, x, y, ANY_KIND)
+    if half < off < widest:
+        for mask in _OTHERS:
+            lane, off, half = _beside(roads, x, y, mask)
+            if off <= half:
+                break
+    if off > half or kinds[lane] == _OTHER:
         return np.uint8(TERRAIN)
-    _, _, _, width = lane_point(roads, lane, s)
-    if abs(lateral) > width / 2:
-        return np.uint8(TERRAIN)
-    kind = kinds[lane]
-    if kind == _SIDEWALK:
-        return np.uint8(SIDEWALKS)
-    return np.uint8(TERRAIN if kind == _OTHER else ROADS)
+    return np.uint8(SIDEWALKS if kinds[lane] == _SIDEWALK else ROADS)
+
+
+@njit
+def _beside(roads, x, y, mask):
+    """The nearest lane of these kinds, how far [m] its middle is, inf when there is none, and half its width."""
+    lane, s, lateral = nearest_lane(roads, x, y, 0.0, False, mask)
+    return lane, abs(lateral), lane_point(roads, lane, s)[3] / 2 if lane >= 0 else 0.0

@@ -36,6 +36,12 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
             process.kill()
 
 
+def client_port(process: subprocess.Popen[str]) -> int:
+    """The port that a server was started on."""
+    words = list(map(str, process.args))  # type: ignore[arg-type]  # a list of words
+    return int(words[words.index("--port") + 1])
+
+
 def test_aliases_and_faults_reach_the_server(tmp_path: Path) -> None:
     """`--alias-towns` lets a client load Town03; the fault ends the server at its frame with its own status."""
     with serving(tmp_path, "--alias-towns", "--fault", "server.exit@40", "--vehicles", "2") as (process, client):
@@ -53,3 +59,30 @@ def test_it_ends_cleanly_when_told(tmp_path: Path) -> None:
         output, _ = process.communicate(timeout=60.0)
         assert process.returncode == 0
         assert json.loads(output.splitlines()[-1])["town"] == "grid"
+
+
+def test_it_says_what_a_client_does_not_hear(tmp_path: Path) -> None:
+    """Calls and commands that nobody waits for and that fail are told on stderr: call, actor, reason; each once."""
+    with serving(tmp_path) as (process, client):
+        world = client.get_world()
+        library, places = world.get_blueprint_library(), world.get_map().get_spawn_points()
+        car = world.spawn_actor(library.find("vehicle.audi.tt"), places[0])
+        walker = world.spawn_actor(library.filter("walker.*")[0], places[1])
+        world.wait_for_tick()
+        other = carla.Client("127.0.0.1", client_port(process))
+        other.set_timeout(60.0)
+        theirs = other.get_world().get_actor(car.id)
+        car.destroy()
+        for k in range(50):
+            theirs.apply_control(carla.VehicleControl(throttle=k / 50))
+        other.apply_batch([carla.command.ApplyVehicleControl(walker.id, carla.VehicleControl())])
+        gone = other.apply_batch_sync([carla.command.ApplyTargetVelocity(car.id, carla.Vector3D())])
+        assert gone[0].error == f"actor {car.id} not found"
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60.0)
+    kind = walker.type_id
+    assert [line for line in said.splitlines() if "refused" in line] == [
+        f"roadcraft serve: refused a client's apply_control_to_vehicle: actor {car.id} not found",
+        f"roadcraft serve: refused a client's apply_control_to_vehicle in a batch for actor {walker.id} ({kind}): "
+        f"actor {walker.id} ({kind}) is no vehicle",
+    ]

@@ -179,6 +179,81 @@ def test_moving_and_pushing(world: Any) -> None:
     assert car.get_velocity().dot(forward) == pytest.approx(5.0, abs=0.05)
 
 
+def floating(world: Any) -> Any:
+    """A car that nothing holds: above the road, without gravity, and so slow that the air does not count."""
+    car = spawn(world)
+    car.set_enable_gravity(False)
+    place = car.get_transform()
+    place.location.z = 5.0
+    car.set_transform(place)
+    world.tick()
+    return car
+
+
+def test_forces_give_what_newton_says(world: Any) -> None:
+    """F = m a for `get_acceleration`, `get_velocity` and the accelerometer; J = m dv for an impulse."""
+    car = floating(world)
+    mass = car.get_physics_control().mass
+    imu = world.spawn_actor(world.get_blueprint_library().find("sensor.other.imu"), carla.Transform(), attach_to=car)
+    felt: queue.Queue[Any] = queue.Queue()
+    imu.listen(felt.put)
+    for force in ([3.0, 0.0, 0.0], [0.0, -2.0, 0.0], [-1.0, 2.0, 4.0]):
+        before = xyz(car.get_velocity())
+        car.add_force(carla.Vector3D(*(mass * a for a in force)))
+        world.tick()
+        assert xyz(car.get_acceleration()) == pytest.approx(force, abs=0.02)
+        assert xyz(car.get_velocity()) - before == pytest.approx(0.05 * np.array(force), abs=1e-3)
+        turned = math.radians(car.get_transform().rotation.yaw)
+        along = math.cos(turned) * force[0] + math.sin(turned) * force[1]
+        accelerometer = felt.get(timeout=60.0).accelerometer
+        assert [accelerometer.x, accelerometer.z] == pytest.approx([along, 9.81 + force[2]], abs=0.03)
+        world.tick()
+        felt.get(timeout=60.0)
+        assert xyz(car.get_acceleration()) == pytest.approx([0.0, 0.0, 0.0], abs=0.05), "a force lasts one tick"
+    before = xyz(car.get_velocity())
+    car.add_impulse(carla.Vector3D(y=mass * 0.5))
+    world.tick()
+    assert xyz(car.get_velocity()) - before == pytest.approx([0.0, 0.5, 0.0], abs=2e-3)
+    assert xyz(car.get_acceleration()) == pytest.approx([0.0, 0.5 / 0.05, 0.0], abs=0.05)
+    car.set_target_velocity(carla.Vector3D())
+    world.tick()
+    assert car.get_velocity().length() < 1e-3
+
+
+def test_a_falling_car_is_accelerated_by_gravity_and_feels_nothing(world: Any) -> None:
+    car = floating(world)
+    car.set_enable_gravity(True)
+    imu = world.spawn_actor(world.get_blueprint_library().find("sensor.other.imu"), carla.Transform(), attach_to=car)
+    felt: queue.Queue[Any] = queue.Queue()
+    imu.listen(felt.put)
+    world.tick()
+    assert car.get_acceleration().z == pytest.approx(-9.81, abs=0.01)
+    assert felt.get(timeout=60.0).accelerometer.z == pytest.approx(0.0, abs=0.01)
+    ticks(world, 30)
+    assert car.get_acceleration().z == 0.0
+
+
+def test_torques_turn(client: Any, world: Any) -> None:
+    """A torque for a tick is an angular impulse; both turn clockwise, seen from above, when positive."""
+    car = floating(world)
+
+    def turned_by(push: Any) -> float:
+        car.set_target_angular_velocity(carla.Vector3D())
+        world.tick()
+        push()
+        world.tick()
+        return float(car.get_angular_velocity().z)  # [degrees/s]
+
+    def torque_of(z: float) -> Any:
+        return lambda: client.apply_batch_sync([carla.command.ApplyTorque(car.id, carla.Vector3D(z=z))])
+
+    torque = 2000.0
+    rate = turned_by(torque_of(torque))
+    assert rate > 0.5
+    assert turned_by(lambda: car.add_angular_impulse(carla.Vector3D(z=0.05 * torque))) == pytest.approx(rate, rel=0.01)
+    assert turned_by(torque_of(-2 * torque)) == pytest.approx(-2 * rate, rel=0.01)
+
+
 def test_a_sensor_that_hangs_on_nothing_goes_where_it_is_put(world: Any) -> None:
     eye = world.spawn_actor(world.get_blueprint_library().find("sensor.other.imu"), carla.Transform())
     for x in (3.0, 7.0):

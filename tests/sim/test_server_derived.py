@@ -14,6 +14,7 @@ from roadcraft.sim.embedded.render import View
 from roadcraft.sim.embedded.server.derived import EVENT, brightness, fire, normals
 from roadcraft.sim.embedded.server.flow import flow, motions
 
+carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
 WIDTH, HEIGHT = 64, 48
 HALF = np.array([WIDTH / 2, HEIGHT / 2])
 
@@ -187,3 +188,34 @@ def test_the_client_gets_normals_flow_and_events(world: Any) -> None:
     assert (np.diff(events["t"]) >= 0).all()
     columns = np.nonzero(of_car)[1]
     assert abs(np.median(events["x"]) - columns.mean()) < 20
+
+
+def test_the_cosmos_picture_has_the_clients_own_colours(world: Any) -> None:
+    """Of traffic as the client's Cityscapes palette paints the tags; all else is black."""
+    car = world.spawn_actor(
+        world.get_blueprint_library().find("vehicle.audi.tt"), world.get_map().get_spawn_points()[0]
+    )
+    for _ in range(20):  # it falls onto its wheels
+        world.tick()
+    pictures = {}
+    for name in ("cosmos_visualization", "semantic_segmentation"):
+        blueprint = world.get_blueprint_library().find(f"sensor.camera.{name}")
+        blueprint.set_attribute("image_size_x", "160")
+        blueprint.set_attribute("image_size_y", "96")
+        place = carla.Transform(carla.Location(x=-12.0, z=6.0), carla.Rotation(pitch=-20.0))
+        camera, found = world.spawn_actor(blueprint, place, attach_to=car), queue.Queue()
+        camera.listen(found.put)
+        world.tick()
+        pictures[name] = found.get(timeout=60.0)
+        camera.destroy()
+    tags = pictures["semantic_segmentation"]
+    tag = np.frombuffer(tags.raw_data, np.uint8).reshape(96, 160, 4)[..., 2].copy()
+    tags.convert(carla.ColorConverter.CityScapesPalette)
+    painted = np.frombuffer(tags.raw_data, np.uint8).reshape(96, 160, 4)
+    seen = np.frombuffer(pictures["cosmos_visualization"].raw_data, np.uint8).reshape(96, 160, 4)
+    labels = carla.CityObjectLabel
+    told = np.isin(tag, [int(labels.Car), int(labels.RoadLines), int(labels.TrafficLight), int(labels.TrafficSigns)])
+    assert (tag == int(labels.Car)).sum() > 100
+    assert (tag == int(labels.RoadLines)).any()
+    assert (seen[told] == painted[told]).all()
+    assert not seen[np.isin(tag, [int(labels.Roads), int(labels.Buildings), int(labels.Sky)])][:, :3].any()

@@ -12,7 +12,7 @@ import msgpack
 import pytest
 from raw_client import RawClient, Stream
 
-from roadcraft.sim.embedded.server.__main__ import Sparing
+from roadcraft.sim.embedded.server.logs import PAUSE, Refusals, Sparing
 from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.server.rpc import Inbox, ProtocolError
 from roadcraft.sim.embedded.server.wire import Pose, compose, pose, relative, transform_wire
@@ -71,7 +71,7 @@ def test_an_inbox_finds_messages_however_they_are_cut() -> None:
         inbox.feed(data[at : at + step], 0.0)
         found += list(inbox.requests(0.0))
         at += step
-    assert found == [(number, method, arguments[1:]) for _, number, method, arguments in sent]
+    assert found == [(number, method, arguments[1:], False) for _, number, method, arguments in sent]
     assert not inbox.data
 
 
@@ -258,3 +258,13 @@ def test_the_log_stays_small() -> None:
     assert say(12.0) == "hello 7 (2 lines before were left out)"
     assert say(12.5) is None
     assert [say(1000.0) for _ in range(5)].count(None) == 2
+
+
+def test_a_refusal_is_said_once_and_again_with_how_often(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    refusals = Refusals(lambda: now[0])
+    for what in ("a", "a", "b", "a"):
+        refusals.say(what)
+    now[0] = PAUSE
+    refusals.say("a")
+    assert [record.getMessage() for record in caplog.records] == ["a", "b", "a (and 2 times since this was last said)"]

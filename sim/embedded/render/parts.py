@@ -130,10 +130,6 @@ def build_parts(scenery: Scenery, network: RoadNetwork) -> tuple[NDArray[np.void
     builder = Builder()
     for row in scenery.static:
         _DRAW.get(Shape(int(row["shape"])), _box)(builder, row, network)
-    hung = {int(i) for i in scenery.static["signal"] if i >= 0}
-    for index in range(len(network.signals)):
-        if index not in hung:
-            _lonely_signal(builder, network, index)
     if not builder.rows:
         return np.zeros(0, PART), np.zeros((0, 6))
     return _sorted(np.array(builder.rows, PART))
@@ -349,17 +345,6 @@ def _sign(b: Builder, row: NDArray[np.void], network: RoadNetwork) -> None:
     top = network.signals["xyz"][index][2] + 0.3 if index >= 0 else foot[2] + 2 * float(row["extent"][2])
     b.beam(foot, np.array([*foot[:2], top]), 0.04, GREY)
     if index >= 0:
-        _plate(b, network, index)
-
-
-def _lonely_signal(b: Builder, network: RoadNetwork, index: int) -> None:
-    """A signal of a map whose objects have no post for it."""
-    signal = network.signals[index]
-    xyz = signal["xyz"].astype(float)
-    b.beam(np.array([xyz[0], xyz[1], 0.0]), xyz, 0.06, GREY)
-    if signal["kind"] == SignalKind.LIGHT:
-        _head(b, xyz, float(signal["yaw"]), index)
-    else:
         _plate(b, network, index)
 
 

@@ -13,30 +13,8 @@ import sys
 from pathlib import Path
 
 from roadcraft.sim.embedded.server.app import Options, Server, serve
+from roadcraft.sim.embedded.server.logs import log_to_stderr
 from roadcraft.sim.errors import UserError
-
-
-class Sparing(logging.Filter):
-    """Keeps the log small whatever clients do: after `most` lines there is one every `pause` seconds."""
-
-    def __init__(self, most: int = 2000, pause: float = 10.0) -> None:
-        super().__init__()
-        self.most, self.pause = most, pause
-        self.left, self.since, self.dropped = float(most), 0.0, 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written; one that follows dropped ones tells how many they were."""
-        if self.since:
-            self.left = min(float(self.most), self.left + (record.created - self.since) / self.pause)
-        self.since = record.created
-        if self.left < 1.0:
-            self.dropped += 1
-            return False
-        self.left -= 1.0
-        if self.dropped:
-            record.msg, record.args = f"{record.getMessage()} ({self.dropped} lines before were left out)", ()
-            self.dropped = 0
-        return True
 
 
 def main() -> int:
@@ -57,9 +35,7 @@ def main() -> int:
     parser.add_argument("--lifeline", type=int, default=-1, help="descriptor of a pipe; the server ends when it closes")
     arguments = vars(parser.parse_args())
     notify, lifeline = arguments.pop("ready"), arguments.pop("lifeline")
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for output in logging.getLogger().handlers:
-        output.addFilter(Sparing())
+    log_to_stderr(logging.INFO, "%(asctime)s %(levelname)s %(message)s")
 
     def ready(server: Server) -> None:
         print(json.dumps({"port": server.port, "town": server.live.map_name}), flush=True)

@@ -39,6 +39,7 @@ from roadcraft.sim.embedded.server.calls import Result, answer, success
 from roadcraft.sim.embedded.server.crowd import populate
 from roadcraft.sim.embedded.server.faults import Faults
 from roadcraft.sim.embedded.server.live import LiveWorld
+from roadcraft.sim.embedded.server.logs import Refusals
 from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP, Maps
 from roadcraft.sim.embedded.server.navigation import Navigation
 from roadcraft.sim.embedded.server.recording import Recorder
@@ -135,7 +136,9 @@ class Server:
         self.world_stream = self.episode_stream = self.streams.new()  # its first number, and that of this episode
         self.former: list[Session] = []  # of earlier episodes, which hear of the present one when it has settled
         self.settled_at = 0.0
+        self.unheard = False  # whether nobody waits for the answer to the call that is being run
         self._noted: set[str] = set()
+        self._refusals = Refusals(time.monotonic)
         self._orphan_since = self._swept = 0.0
         self._next_tick = time.monotonic()
         self._last_tick = time.monotonic()
@@ -317,14 +320,15 @@ class Server:
             for _ in range(256):
                 if connection.held or not connection.waiting:
                     break
-                number, method, arguments = connection.waiting.popleft()
-                self._execute(connection, number, method, arguments)
+                self._execute(connection, *connection.waiting.popleft())
             if connection.held or not connection.waiting:
                 self.pending.pop(connection, None)  # it may be gone already: a tick lets go of closed ones
             self._watch(connection)
 
-    def _execute(self, connection: Connection, number: int | None, method: str, arguments: list[Any]) -> None:
-        self.caller = connection
+    def _execute(
+        self, connection: Connection, number: int | None, method: str, arguments: list[Any], unheard: bool
+    ) -> None:
+        self.caller, self.unheard = connection, unheard
         if method == "tick_cue" and self.settings.synchronous:
             connection.ticks = connection.held = True
             self.held.append(HeldTick(connection, number, time.monotonic()))
@@ -490,6 +494,14 @@ class Server:
         if len(self._noted) < 200 and message not in self._noted:
             self._noted.add(message)
             log.warning("%s", message)
+
+    def refused(self, name: str, arguments: Any, reason: UserError) -> None:
+        """What is being run fails; a client that does not wait for the answer finds that in the log alone."""
+        if self.unheard:
+            number = arguments[0] if isinstance(arguments, list) and arguments else None
+            actor = self.live.actors.by_id.get(number) if isinstance(number, int) else None
+            which = f" for actor {actor.id} ({actor.type_id})" if actor else ""
+            self._refusals.say(f"refused a client's {name}{which}: {reason}")
 
     def close(self) -> None:
         """Ends a recording and gives all sockets back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import wire
@@ -51,40 +51,20 @@ def _as_call(name: str) -> Callable[[Server, Any, int], int]:
     return execute_call
 
 
-# The commands in the order of their numbers on the wire.
-COMMANDS: tuple[Callable[[Server, Any, int], int], ...] = (
-    _spawned,
-    *map(
-        _as_call,
-        (
-            "destroy_actor",
-            "apply_control_to_vehicle",
-            "apply_ackermann_control_to_vehicle",
-            "apply_control_to_walker",
-            "apply_physics_control",
-            "set_actor_transform",
-        ),
-    ),
-    _walker_moved,
-    *map(
-        _as_call,
-        (
-            "set_actor_target_velocity",
-            "set_actor_target_angular_velocity",
-            "add_actor_impulse",
-            "add_actor_force",
-            "add_actor_angular_impulse",
-            "add_actor_torque",
-            "set_actor_simulate_physics",
-            "set_actor_enable_gravity",
-            "set_actor_autopilot",
-            "show_vehicle_debug_telemetry",
-            "set_vehicle_light_state",
-            "set_actor_location",
-            "console_command",
-            "set_traffic_light_state",
-        ),
-    ),
+def _calls(names: str) -> Iterator[tuple[str, Callable[[Server, Any, int], int]]]:
+    return ((name, _as_call(name)) for name in names.split())
+
+
+# The commands in the order of their numbers on the wire: by what name the log calls them, and what runs them.
+COMMANDS: tuple[tuple[str, Callable[[Server, Any, int], int]], ...] = (
+    ("spawn_actor", _spawned),
+    *_calls("destroy_actor apply_control_to_vehicle apply_ackermann_control_to_vehicle apply_control_to_walker"),
+    *_calls("apply_physics_control set_actor_transform"),
+    ("apply_walker_state", _walker_moved),
+    *_calls("set_actor_target_velocity set_actor_target_angular_velocity add_actor_impulse add_actor_force"),
+    *_calls("add_actor_angular_impulse add_actor_torque set_actor_simulate_physics set_actor_enable_gravity"),
+    *_calls("set_actor_autopilot show_vehicle_debug_telemetry set_vehicle_light_state set_actor_location"),
+    *_calls("console_command set_traffic_light_state"),
 )
 
 
@@ -101,7 +81,7 @@ def execute(server: Server, kind: int, body: Any, depth: int = 0) -> int:
     """Runs one command; the id of the actor it was about. Raises UserError."""
     if depth > DEEPEST:
         raise WireError(f"commands are nested deeper than {DEEPEST}")
-    return COMMANDS[kind](server, body, depth)
+    return COMMANDS[kind][1](server, body, depth)
 
 
 @call("apply_batch", Result.BARE, wire.listed(wire.anything, MOST_COMMANDS), wire.anything)
@@ -109,9 +89,13 @@ def apply_batch(server: Server, items: list[Any], tick: Any) -> list[Any]:
     """Each command's actor id or error. The client ticks by a call of its own."""
     results: list[Any] = []
     for item in items:
+        name, body = "command", None
         try:
-            results.append([[1, execute(server, *command(item))]])
+            kind, body = command(item)
+            name = COMMANDS[kind][0]
+            results.append([[1, execute(server, kind, body)]])
         except UserError as error:
+            server.refused(f"{name} in a batch", body, error)
             results.append([[0, [str(error)]]])
         except Exception as error:
             log.exception("a command of a batch failed")

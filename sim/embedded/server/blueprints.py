@@ -48,6 +48,7 @@ _SENSORS: dict[str, str] = {
     "sensor.camera.instance_segmentation": _CAMERA,
     "sensor.camera.normals": _CAMERA,
     "sensor.camera.optical_flow": _CAMERA,
+    "sensor.camera.cosmos_visualization": _CAMERA,
     "sensor.camera.dvs": f"{_CAMERA} {_PHOTO} {_EVENTS}",
     "sensor.lidar.ray_cast": f"{_SCAN} atmosphere_attenuation_rate=0.004 dropoff_general_rate=0.45 "
     "dropoff_intensity_limit=0.8 dropoff_zero_intensity=0.4 noise_stddev=0.0 noise_seed=0",

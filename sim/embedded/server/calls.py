@@ -71,7 +71,6 @@ def refuse(name: str, result: Result, why: str) -> None:
     """Declares a procedure that cannot mean anything here: it answers with an error that says why."""
 
     def handler(server: Server, *_: Any) -> Any:
-        server.note(f"a client called {name}: {why}")  # most of these are asynchronous: the client never sees the error
         raise UserError(f"{name}: {why}")
 
     CALLS[name] = Call(name, result, (), handler, Status.REFUSED, why)
@@ -119,6 +118,7 @@ def answer(server: Server, name: str, arguments: list[Any]) -> tuple[str | None,
     try:
         return None, success(entry.result, run(server, name, arguments))
     except UserError as error:
+        server.refused(name, arguments, error)
         return None, failure(entry.result, str(error))
     except Exception as error:
         log.exception("%s failed", name)

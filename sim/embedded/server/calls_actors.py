@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor, Category
-from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
+from roadcraft.sim.embedded.server.calls import Result, Status, call, refuse
 from roadcraft.sim.embedded.server.wire import Pose, Vector, box_wire, flag, pose, text, u8, u32, vector
 
 if TYPE_CHECKING:
@@ -128,7 +128,11 @@ def add_angular_impulse(server: Server, number: int, impulse: Vector) -> None:
     server.live.simulation.add_angular_impulse(server.live.actors.get(number, *BODIES).id, impulse[2])
 
 
-@call("add_actor_torque", VOID, u32, wire.axial, status=Status.PARTLY, note="about the vertical axis")
+@call(
+    "add_actor_torque", VOID, u32, wire.axial, status=Status.PARTLY,
+    note="about the vertical axis; sent by `command.ApplyTorque` alone, for the client's `add_torque` calls "
+    "add_actor_angular_impulse: what it is given acts at once, as N m s",
+)  # fmt: skip
 def add_torque(server: Server, number: int, torque: Vector) -> None:
     server.live.simulation.add_torque(server.live.actors.get(number, *BODIES).id, torque[2])
 
@@ -160,7 +164,9 @@ def set_dead(server: Server, number: int) -> None:
     server.live.let_die(server.live.actors.get(number, Category.WALKER))
 
 
-accept("set_actor_autopilot", VOID, None, "autopilots run in the clients' traffic managers", u32, flag)
+@call("set_actor_autopilot", VOID, u32, flag, note="the client's TrafficManager drives: the server has nothing to do")
+def autopilot(server: Server, number: int, on: bool) -> None:
+    server.live.actors.get(number, Category.VEHICLE)
 
 
 # ------------------------------------------------------------------------------------------ parts of an actor

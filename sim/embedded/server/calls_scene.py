@@ -14,18 +14,12 @@ if TYPE_CHECKING:
 VALUE, VOID = Result.VALUE, Result.VOID
 
 
-@call(
-    "get_environment_objects", VALUE, u8, status=Status.PARTLY,
-    note="what stands on the ground; roads, sidewalks and terrain are one surface here and have no boxes",
-)  # fmt: skip
+@call("get_environment_objects", VALUE, u8, note="under the tags that cameras see; roads in pieces of lanes")
 def environment_objects(server: Server, tag: int) -> list[Any]:
     return surroundings.environment_objects(server.live, tag)
 
 
-@call(
-    "get_all_level_BBs", VALUE, u8, status=Status.PARTLY,
-    note="what stands on the ground, and actors; roads, sidewalks and terrain have no boxes",
-)  # fmt: skip
+@call("get_all_level_BBs", VALUE, u8, note="the same, and actors")
 def level_boxes(server: Server, tag: int) -> list[Any]:
     return surroundings.level_boxes(server.live, tag)
 
@@ -35,11 +29,16 @@ def names(server: Server) -> list[str]:
     return surroundings.names(server.live)
 
 
-@call("enable_environment_objects", VOID, wire.listed(wire.u64), wire.flag)
+@call(
+    "enable_environment_objects", VOID, wire.listed(wire.u64), wire.flag, status=Status.PARTLY,
+    note="a light's head goes with its post, a sign's plate too; hiding roads, sidewalks, paint or terrain is refused",
+)  # fmt: skip
 def enable_environment_objects(server: Server, numbers: list[int], shown: bool) -> None:
     """Hidden things are neither drawn nor met."""
-    server.live.shown.hide(numbers, shown)
-    server.live.rearrange()
+    try:
+        server.live.shown.hide(numbers, shown)
+    finally:
+        server.live.rearrange()
 
 
 @call("load_map_layer", VOID, u16)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.bones import bones_wire
 from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
+from roadcraft.sim.embedded.server.doors import ALL
 from roadcraft.sim.embedded.server.live import ACKERMANN_GAINS
 from roadcraft.sim.embedded.server.physics_wire import decode_physics, encode_physics, physics_control, telemetry
-from roadcraft.sim.embedded.server.wire import fields, flag, i32, number, u8, u32, vector
+from roadcraft.sim.embedded.server.wire import fields, flag, i32, integer, number, u8, u32, vector
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
@@ -128,8 +129,18 @@ def all_lights(server: Server) -> list[list[int]]:
     return [[actor.id, int(live.body(actor)["lights"])] for actor in vehicles]
 
 
-accept("open_vehicle_door", VOID, None, "vehicles here have no doors that open", u32, u8)
-accept("close_vehicle_door", VOID, None, "vehicles here have no doors that open", u32, u8)
+_door = integer(0, ALL)
+_DOORS = "of vehicles with has_dynamic_doors; cameras and rays see open doors, nothing collides with them"
+
+
+@call("open_vehicle_door", VOID, u32, _door, status=Status.PARTLY, note=_DOORS)
+def open_door(server: Server, actor: int, door: int) -> None:
+    server.live.doors.move(_vehicle(server, actor), door, True)
+
+
+@call("close_vehicle_door", VOID, u32, _door, status=Status.PARTLY, note=_DOORS)
+def close_door(server: Server, actor: int, door: int) -> None:
+    server.live.doors.move(_vehicle(server, actor), door, False)
 
 
 # --------------------------------------------------------------------------------------------------------- walkers

@@ -40,6 +40,7 @@ NUMBERS = {
     "sensor.camera.normals": wire.NORMALS,
     "sensor.camera.optical_flow": wire.OPTICAL_FLOW,
     "sensor.camera.dvs": wire.DVS,
+    "sensor.camera.cosmos_visualization": wire.COSMOS,
 }
 NEEDS = {
     wire.RGB: frozenset({"rgb"}),
@@ -185,7 +186,7 @@ class Cameras:
         renderer = self.load(live.shown.town)
         simulation = live.simulation
         since = simulation.time - live.blinks_from
-        scene = Scene(simulation.bodies, simulation.lights.state, simulation.weather, since)
+        scene = Scene(live.seen, simulation.lights.state, simulation.weather, since)
         for shot in self.shots(live, cameras):
             needs = frozenset().union(*(actor.sensor.needs for actor in shot.cameras))
             images = renderer.render(

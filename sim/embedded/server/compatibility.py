@@ -174,7 +174,8 @@ CALLS_INTRO = """\
 
 Everything that the client asks of a server, by the names on the wire. What lives in the client itself (maps, waypoints,
 TrafficManager, walkers' crowd, lane invasions) needs no call of its own and works as in CARLA. A refused call raises
-`RuntimeError` with the reason where the client waits for an answer; where it does not, the server's log has the reason.
+`RuntimeError` with the reason where the client waits for an answer; where it does not, the server says on
+stderr which call for which actor was refused and why: at once, and again after ten seconds with how often it came.
 
 | call | status | note |
 |---|---|---|

@@ -1,5 +1,5 @@
 """Cameras whose pixels follow from those of others: normals from depth, optical flow from depth and motion, events
-from two photographs.
+from two photographs, a picture of the traffic from tags.
 
 They agree with the cameras that they are derived from because they are computed from the same pictures.
 """
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.server.actors import Actor
 from roadcraft.sim.embedded.server.cameras import Camera
 from roadcraft.sim.embedded.server.flow import SKY, Motion
+from roadcraft.sim.embedded.server.wire import CITY_TAGS
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import njit
 
@@ -76,6 +77,28 @@ class NormalsCamera(Camera):
     def encode(self, images: Images, view: View, live: LiveWorld, actor: Actor) -> memoryview:
         pixels = self.canvas()
         normals(images.depth, view.focal, view.axes, pixels)
+        return pixels.data.cast("B")
+
+
+# --------------------------------------------------------------------------------------------------------- traffic
+_COLORS = {  # RGB, as Cityscapes has them
+    "road_lines": (157, 234, 50), "pedestrians": (220, 20, 60), "rider": (255, 0, 0), "car": (0, 0, 142),
+    "truck": (0, 0, 70), "bus": (0, 60, 100), "train": (0, 80, 100), "motorcycle": (0, 0, 230),
+    "bicycle": (119, 11, 32), "traffic_light": (250, 170, 30), "traffic_signs": (220, 220, 0),
+}  # fmt: skip
+PAINT = np.zeros((256, 3), np.uint8)  # BGR by tag
+for _name, _rgb in _COLORS.items():
+    PAINT[CITY_TAGS[_name]] = _rgb[::-1]
+
+
+class CosmosCamera(Camera):
+    """What matters to traffic, in plain colours on black."""
+
+    needs = frozenset({"semantic"})
+
+    def encode(self, images: Images, view: View, live: LiveWorld, actor: Actor) -> memoryview:
+        pixels = self.canvas()
+        pixels[..., :3] = PAINT[images.semantic]
         return pixels.data.cast("B")
 
 

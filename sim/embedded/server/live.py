@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import cos, hypot, pi, sin
+from math import cos, hypot, sin
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from roadcraft.sim.embedded.physics import with_friction
 from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
 from roadcraft.sim.embedded.server.attributes import chosen_attributes
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
+from roadcraft.sim.embedded.server.doors import Doors
+from roadcraft.sim.embedded.server.level import Thing, surfaces
 from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
@@ -24,7 +26,7 @@ from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Kind
-from roadcraft.sim.roads import SignalKind
+from roadcraft.sim.roads import LaneKind, SignalKind
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.rays import Rays
@@ -52,7 +54,7 @@ class LiveWorld:
         self.simulation = Simulation(town, seed)
         while self.simulation.new_id() < after:
             pass
-        self.actors = Actors()
+        self.actors, self.doors = Actors(), Doors()
         self.snapshots = Snapshots()
         self.blinks_from = 0.0  # simulation time [s] when synchronous mode began: for indicators and rain
         self.street_lights = StreetLights(town.scenery)
@@ -69,6 +71,7 @@ class LiveWorld:
         self.walking: set[int] = set()  # those of the tick before
         self.last_id = after
         self._rays: Rays | None = None
+        self._surfaces: list[Thing] = []
         self.rearrange()
         self.default_limit = 30 / 3.6  # [m/s] away from any lane
         self.told_limits = told_limits(town.network)
@@ -88,10 +91,7 @@ class LiveWorld:
 
     def _add_signal(self, row: int) -> None:
         signal = self.town.network.signals[row]
-        kind, yaw = SignalKind(signal["kind"]), float(signal["yaw"])
-        x, y, _ = map(float, signal["xyz"])
-        # CARLA turns a light's x axis across the road that it governs: scripts sample its trigger volume along x.
-        pose = Pose(x, y, 0.0, float((yaw - pi / 2 + pi) % (2 * pi) - pi))
+        kind, pose = SignalKind(signal["kind"]), self.shown.heads[row].foot
         centre, extent = self._trigger(row, pose)
         light = kind is SignalKind.LIGHT
         type_id = "traffic.traffic_light" if light else _SIGN_TYPES.get(kind, "")
@@ -111,13 +111,19 @@ class LiveWorld:
         self.pole_index[row] = int(np.flatnonzero(group).tolist().index(row))
 
     def _trigger(self, row: int, pose: Pose) -> tuple[Pose, tuple[float, float, float]]:
-        """Centre, in the frame of `pose`, and half sizes of the road before the stop line of a signal."""
+        """Centre, in the frame of `pose`, and half sizes of the road before a signal's stop line, or beside a sign."""
         network = self.town.network
         lanes, where = network.lanes, []
         for name in ("signal", "stop"):
             for lane in np.flatnonzero(lanes[name] == row):
                 at = max(0.0, float(lanes[f"{name}_s"][lane]) - TRIGGER_DEPTH / 2)
                 where.append(network.point(int(lane), at))
+        if not where:  # a sign without a line of its own: the lanes that it stands beside
+            signal = network.signals[row]
+            beside, at, _ = network.nearest(signal["xyz"][:2], float(signal["yaw"]))
+            while beside >= 0 and lanes["kind"][beside] == LaneKind.DRIVING:
+                where.append(network.point(beside, at))
+                beside = int(lanes["left"][beside])
         if not where:
             return Pose(0.0, 0.0, 1.0), (1.0, 1.0, 1.0)
         x, y = np.mean([point[0] for point in where]), np.mean([point[1] for point in where])
@@ -144,6 +150,12 @@ class LiveWorld:
         """The simulation's row of a vehicle, walker or prop: a view."""
         row: np.void = self.simulation.bodies[self.simulation.row(actor.id)]
         return row
+
+    @property
+    def seen(self) -> NDArray[np.void]:
+        """(n,) BODY: what cameras and rays meet, the bodies and the leaves of open doors, these first."""
+        bodies = self.simulation.bodies
+        return np.concatenate([self.doors.leaves(self), bodies]) if self.doors.open else bodies
 
     def group(self, actor: Actor) -> list[Actor]:
         """The lights of a light's junction, itself included."""
@@ -213,6 +225,7 @@ class LiveWorld:
             for notes in (self.told_physics, self.gains, self.slippery, self.own_friction):
                 notes.pop(each.id, None)
             self.dying.pop(each.id, None)
+            self.doors.forget(each.id)
             for group in (self.forgetful, self.led, self.walking):
                 group.discard(each.id)
         return gone
@@ -317,8 +330,17 @@ class LiveWorld:
             self._rays = Rays(self.shown.town)
         return self._rays
 
+    @property
+    def surfaces(self) -> list[Thing]:
+        """Roads, sidewalks, paint and terrain in pieces; listed when first asked for."""
+        if not self._surfaces:
+            self._surfaces = surfaces(self.town, self.simulation.ground)
+        return self._surfaces
+
     def inherit(self, before: LiveWorld) -> None:
         """Takes over what the episode before prepared, where it shows the same town."""
+        if before.town is self.town:
+            self._surfaces = before._surfaces
         if before.shown.town is self.shown.town:
             self._rays = before._rays
 

@@ -25,7 +25,8 @@ PAUSE_REPLY_BYTES = 1 << 20  # unread replies before no more requests are read
 PATIENCE = 10.0  # s until a message that has begun must be complete
 RECEIVE = 1 << 18  # bytes a turn
 
-Request = tuple[int | None, str, list[Any]]  # message id (None: notification), method, arguments
+# Message id (None: notification), method, arguments, and whether nobody waits for the answer.
+Request = tuple[int | None, str, list[Any], bool]
 
 
 class ProtocolError(Exception):
@@ -132,7 +133,7 @@ class Inbox:
 
 
 def request(message: bytes) -> Request:
-    """One msgpack-rpc request or notification; the client's leading metadata argument is taken off."""
+    """One msgpack-rpc request or notification; the client's leading metadata, [whether it goes on], is taken off."""
     try:
         value = msgpack.unpackb(message, raw=False, strict_map_key=False, unicode_errors="surrogateescape")
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -145,7 +146,7 @@ def request(message: bytes) -> Request:
         raise ProtocolError("not a msgpack-rpc request")
     if not isinstance(method, str) or not isinstance(arguments, list) or not arguments:
         raise ProtocolError("a request without method or metadata")
-    return number, method, arguments[1:]
+    return number, method, arguments[1:], number is None or arguments[0] == [True]
 
 
 def reply(number: int, error: str | None, result: Any) -> bytes:

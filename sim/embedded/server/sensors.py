@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.cameras import NUMBERS, Camera, Cameras
-from roadcraft.sim.embedded.server.derived import EventCamera, FlowCamera, NormalsCamera
+from roadcraft.sim.embedded.server.derived import CosmosCamera, EventCamera, FlowCamera, NormalsCamera
 from roadcraft.sim.embedded.server.events import CollisionSensor, ObstacleSensor
 from roadcraft.sim.embedded.server.inertial import Gnss, Imu
 from roadcraft.sim.embedded.server.scans import Lidar, Radar, SemanticLidar
@@ -49,6 +49,7 @@ DERIVED: dict[str, type[Camera]] = {
     "sensor.camera.normals": NormalsCamera,
     "sensor.camera.optical_flow": FlowCamera,
     "sensor.camera.dvs": EventCamera,
+    "sensor.camera.cosmos_visualization": CosmosCamera,
 }
 SENSOR_NOTES = {  # for the compatibility page
     "sensor.camera.rgb": "the scene, weather, time of day",
@@ -56,6 +57,8 @@ SENSOR_NOTES = {  # for the compatibility page
     "sensor.camera.semantic_segmentation": "CARLA's tags",
     "sensor.camera.instance_segmentation": "tags; ids of actors, 0 for what is no actor",
     "sensor.camera.normals": "from depth: unit normals along the world's x, y, z, (n + 1) / 2; the sky is grey",
+    "sensor.camera.cosmos_visualization": "what matters to traffic in Cityscapes' colours on black: paint, vehicles, "
+    "people, lights, signs; CARLA draws lines and boxes instead",
     "sensor.camera.optical_flow": "from depth and motion since this camera's last picture (none in the first): x to "
     "the right in half widths, y up in half heights, as CARLA sends it; bodies are rigid: no swing of limbs",
     "sensor.camera.dvs": "from two pictures, crossings of the thresholds in between at interpolated times; all "

@@ -1,4 +1,4 @@
-"""Which standing things of a town are there: clients hide single ones, and unload whole map layers.
+"""Which standing things of a town are there: clients hide single ones, and unload whole map layers. Surfaces stay.
 
 What is hidden is neither drawn nor met by rays, and nothing collides with it. Pictures and rays are prepared anew when
 they are next needed, which takes about a second.
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.scenery import Scenery, Shape
+from roadcraft.sim.embedded.server.level import SIGNALS, heads, is_signal, is_surface
 from roadcraft.sim.embedded.server.wire import CITY_TAGS
 from roadcraft.sim.embedded.town import Town
+from roadcraft.sim.errors import UserError
 
 ALL_LAYERS = 0xFFFF
 BUILDINGS, FOLIAGE, PARKED, PROPS, STREET_LIGHTS, WALLS = 1, 4, 16, 64, 128, 256  # carla.MapLayer
@@ -46,6 +48,7 @@ class Shown:
     def __init__(self, town: Town, layers: int = ALL_LAYERS) -> None:
         self.whole, self.town = town, town  # the town with everything, and with what is shown
         self.layers, self.hidden = layers, set[int]()
+        self.heads = heads(town)
         self._layer = layers_of(town.scenery.static)
         self._choose()
 
@@ -55,10 +58,20 @@ class Shown:
         return self.whole.scenery.static[self._loaded()]
 
     def hide(self, numbers: Iterable[int], shown: bool) -> None:
-        """Shows or hides things by their ids; ids that are not known are passed over."""
-        known = set(numbers).intersection(self.whole.scenery.static["id"].tolist())
+        """Shows or hides things by their ids; ids that are not known are passed over.
+
+        The head of a light and the plate of a sign go with the post that carries them. Raises UserError when surfaces
+        are among what is to be hidden, after hiding the others.
+        """
+        static, wanted = self.whole.scenery.static, set(numbers)
+        carried = [number - SIGNALS for number in wanted if is_signal(number)]
+        known = wanted.intersection(static["id"].tolist())
+        known |= set(static["id"][(static["signal"] >= 0) & np.isin(static["signal"], carried)].tolist())
         self.hidden = self.hidden - known if shown else self.hidden | known
         self._choose()
+        painted = sum(map(is_surface, wanted))
+        if painted and not shown:
+            raise UserError(f"roads, sidewalks, paint and terrain cannot be hidden: {painted} of {len(wanted)} objects")
 
     def load(self, layers: int) -> None:
         """Brings layers back."""

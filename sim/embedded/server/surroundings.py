@@ -7,37 +7,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roadcraft.sim.embedded.scenery import Shape
-from roadcraft.sim.embedded.server.actors import Actor, Category
+from roadcraft.sim.embedded.server.actors import Actor
+from roadcraft.sim.embedded.server.level import Thing, is_signal
 from roadcraft.sim.embedded.server.wire import ANY_TAG, CITY_TAGS, Pose, Vector, box_wire, location_wire, transform_wire
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.live import LiveWorld
 
-_TAG_NAMES = {tag: name for name, tag in CITY_TAGS.items()}
 MOST_HITS = 64  # along one ray
-HEAD, PLATE = (0.2, 0.25, 0.6), (0.4, 0.05, 0.4)  # [m] half sizes of a light's head and a sign's plate, x across
 THROUGH = 0.02  # [m] that a ray goes on behind a hit
 GROUND = tuple(CITY_TAGS[name] for name in ("roads", "sidewalks", "terrain", "road_lines", "ground"))
 
 
-def name_of(row: np.void) -> str:
-    """A name like Unreal's: what it is, and its number."""
-    return f"{Shape(int(row['shape'])).name.capitalize()}_{int(row['id'])}"
+def things(live: LiveWorld, tag: int) -> list[Thing]:
+    """All objects of the town with that tag, but for those of map layers that are not loaded."""
+    whole = [*map(_standing, live.shown.listed), *live.shown.heads, *live.surfaces]
+    return whole if tag == ANY_TAG else [thing for thing in whole if thing.tag == tag]
 
 
 def environment_objects(live: LiveWorld, tag: int) -> list[Any]:
-    """[transform, box, id, name, tag] of each standing thing with that tag."""
-    found = []
-    for row in _rows(live, tag):
-        foot, centre = _poses(row)
-        box = box_wire(centre, row["extent"].tolist())
-        found.append([transform_wire(foot), box, int(row["id"]), name_of(row), int(row["tag"])])
-    return found
+    """[transform, box, id, name, tag] of each object with that tag."""
+    return [
+        [transform_wire(thing.foot), box_wire(thing.centre, thing.extent), thing.id, thing.name, thing.tag]
+        for thing in things(live, tag)
+    ]
 
 
 def level_boxes(live: LiveWorld, tag: int) -> list[Any]:
     """Bounding boxes in the world of all things with that tag, moving ones included."""
-    boxes = [box_wire(_poses(row)[1], row["extent"].tolist()) for row in _rows(live, tag)]
+    boxes = [box_wire(thing.centre, thing.extent) for thing in things(live, tag) if not is_signal(thing.id)]
     for actor in live.actors:
         if actor.signal >= 0 and tag in (actor.tag, ANY_TAG):
             boxes.append(head_box(live, actor))
@@ -50,25 +48,21 @@ def level_boxes(live: LiveWorld, tag: int) -> list[Any]:
 
 def head_box(live: LiveWorld, actor: Actor) -> list[Any]:
     """Bounding box in the world of a light's head or a sign's plate."""
-    x, y, z = live.town.network.signals["xyz"][actor.signal].tolist()
-    return box_wire(Pose(x, y, z, actor.pose.yaw), HEAD if actor.category is Category.LIGHT else PLATE, actor.id)
+    head = live.shown.heads[actor.signal]
+    return box_wire(head.centre, head.extent, actor.id)
 
 
 def names(live: LiveWorld) -> list[str]:
-    """The names of all standing things."""
-    return [name_of(row) for row in live.shown.listed]
+    """The names of all objects of the town."""
+    return [thing.name for thing in things(live, ANY_TAG)]
 
 
-def _rows(live: LiveWorld, tag: int) -> np.ndarray:
-    static = live.shown.listed
-    return static if tag == ANY_TAG else static[static["tag"] == tag]
-
-
-def _poses(row: np.void) -> tuple[Pose, Pose]:
-    """Foot and centre of the bounding box, in the world."""
-    x, y, z = row["xyz"].tolist()
-    yaw = float(row["yaw"])
-    return Pose(x, y, z, yaw), Pose(x, y, z + float(row["extent"][2]), yaw)
+def _standing(row: np.void) -> Thing:
+    """A standing thing, named like Unreal's: what it is, and its number."""
+    number, (x, y, z), (along, across, up) = int(row["id"]), row["xyz"].tolist(), row["extent"].tolist()
+    name = f"{Shape(int(row['shape'])).name.capitalize()}_{number}"
+    foot = Pose(x, y, z, float(row["yaw"]))
+    return Thing(number, name, int(row["tag"]), foot, foot._replace(z=z + up), (along, across, up))
 
 
 def pierced(live: LiveWorld, start: Vector, end: Vector) -> list[Any]:
@@ -80,7 +74,7 @@ def pierced(live: LiveWorld, start: Vector, end: Vector) -> list[Any]:
     direction, at, found = way / length, 0.0, []
     for _ in range(MOST_HITS):
         point = np.asarray(start) + direction * at
-        hits = live.rays.cast(point, direction[None], length - at, live.simulation.bodies)
+        hits = live.rays.cast(point, direction[None], length - at, live.seen)
         if not np.isfinite(hits.distance[0]):
             break
         at += float(hits.distance[0])
@@ -97,7 +91,7 @@ def first_hit(live: LiveWorld, start: Vector, direction: Vector, reach: float) -
     if length < 1e-9 or reach <= 0:
         return [False, [location_wire(start), 0]]
     unit = np.asarray(direction) / length
-    hits = live.rays.cast(start, unit[None], reach, live.simulation.bodies)
+    hits = live.rays.cast(start, unit[None], reach, live.seen)
     distance = float(hits.distance[0])
     if not np.isfinite(distance):
         return [False, [location_wire(start), 0]]
