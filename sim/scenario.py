@@ -51,6 +51,8 @@ class Scenario:
     def __init__(self, stage: Stage, network: RoadNetwork, route: Route, at: float, seed: int) -> None:
         self.stage, self.network, self.route, self.at = stage, network, route, at
         self.random = np.random.default_rng([seed, 0x5CE7, int(at)])
+        lead = max(self.lead, stopping_distance(self.limit()) + AIR) if self.sight else self.lead
+        self.wakes_at = at - lead  # arc length [m]
         self.began = self.happened = self.over = self.done = False
         self.since = 0.0  # [s] when it began
         self.late = False
@@ -90,9 +92,9 @@ class Scenario:
         return ()
 
     def _wait(self, facts: Facts) -> None:
-        if facts.progress > self.trigger() + self.spare:
+        if facts.progress > self.wakes_at + self.spare:
             self.done = True
-        elif facts.progress >= self.trigger():
+        elif facts.progress >= self.wakes_at:
             try:
                 self.began = self.begin(facts)
             except PlaceTaken:
@@ -140,10 +142,6 @@ class Scenario:
                 self.at += shift
                 return mover
         raise PlaceTaken(f"no room to park beside the route at {self.at:.0f} m")
-
-    def trigger(self) -> float:
-        """Arc length [m] of the route at which the ego wakes it."""
-        return self.at - (max(self.lead, stopping_distance(self.limit()) + AIR) if self.sight else self.lead)
 
     def limit(self) -> float:
         """The speed limit [m/s] where it happens."""

@@ -74,7 +74,7 @@ class Director:
         self.events = ()
         progress, ended = facts.progress, False
         for scenario in self.scenarios:
-            if scenario.began or progress >= scenario.at - scenario.lead:
+            if scenario.began or progress >= scenario.wakes_at:
                 self.events += scenario.step(facts)
                 ended = ended or scenario.done
         if ended:

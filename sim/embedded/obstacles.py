@@ -12,7 +12,6 @@ COMFORT = 2.5  # m/s^2, b of the model
 HARDEST = 9.0  # m/s^2 at which drivers brake
 SIDE = 0.25  # [m] of air that a driver wants on either side
 SQUEEZE = 8.0  # s of standing after which a driver needs no air at all
-LOOKED_AHEAD = 2.5  # s for which it is foreseen where a walker will be; less for vehicles
 _PEDESTRIAN = int(Kind.PEDESTRIAN)
 
 
@@ -45,9 +44,8 @@ def _overlap(dx, dy, c, s, half, wide, ec, es, ex, ey):  # type: ignore[no-untyp
 
 
 @kernel
-def _sweep(b, bc, bs, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-def]
-    """(gap [m], speed along the way [m/s]) to body e if the corridor of b, with axis (bc, bs), meets it; (inf, 0) if
-    it does not.
+def _sweep(b, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-def]
+    """(gap [m], speed along the way [m/s]) to body e if the corridor of b meets it; (inf, 0) if it does not.
 
     The middle keeps to the way, and points where the way led when the rear axle, `rear` [m] behind, was there. `side`
     [m] of air are wanted on either side.
@@ -56,34 +54,27 @@ def _sweep(b, bc, bs, e, way, count, spacing, rear, side):  # type: ignore[no-un
     walker = e.kind == _PEDESTRIAN
     half, wide = b.extent[0], b.extent[1] + (2.0 * SIDE if walker else side)
     ex, ey = e.extent[0], e.extent[1]
+    ec, es, bc, bs = cos(e.yaw), sin(e.yaw), cos(b.yaw), sin(b.yaw)
     lag = max(int(rear / spacing + 0.5), 1)
     reach = half + wide + ex + ey
     moving = vx * vx + vy * vy > 0.04 and (walker or e.autopilot == 0)
     pace = abs(vx) + abs(vy)
-    touch = 1.42 * (reach + LOOKED_AHEAD * pace) if moving else 1.42 * reach  # [m] from a point within which e matters
-    k = -1
-    while k + 1 < count:
-        k += 1
-        dx, dy = e.xyz[0] - way[k, 0], e.xyz[1] - way[k, 1]
-        square = dx * dx + dy * dy
-        if square > touch * touch:  # it does not for all the next points, which are not much more than `spacing` apart
-            k += int((sqrt(square) - touch) / (3.0 * spacing))
-            continue
+    for k in range(count):
         d = k * spacing
         c, s = (way[k - lag, 2], way[k - lag, 3]) if k >= lag else (bc, bs)
+        dx, dy = e.xyz[0] - way[k, 0], e.xyz[1] - way[k, 1]
         along = vx * c + vy * s
         # Those who cross are also looked for where they will be when b comes here.
         ahead = 0.0
         if moving:
             across = abs(vy * c - vx * s)
             if walker and across > 0.2:
-                ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), LOOKED_AHEAD)
+                ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 2.5)
             elif not walker and across > 1.0:
                 ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 1.0)
         far = reach + ahead * pace
         if abs(dx * c + dy * s) > far or abs(dy * c - dx * s) > far:
             continue
-        ec, es = cos(e.yaw), sin(e.yaw)
         for step in range(3 if ahead > 0.05 else 1):
             x, y = dx + 0.5 * step * ahead * vx, dy + 0.5 * step * ahead * vy
             overlap = _overlap(x, y, c, s, half, wide, ec, es, ex, ey)
@@ -102,7 +93,6 @@ def obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, rear,
     worst, blocker = inf, -1
     side = SIDE * max(1.0 - d.standing / SQUEEZE, 0.0)  # who stands long dares more
     columns, rows = frame.columns, frame.rows
-    bc, bs = cos(b.yaw), sin(b.yaw)
     last = -1
     for k in range(count):
         column = min(max(int((way[k, 0] - frame.x) / CELL), 0), columns - 1)
@@ -116,7 +106,7 @@ def obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, rear,
                 while j >= 0:
                     if j != i and chain[j].seen != i and bodies[j].collides:
                         chain[j].seen = i
-                        gap, leader = _sweep(b, bc, bs, bodies[j], way, count, spacing, rear, side)
+                        gap, leader = _sweep(b, bodies[j], way, count, spacing, rear, side)
                         if gap < inf:
                             still = 1.2 if bodies[j].kind == _PEDESTRIAN else d.gap
                             a = idm(b.speed, wanted, d.accel, d.headway, still, gap, leader)

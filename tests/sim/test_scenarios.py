@@ -235,9 +235,7 @@ def test_who_waits_for_ever_gets_a_scenario_timeout_once(world: EmbeddedWorld) -
     events: list[str] = []
     for frame in range(2600):
         director.step(
-            replace(
-                tick.facts, frame=frame, time=frame * 0.05, progress=scenario.trigger() + 5, velocity_ego=np.ones(2)
-            )
+            replace(tick.facts, frame=frame, time=frame * 0.05, progress=scenario.wakes_at + 5, velocity_ego=np.ones(2))
         )
         events += director.events
     assert events == ["scenario_timeout"]

@@ -14,8 +14,9 @@ from roadcraft.sim.embedded.render.ground import load_ground
 from roadcraft.sim.embedded.render.ground_look import TEXEL, TILE, TILE_BITS
 from roadcraft.sim.embedded.render.palette import CLASS_OF
 from roadcraft.sim.embedded.scenery import Shape
-from roadcraft.sim.embedded.server.level import LONGEST, SURFACES
+from roadcraft.sim.embedded.server.level import SURFACES
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
+from roadcraft.sim.embedded.server.surfaces import LONGEST
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.errors import UserError
 

@@ -14,7 +14,6 @@ from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Cate
 from roadcraft.sim.embedded.server.attributes import chosen_attributes
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
 from roadcraft.sim.embedded.server.doors import Doors
-from roadcraft.sim.embedded.server.level import Thing, surfaces
 from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
@@ -30,6 +29,7 @@ from roadcraft.sim.roads import LaneKind, SignalKind
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.rays import Rays
+    from roadcraft.sim.embedded.server.level import Thing
 
 AFTER_DEATH = 10.0  # s that a dead walker lies before it is gone, as in CARLA
 SKIN = 0.3  # [m] around a body within which a sensor mounted on it looks through it
@@ -334,6 +334,8 @@ class LiveWorld:
     def surfaces(self) -> list[Thing]:
         """Roads, sidewalks, paint and terrain in pieces; listed when first asked for."""
         if not self._surfaces:
+            from roadcraft.sim.embedded.server.surfaces import surfaces
+
             self._surfaces = surfaces(self.town, self.simulation.ground)
         return self._surfaces
 
