@@ -25,6 +25,8 @@ LOOK = 60.0  # m ahead that it looks
 PATIENCE = 4.0  # s that it stands before it squeezes by, ...
 SQUEEZE = 0.05  # ... with so many metres beside it, ...
 UNDER_WAY = 4.0  # ... until it drives so many m/s again
+BACKS = (8.0, 14.0, 26.0)  # s of standing after which it backs off from who faces it, stops, and gives up waiting
+REVERSE, FACING = 1.0, 0.5  # m/s; cosine of the angle to who faces it
 HALF_WIDTH, HALF_LENGTH = 1.0, 2.5  # m of the ordinary car
 
 
@@ -87,7 +89,7 @@ def path_of_lanes(network: RoadNetwork, lanes: list[int]) -> Path:
 
 class Mover:
     """One vehicle on a path. `s` [m] along it, `side` [m] to its left, `speed` [m/s], `half` its half sizes [m],
-    `stood` for how long [s] it has been held up."""
+    `stood` for how long [s] it has been held up, `faced` whether by somebody who faces it."""
 
     def __init__(
         self,
@@ -106,7 +108,7 @@ class Mover:
         self.s, self.side, self.speed, self.half = s, side, speed, half
         x, y, yaw = path.pose(s, side)
         self.pose = (x, y, yaw)
-        self.siren, self.stood = siren, 0.0
+        self.siren, self.stood, self.faced = siren, 0.0, False
         self.actor = stage.spawn(blueprint, self.pose, color=color)
         self._lit = (False, False, False, False)
 
@@ -124,18 +126,23 @@ class Mover:
         change = min(max(wish - self.speed, -brake * DT), accel * DT)
         if heed:
             change = min(change, self.braking(facts) * DT)
-        self.speed = max(self.speed + change, 0.0)
+        self.speed = 0.0 if self._makes_room() else max(self.speed + change, 0.0)
         self.stood = self.stood + DT if self.speed == 0.0 < wish else 0.0 if self.speed > UNDER_WAY else self.stood
+        speed = -REVERSE if self._makes_room() and self.stood < BACKS[1] else self.speed
         aside = 0.0
         if side is not None and self.speed > 0.3:
             aside = min(max(side - self.side, -rate * DT), rate * DT)
-        self.s += self.speed * DT
+        self.s += speed * DT
         self.side += aside
         x, y, yaw = self.path.pose(self.s, self.side)
         self.pose = (x, y, yaw + atan2(aside / DT, max(self.speed, 1.0)))
-        velocity = self.speed * np.array([cos(self.pose[2]), sin(self.pose[2])])
+        velocity = speed * np.array([cos(self.pose[2]), sin(self.pose[2])])
         self.stage.move(self.actor, self.pose, velocity)
         self.show(brake=change < -1.0 * DT or self.speed == 0.0, left=aside > 0.0, right=aside < 0.0)
+
+    def _makes_room(self) -> bool:
+        """Whether it backs off from who faces it, or then waits for them to pass: else both would stand for ever."""
+        return self.faced and BACKS[0] < self.stood < BACKS[2]
 
     def show(self, brake: bool = False, left: bool = False, right: bool = False) -> None:
         """Switches its lights where they change."""
@@ -154,8 +161,10 @@ class Mover:
         half = np.vstack([facts.extent[:2], others["extent"][:, :2]])
         yaw = np.append(facts.pose[2], others["yaw"])
         near = np.hypot(*(xy - self.pose[:2]).T) < LOOK
-        ahead, beside, along = self._on_path(xy[near], velocity[near], half[near], yaw[near])
+        ahead, beside, along, course = self._on_path(xy[near], velocity[near], half[near], yaw[near])
         inside = (ahead > -2.0) & (beside < (CLEAR_SIDE if self.stood < PATIENCE else SQUEEZE))
+        if self.stood < BACKS[0] or self.stood > BACKS[2]:
+            self.faced = bool((inside & (ahead < 2 * STAND_OFF) & (course < FACING)).any())
         if not inside.any():
             return float("inf")
         ahead, along = ahead[inside], along[inside]
@@ -171,8 +180,9 @@ class Mover:
         velocity: NDArray[np.float64],
         half: NDArray[np.float64],
         yaw: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Of each thing, along the path's bends: [m] from bumper to bumper, [m] between the sides, [m/s] along."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Of each thing, along the path's bends: [m] from bumper to bumper, [m] between the sides, [m/s] along, and the
+        cosine of how far it is turned from the path."""
         first, last = np.searchsorted(self.path.s, (self.s - self.half[0], self.s + LOOK))
         rows = slice(max(int(first) - 1, 0), int(last) + 1)
         points, course, s = self.path.xy[rows], self.path.yaw[rows], self.path.s[rows]
@@ -185,7 +195,7 @@ class Mover:
         ahead = s[nearest] + dx * c + dy * sn - self.s - self.half[0] - reach
         beside = np.abs(dy * c - dx * sn - self.side) - self.half[1] - breadth
         along = np.maximum(velocity[:, 0] * c + velocity[:, 1] * sn, 0.0)
-        return ahead, beside, along
+        return ahead, beside, along, np.cos(turned)
 
     def distance(self, facts: Facts) -> float:
         """[m] to the ego."""

@@ -183,6 +183,7 @@ class EmergencyVehicle(Scenario):
     SPEED = 6.0  # m/s faster than the ego
     PAST = 14.0  # m ahead of the ego at which it comes back into the lane
     HELD = 20.0  # s of being held up that are an infraction
+    LASTS = 90.0  # s after which it goes elsewhere: where it cannot overtake nobody is to blame
     QUEUE, SLOW = 15.0, 3.0  # m before the ego within which somebody slower than that [m/s] keeps it from making room
 
     @classmethod
@@ -214,7 +215,7 @@ class EmergencyVehicle(Scenario):
         waits = (facts.light == LightState.RED and facts.light_distance < 40.0) or self._in_a_queue(facts)
         if 0.0 < gap < 25.0 and van.speed < 0.5 * wish and not waits:
             self.held += DT
-        if gap < -50.0 or van.s > van.path.length - 40.0:
+        if gap < -50.0 or van.s > van.path.length - 40.0 or facts.time - self.since > self.LASTS:
             hand_over(van, int(self.random.integers(1, 2**31)))
             self.movers = []
         return not self.movers

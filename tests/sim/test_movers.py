@@ -72,6 +72,18 @@ def test_it_stops_behind_one_who_stands_beyond_a_bend(speed: float) -> None:
     assert 0.5 < left < STAND_OFF + 2.0
 
 
+@pytest.mark.parametrize(("heading", "backs"), [(np.pi, True), (0.7 * np.pi, True), (0.0, False)])
+def test_it_backs_off_once_from_one_who_faces_it(heading: float, backs: bool) -> None:
+    car, ego = mover(straight(), 50.0), facts((56.0, 0.0, heading))
+    way = []
+    for _ in range(500):  # 25 s
+        car.drive(ego, 9.0)
+        way.append(car.s)
+    assert min(way) == pytest.approx(44.0 if backs else 50.0, abs=0.2)
+    assert min(way[:150]) == 50.0
+    assert way[-1] == min(way)  # and waits there for it to pass
+
+
 def test_it_passes_one_in_the_lane_beside() -> None:
     car = mover(straight(), 0.0, 9.0)
     for _ in range(300):
