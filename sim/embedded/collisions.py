@@ -263,6 +263,7 @@ def collide(bodies, physics, motion, chain, frames, cells, solids, dt, contacts,
                 while j >= 0:
                     b = bodies[j]
                     apart = a.kind == _PEDESTRIAN and b.kind == _PEDESTRIAN
+                    apart = apart or motion[i].down > 0.0 or motion[j].down > 0.0  # who lies is not pushed along
                     if j > i and b.collides and not apart:
                         down_a, down_b = _hit_body(a, physics[i], b, physics[j], dt, contacts, count)
                         if down_a:

@@ -222,6 +222,19 @@ def test_a_walker_that_is_hit_falls_and_gets_up(sim: Simulation) -> None:
     assert sim.body(walker)["xyz"][1] > lying[1] + 1.0
 
 
+def test_a_walker_that_lies_is_not_pushed_along(sim: Simulation) -> None:
+    car = sim.spawn("vehicle.lincoln.mkz_2020", (0, 0), 0.0)
+    walker = sim.spawn("walker.pedestrian.0021", (12, 0), 0.0)
+    touched = []
+    for _ in range(160):
+        sim.set_velocity(car, (6.0, 0.0, 0.0))
+        sim.step()
+        touched.append(bool((sim.contacts["a"] == walker).any()))
+    assert any(touched)
+    assert sum(touched) < 10
+    assert sim.body(walker)["xyz"][0] < sim.body(car)["xyz"][0] - 5.0
+
+
 def test_cones_fly_and_bodies_without_physics_or_collisions_do_not(sim: Simulation) -> None:
     car, cone = meet(sim, 0.2, (10.0, 0.0), (EGO, "static.prop.trafficcone01"))
     sim.step()
