@@ -9,6 +9,7 @@ from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.calls import Result, Status, call, refuse
 from roadcraft.sim.embedded.server.wire import Pose, Vector, box_wire, flag, pose, text, u8, u32, vector
+from roadcraft.sim.errors import UserError
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
@@ -23,9 +24,13 @@ Description = tuple[int, str, list[Any]]
 
 # ---------------------------------------------------------------------------------------------- coming and going
 def spawn(server: Server, what: Description, where: Pose, parent: int = 0, attachment: int = 0) -> Actor:
-    """A new actor, with its sensor where it is one. Raises UserError."""
+    """A new actor, with its sensor where it is one. Raises UserError, and then there is no new actor."""
     actor = server.live.spawn(what[1], what[2], where, parent, attachment)
-    server.sensors.equip(actor)
+    try:
+        server.sensors.equip(actor)
+    except UserError:
+        server.live.destroy(actor.id)
+        raise
     return actor
 
 
