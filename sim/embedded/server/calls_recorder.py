@@ -63,7 +63,7 @@ def _letter(value: Any) -> str:
     """A type of actor; the client sends the character's code."""
     letter = chr(value) if isinstance(value, int) and 0 < value < 128 else value
     if letter not in ("h", "v", "w", "t", "o", "a"):
-        raise wire.WireError(f"type of actor {value!r:.20} is none of h, v, w, t, o, a")
+        raise wire.WireError(f"type of actor {letter!r:.20} is none of h, v, w, t, o, a")
     return str(letter)
 
 
