@@ -61,6 +61,17 @@ def test_it_ends_cleanly_when_told(tmp_path: Path) -> None:
         assert json.loads(output.splitlines()[-1])["town"] == "grid"
 
 
+def test_a_recording_outlives_its_server(tmp_path: Path) -> None:
+    """SIGTERM closes a running recording, and the next server in the same place tells of it by its name."""
+    with serving(tmp_path) as (process, client):
+        client.start_recorder("drive.log")
+        client.get_world().wait_for_tick()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60.0) == 0
+    with serving(tmp_path) as (_, client):
+        assert "Map: grid" in client.show_recorder_file_info("drive.log", False)
+
+
 def test_it_says_what_a_client_does_not_hear(tmp_path: Path) -> None:
     """Calls and commands that nobody waits for and that fail are told on stderr: call, actor, reason; each once."""
     with serving(tmp_path) as (process, client):

@@ -23,7 +23,7 @@ EGO = "vehicle.lincoln.mkz_2020"
 def recorder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A server that records into a folder of its own, with a client in synchronous mode."""
     folder = tmp_path_factory.mktemp("recordings")
-    with ServerProcess(town="grid", seed=2, folder=folder) as process:
+    with ServerProcess(town="grid", seed=2, recordings=folder) as process:
         client = carla.Client("127.0.0.1", process.port, 2)
         client.set_timeout(30.0)
         world = client.get_world()

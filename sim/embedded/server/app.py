@@ -82,7 +82,7 @@ class Options:
     vehicles: int = 0
     walkers: int = 0
     fault: str = ""
-    folder: Path = field(default_factory=lambda: Path("recordings"))  # where clients' recordings go
+    recordings: Path = field(default_factory=lambda: Path("recordings"))  # where clients' recordings go
 
 
 @dataclass(slots=True)
