@@ -495,9 +495,9 @@ class Server:
             self._noted.add(message)
             log.warning("%s", message)
 
-    def refused(self, name: str, arguments: Any, reason: UserError) -> None:
-        """What is being run fails; a client that does not wait for the answer finds that in the log alone."""
-        if self.unheard:
+    def refused(self, name: str, arguments: Any, reason: UserError, *, told: bool = True) -> None:
+        """What is being run fails; the log alone says so where the answer does not (`told`) or nobody waits for it."""
+        if self.unheard or not told:
             number = arguments[0] if isinstance(arguments, list) and arguments else None
             actor = self.live.actors.by_id.get(number) if isinstance(number, int) else None
             which = f" for actor {actor.id} ({actor.type_id})" if actor else ""
