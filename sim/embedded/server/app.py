@@ -498,7 +498,8 @@ class Server:
     def refused(self, name: str, arguments: Any, reason: UserError, *, told: bool = True) -> None:
         """What is being run fails; the log alone says so where the answer does not (`told`) or nobody waits for it."""
         if self.unheard or not told:
-            number = arguments[0] if isinstance(arguments, list) and arguments else None
+            stream = name.endswith("_for_ros")  # theirs is a stream's number
+            number = arguments[0] if isinstance(arguments, list) and arguments and not stream else None
             actor = self.live.actors.by_id.get(number) if isinstance(number, int) else None
             which = f" for actor {actor.id} ({actor.type_id})" if actor else ""
             self._refusals.say(f"refused a client's {name}{which}: {reason}")
