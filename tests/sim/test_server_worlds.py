@@ -188,7 +188,14 @@ def test_faults_are_seeded_and_misspelt_ones_refused() -> None:
     assert pattern != [other.lost("camera.drop") for _ in range(400)]
     assert 60 < sum(pattern) < 180
     assert not any(Faults().lost("camera.drop") for _ in range(100))
-    for text in ("camera.drop", "camera.drop=2", "lidar.explode=0.1", "server.exit=3", "server.exit@soon"):
+    for text in (
+        "camera.drop",
+        "camera.drop=2",
+        "lidar.explode=0.1",
+        "server.exit=3",
+        "server.exit@soon",
+        "server.exit@0",
+    ):
         with pytest.raises(UserError, match="is no fault"):
             Faults(text)
 
@@ -238,6 +245,10 @@ def test_a_port_in_use_is_an_error_of_one_line(server: ServerProcess) -> None:
         ServerProcess(server.port, town="grid").start()
     with pytest.raises(UserError, match="atlantis"):
         ServerProcess(town="atlantis").start()
+    with pytest.raises(UserError, match="did not start: port 70000 is outside"):
+        ServerProcess(70000, town="grid").start()
+    with pytest.raises(UserError, match="no/such/python: No such file"):
+        ServerProcess(town="grid", python="no/such/python").start()
 
 
 def test_the_fixture_gives_others_a_server(tmp_path: Path) -> None:

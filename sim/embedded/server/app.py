@@ -157,6 +157,9 @@ class Server:
         except OSError as error:
             self.close()
             raise UserError(f"cannot listen on {self.host}:{port}: {error.strerror}; choose another --port") from None
+        except OverflowError:
+            self.close()
+            raise UserError(f"port {port} is outside 0 to 65535; choose another --port") from None
         sock.setblocking(False)
         self.selector.register(sock, selectors.EVENT_READ, lambda mask: accept(sock))
         return sock
