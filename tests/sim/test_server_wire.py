@@ -236,6 +236,7 @@ def test_a_client_that_vanishes_leaves_a_running_world(server: ServerProcess) ->
             first, second = (struct.unpack_from("<Q", snapshots.message(), 8)[0] for _ in range(2))
         assert second > first
         assert client.call("get_episode_settings")[0] is False
+    assert "no client that ticks is left" in server.tail()
 
 
 def test_a_tick_asked_for_at_parting_is_run(server: ServerProcess) -> None:

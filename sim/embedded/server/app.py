@@ -424,7 +424,7 @@ class Server:
         if not self.settings.synchronous or any(each.ticks for each in self.connections.values()):
             self._orphan_since = now
         elif now - self._orphan_since > ORPHANED:
-            log.info("no ticking client is left: asynchronous mode again")
+            log.warning("no client that ticks is left: asynchronous mode again")
             self.leave_synchronous()
 
     # ------------------------------------------------------------------------------------------ for the calls
