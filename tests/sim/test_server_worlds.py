@@ -15,7 +15,9 @@ import pytest
 from raw_client import RawClient, Stream
 
 from roadcraft.sim.embedded.server.compatibility import EXAMPLE, INTRO
+from roadcraft.sim.embedded.server.crowd import populate
 from roadcraft.sim.embedded.server.faults import CRASHED, Faults
+from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.maps import Maps
 from roadcraft.sim.embedded.server.process import ServerProcess, free_port
 from roadcraft.sim.embedded.server.snapshot import MAP_CHANGED
@@ -49,6 +51,13 @@ def test_a_populated_server_moves(served: Any) -> None:
     for _ in range(60):
         world.wait_for_tick()
     assert any(car.get_location().distance(begin[car.id]) > 1.0 for car in actors.filter("vehicle.*"))
+
+
+def test_a_town_that_is_too_small_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    populate(LiveWorld(load_town("grid"), "grid"), 3, 2, 0)
+    assert not caplog.records
+    driving, _ = populate(LiveWorld(load_town("grid"), "grid"), 5000, 2, 0)
+    assert caplog.messages == [f"room for {driving} of 5000 vehicles and 2 of 2 walkers"]
 
 
 def test_worlds_are_loaded_by_name(served: Any) -> None:
