@@ -39,7 +39,10 @@ def spawn_actor(server: Server, what: Description, where: Pose) -> list[Any]:
     return spawn(server, what, where).wire(server.port + 1)
 
 
-@call("spawn_actor_with_parent", VALUE, description, pose, u32, wire.anything, wire.anything)
+@call(
+    "spawn_actor_with_parent", VALUE, description, pose, u32, wire.anything, wire.anything,
+    note="tied props ride along and touch nothing; tied vehicles and walkers do while their physics is off",
+)  # fmt: skip
 def spawn_actor_with_parent(
     server: Server, what: Description, where: Pose, parent: int, attachment: Any, socket_name: Any
 ) -> list[Any]:
