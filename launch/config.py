@@ -148,7 +148,7 @@ class Serve:
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 2000
-    """Calls on this port, streams on the next two."""
+    """Calls on this port, streams on the next."""
     town: str = "grid"
     """A style (grid, suburb, arterial, roundabout, highway), a town such as grid-20, or an .xodr file."""
     maps: str | None = None
@@ -163,6 +163,13 @@ class Serve:
     """Walkers that walk by themselves."""
     fault: str = ""
     """Faults on demand, such as camera.drop=0.01,tick.stall=0.001,server.exit@500."""
+    recordings: str = "recordings"
+    """The folder of clients' recordings, which any later server on it can tell of and replay."""
+
+    def __post_init__(self) -> None:
+        check(0 < self.port < 65535, f"port {self.port} is outside 1 to 65534")
+        for name in ("seed", "vehicles", "walkers"):
+            check(getattr(self, name) >= 0, f"{name} {getattr(self, name)} is below 0")
 
 
 @dataclass(frozen=True)

@@ -43,5 +43,5 @@ def run(asked: Serve, run: Run) -> None:
         vehicles=asked.vehicles,
         walkers=asked.walkers,
         fault=asked.fault,
-        folder=run.folder,
+        recordings=Path(asked.recordings),
     )

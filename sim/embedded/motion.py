@@ -206,14 +206,15 @@ def height_at(x, y, roads, heights, flat):  # type: ignore[no-untyped-def]
 def _fall(b, m, dt, roads, heights, flat):  # type: ignore[no-untyped-def]
     """Gravity, and the slope of the ground under a vehicle."""
     ground = height_at(b.xyz[0], b.xyz[1], roads, heights, flat)
-    if not b.gravity:
-        b.xyz[2] += b.velocity[2] * dt
-        return
     if m.constant and m.constant_velocity[2] != 0.0:
         b.velocity[2] = m.constant_velocity[2]
-    else:
+    elif b.gravity:
         b.velocity[2] -= G * dt
     b.xyz[2] += b.velocity[2] * dt
+    if not b.gravity:
+        if b.xyz[2] < ground:
+            b.xyz[2], b.velocity[2] = ground, max(b.velocity[2], 0.0)
+        return
     if b.xyz[2] > ground + 0.05 and not (not flat and b.xyz[2] < ground + 0.5 and b.velocity[2] <= 0.0):
         return
     if b.velocity[2] <= 0.0:

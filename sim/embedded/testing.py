@@ -19,8 +19,9 @@ from typing import Any
 def carla_server(port: int = 0, **options: Any) -> Iterator[int]:
     """Runs an embedded server in a process of its own and gives its port.
 
-    Options: `town`, `seed`, `vehicles`, `walkers`, `maps`, `alias_towns`, `fault`, as of `roadcraft serve`. `python` is
-    the interpreter of another environment, when the client's has `carla` and this file but not what the server needs.
+    Options: `town`, `seed`, `vehicles`, `walkers`, `maps`, `alias_towns`, `fault`, `recordings`, as of `roadcraft
+    serve`. `python` is the interpreter of another environment, when the client's has `carla` and this file but not what
+    the server needs.
     """
     from roadcraft.sim.embedded.server.process import ServerProcess
 

@@ -61,6 +61,17 @@ def test_it_ends_cleanly_when_told(tmp_path: Path) -> None:
         assert json.loads(output.splitlines()[-1])["town"] == "grid"
 
 
+def test_a_recording_outlives_its_server(tmp_path: Path) -> None:
+    """SIGTERM closes a running recording, and the next server in the same place tells of it by its name."""
+    with serving(tmp_path) as (process, client):
+        client.start_recorder("drive.log")
+        client.get_world().wait_for_tick()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60.0) == 0
+    with serving(tmp_path) as (_, client):
+        assert "Map: grid" in client.show_recorder_file_info("drive.log", False)
+
+
 def test_it_says_what_a_client_does_not_hear(tmp_path: Path) -> None:
     """Calls and commands that nobody waits for and that fail are told on stderr: call, actor, reason; each once."""
     with serving(tmp_path) as (process, client):
@@ -68,7 +79,9 @@ def test_it_says_what_a_client_does_not_hear(tmp_path: Path) -> None:
         library, places = world.get_blueprint_library(), world.get_map().get_spawn_points()
         car = world.spawn_actor(library.find("vehicle.audi.tt"), places[0])
         walker = world.spawn_actor(library.filter("walker.*")[0], places[1])
+        camera = world.spawn_actor(library.find("sensor.camera.rgb"), places[2])
         world.wait_for_tick()
+        camera.enable_for_ros()
         other = carla.Client("127.0.0.1", client_port(process))
         other.set_timeout(60.0)
         theirs = other.get_world().get_actor(car.id)
@@ -82,6 +95,8 @@ def test_it_says_what_a_client_does_not_hear(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=60.0)
     kind = walker.type_id
     assert [line for line in said.splitlines() if "refused" in line] == [
+        "roadcraft serve: refused a client's enable_sensor_for_ros: enable_sensor_for_ros: "
+        "this server has no ROS 2 bridge",
         f"roadcraft serve: refused a client's apply_control_to_vehicle: actor {car.id} not found",
         f"roadcraft serve: refused a client's apply_control_to_vehicle in a batch for actor {walker.id} ({kind}): "
         f"actor {walker.id} ({kind}) is no vehicle",

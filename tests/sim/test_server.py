@@ -264,6 +264,27 @@ def test_a_sensor_that_hangs_on_nothing_goes_where_it_is_put(world: Any) -> None
         assert abs(eye.get_transform().rotation.yaw - 30.0) < 1e-3
 
 
+def test_what_is_tied_to_a_car_goes_with_it(world: Any) -> None:
+    """As in CARLA, a prop on a roof rides along, and is not in the car's way; a car without physics is towed."""
+    car = spawn(world)
+    library = world.get_blueprint_library()
+    roof, behind = carla.Transform(carla.Location(x=-0.3, z=2.0)), carla.Transform(carla.Location(x=-8.0))
+    box = world.spawn_actor(library.find("static.prop.box01"), roof, attach_to=car)
+    trailer = world.spawn_actor(library.find("vehicle.audi.tt"), behind, attach_to=car)
+    trailer.set_simulate_physics(False)
+    world.tick()
+    start = car.get_location()
+    car.apply_control(carla.VehicleControl(throttle=1.0))
+    ticks(world, 40)
+    assert car.get_location().distance(start) > 3.0
+    for tied, where in ((box, roof), (trailer, behind)):
+        assert xyz(tied.get_location()) == pytest.approx(xyz(car.get_transform().transform(where.location)), abs=1e-2)
+    assert box.parent.id == car.id
+    box.set_location(car.get_location() + carla.Location(z=3.0))
+    ticks(world, 10)
+    assert box.get_location().z - car.get_location().z == pytest.approx(3.0, abs=1e-2)
+
+
 def test_batches_answer_each_command(client: Any, world: Any) -> None:
     points = world.get_map().get_spawn_points()
     blueprint = world.get_blueprint_library().find(EGO)

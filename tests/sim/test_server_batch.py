@@ -117,3 +117,17 @@ def test_a_chain_is_for_the_new_actor(client: Any, world: Any) -> None:
         [command.SpawnActor(library.find("sensor.other.imu"), carla.Transform(), 987654)]
     )
     assert "987654 not found" in orphan.error
+
+
+def test_a_spawn_answers_with_its_actor_whatever_follows(client: Any, world: Any) -> None:
+    """As in CARLA: an id that nobody is told could not be destroyed."""
+    blueprint = world.get_blueprint_library().filter("walker.*")[0]
+    wrong = command.ApplyVehicleControl(command.FutureActor, carla.VehicleControl())
+    right = command.ApplyWalkerControl(command.FutureActor, carla.WalkerControl(carla.Vector3D(x=1.0), 2.0))
+    place = world.get_map().get_spawn_points()[7]
+    (answer,) = client.apply_batch_sync([command.SpawnActor(blueprint, place).then(wrong).then(right)])
+    assert not answer.error
+    ticks(world, 20)
+    walker = world.get_actor(answer.actor_id)
+    assert walker.get_velocity().x == pytest.approx(2.0, abs=0.1), "what follows is still done"
+    assert walker.destroy()

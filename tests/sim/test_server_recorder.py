@@ -12,7 +12,7 @@ import pytest
 from raw_client import RawClient
 
 from roadcraft.sim.embedded.server.process import ServerProcess
-from roadcraft.sim.embedded.server.recording import MAGIC, inside, read
+from roadcraft.sim.embedded.server.recording import MAGIC, STATE, Recording, blocked, inside, read
 from roadcraft.sim.errors import UserError
 
 carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
@@ -23,7 +23,7 @@ EGO = "vehicle.lincoln.mkz_2020"
 def recorder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A server that records into a folder of its own, with a client in synchronous mode."""
     folder = tmp_path_factory.mktemp("recordings")
-    with ServerProcess(town="grid", seed=2, folder=folder) as process:
+    with ServerProcess(town="grid", seed=2, recordings=folder) as process:
         client = carla.Client("127.0.0.1", process.port, 2)
         client.set_timeout(30.0)
         world = client.get_world()
@@ -77,6 +77,18 @@ def test_a_replay_goes_where_the_recording_went(recorder: Any) -> None:
     client.stop_replayer(False)
     world.tick()
     assert not world.get_actors().filter("vehicle.*")
+
+
+def test_who_is_gone_is_no_longer_blocked() -> None:
+    """A car that stands all the time, and is destroyed after a second of four."""
+    frames: list[dict[str, Any]] = []
+    for k in range(5):
+        states = np.zeros(1 if k == 0 else 0, STATE)
+        states["id"] = 7
+        frames.append({"time": float(k), "came": [], "went": [7] if k == 1 else [], "states": states.tobytes()})
+    report = blocked(Recording("grid", "today", frames), 0.5, 1.0)
+    assert re.search(r" 0\.00 +7 .* 1\.00\n", report), report
+    assert not re.search(r" 7 .* 4\.00\n", report)
 
 
 @pytest.mark.slow
@@ -138,6 +150,8 @@ def test_names_stay_in_the_folder_and_files_may_be_broken(recorder: Any, tmp_pat
     (folder / "junk.log").write_bytes(b"no recording")
     with RawClient(process.port) as raw, pytest.raises(RuntimeError, match="no recording"):
         raw.call("show_recorder_file_info", "junk.log", False)
+    with RawClient(process.port) as raw, pytest.raises(RuntimeError, match="type of actor 'q' is none of h, v"):
+        raw.call("show_recorder_collisions", "junk.log", ord("q"), ord("a"))
     with RawClient(process.port) as raw:
         told = raw.call("replay_file", "nowhere.log", 0.0, 0.0, 0, False, [[0.0] * 3, [0.0] * 3])
         assert (

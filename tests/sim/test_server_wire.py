@@ -200,6 +200,15 @@ def test_wrong_arguments_are_answered_not_obeyed(server: ServerProcess) -> None:
         assert client.call("destroy_actor", car[0]) is True
 
 
+def test_a_sensor_that_cannot_be_is_no_actor(server: ServerProcess) -> None:
+    with RawClient(server.port) as client:
+        for name, chosen in (("sensor.camera.rgb", {"fov": "180"}), ("sensor.lidar.ray_cast", {"channels": "0"})):
+            with pytest.raises(RuntimeError, match=name):
+                client.call("spawn_actor", definition(client, name, **chosen), [[0.0, 0.0, 9.0], [0.0, 0.0, 0.0]])
+        everything = client.call("get_actors_by_id", list(range(2000)))
+        assert not [actor for actor in everything if actor[2][1].startswith("sensor.")]
+
+
 def test_a_slow_reader_does_not_stop_the_others(server: ServerProcess) -> None:
     """Whoever reads nothing costs one wait; from then on messages for it are dropped."""
     with RawClient(server.port) as client:
@@ -227,6 +236,7 @@ def test_a_client_that_vanishes_leaves_a_running_world(server: ServerProcess) ->
             first, second = (struct.unpack_from("<Q", snapshots.message(), 8)[0] for _ in range(2))
         assert second > first
         assert client.call("get_episode_settings")[0] is False
+    assert "no client that ticks is left" in server.tail()
 
 
 def test_a_tick_asked_for_at_parting_is_run(server: ServerProcess) -> None:

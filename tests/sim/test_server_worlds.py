@@ -15,7 +15,9 @@ import pytest
 from raw_client import RawClient, Stream
 
 from roadcraft.sim.embedded.server.compatibility import EXAMPLE, INTRO
+from roadcraft.sim.embedded.server.crowd import populate
 from roadcraft.sim.embedded.server.faults import CRASHED, Faults
+from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.maps import Maps
 from roadcraft.sim.embedded.server.process import ServerProcess, free_port
 from roadcraft.sim.embedded.server.snapshot import MAP_CHANGED
@@ -49,6 +51,13 @@ def test_a_populated_server_moves(served: Any) -> None:
     for _ in range(60):
         world.wait_for_tick()
     assert any(car.get_location().distance(begin[car.id]) > 1.0 for car in actors.filter("vehicle.*"))
+
+
+def test_a_town_that_is_too_small_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    populate(LiveWorld(load_town("grid"), "grid"), 3, 2, 0)
+    assert not caplog.records
+    driving, _ = populate(LiveWorld(load_town("grid"), "grid"), 5000, 2, 0)
+    assert caplog.messages == [f"room for {driving} of 5000 vehicles and 2 of 2 walkers"]
 
 
 def test_worlds_are_loaded_by_name(served: Any) -> None:
@@ -188,7 +197,14 @@ def test_faults_are_seeded_and_misspelt_ones_refused() -> None:
     assert pattern != [other.lost("camera.drop") for _ in range(400)]
     assert 60 < sum(pattern) < 180
     assert not any(Faults().lost("camera.drop") for _ in range(100))
-    for text in ("camera.drop", "camera.drop=2", "lidar.explode=0.1", "server.exit=3", "server.exit@soon"):
+    for text in (
+        "camera.drop",
+        "camera.drop=2",
+        "lidar.explode=0.1",
+        "server.exit=3",
+        "server.exit@soon",
+        "server.exit@0",
+    ):
         with pytest.raises(UserError, match="is no fault"):
             Faults(text)
 
@@ -238,6 +254,10 @@ def test_a_port_in_use_is_an_error_of_one_line(server: ServerProcess) -> None:
         ServerProcess(server.port, town="grid").start()
     with pytest.raises(UserError, match="atlantis"):
         ServerProcess(town="atlantis").start()
+    with pytest.raises(UserError, match="did not start: port 70000 is outside"):
+        ServerProcess(70000, town="grid").start()
+    with pytest.raises(UserError, match="no/such/python: No such file"):
+        ServerProcess(town="grid", python="no/such/python").start()
 
 
 def test_the_fixture_gives_others_a_server(tmp_path: Path) -> None:

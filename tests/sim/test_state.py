@@ -308,6 +308,14 @@ def test_things_fall_to_the_ground(sim: Simulation) -> None:
     sim.set_gravity(floating, False)
     sim.step()
     assert sim.body(floating)["xyz"][2] == 2.0
+    sim.set_constant_velocity(floating, (0.0, 0.0, -1.0))
+    for _ in range(20):
+        sim.step()
+    assert sim.body(floating)["xyz"][2] == pytest.approx(1.0)
+    for _ in range(60):
+        sim.step()
+    assert sim.body(floating)["xyz"][2] == 0.0, "without gravity too, the ground holds"
+    assert sim.body(floating)["velocity"][2] == 0.0
 
 
 def test_rain_makes_roads_slippery(sim: Simulation) -> None:

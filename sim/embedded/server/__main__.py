@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--vehicles", type=int, default=0, help="driven by the server")
     parser.add_argument("--walkers", type=int, default=0, help="driven by the server")
     parser.add_argument("--fault", default="", help="such as camera.drop=0.01,tick.stall=0.001,server.exit@500")
-    parser.add_argument("--folder", type=Path, default=defaults.folder, help="where clients' recordings go")
+    parser.add_argument("--recordings", type=Path, default=defaults.recordings, help="where clients' recordings go")
     parser.add_argument("--ready", type=int, default=-1, help="descriptor that gets one byte when it listens")
     parser.add_argument("--lifeline", type=int, default=-1, help="descriptor of a pipe; the server ends when it closes")
     arguments = vars(parser.parse_args())

@@ -82,7 +82,7 @@ class Options:
     vehicles: int = 0
     walkers: int = 0
     fault: str = ""
-    folder: Path = field(default_factory=lambda: Path("recordings"))  # where clients' recordings go
+    recordings: Path = field(default_factory=lambda: Path("recordings"))  # where clients' recordings go
 
 
 @dataclass(slots=True)
@@ -157,6 +157,9 @@ class Server:
         except OSError as error:
             self.close()
             raise UserError(f"cannot listen on {self.host}:{port}: {error.strerror}; choose another --port") from None
+        except OverflowError:
+            self.close()
+            raise UserError(f"port {port} is outside 0 to 65535; choose another --port") from None
         sock.setblocking(False)
         self.selector.register(sock, selectors.EVENT_READ, lambda mask: accept(sock))
         return sock
@@ -421,7 +424,7 @@ class Server:
         if not self.settings.synchronous or any(each.ticks for each in self.connections.values()):
             self._orphan_since = now
         elif now - self._orphan_since > ORPHANED:
-            log.info("no ticking client is left: asynchronous mode again")
+            log.warning("no client that ticks is left: asynchronous mode again")
             self.leave_synchronous()
 
     # ------------------------------------------------------------------------------------------ for the calls
@@ -495,10 +498,11 @@ class Server:
             self._noted.add(message)
             log.warning("%s", message)
 
-    def refused(self, name: str, arguments: Any, reason: UserError) -> None:
-        """What is being run fails; a client that does not wait for the answer finds that in the log alone."""
-        if self.unheard:
-            number = arguments[0] if isinstance(arguments, list) and arguments else None
+    def refused(self, name: str, arguments: Any, reason: UserError, *, told: bool = True) -> None:
+        """What is being run fails; the log alone says so where the answer does not (`told`) or nobody waits for it."""
+        if self.unheard or not told:
+            stream = name.endswith("_for_ros")  # theirs is a stream's number
+            number = arguments[0] if isinstance(arguments, list) and arguments and not stream else None
             actor = self.live.actors.by_id.get(number) if isinstance(number, int) else None
             which = f" for actor {actor.id} ({actor.type_id})" if actor else ""
             self._refusals.say(f"refused a client's {name}{which}: {reason}")

@@ -25,13 +25,19 @@ _walker_state = fields(u32, pose, number)
 
 
 def _spawned(server: Server, body: Any, depth: int) -> int:
+    """As in CARLA the answer is the new actor's id even where what should follow fails: the log alone tells of that."""
     what, where, parent, attachment, _, after = _spawn(body)
     actor = spawn(server, what, where, parent or 0, attachment)
     for item in after:
-        kind, rest = command(item)
-        if kind != 0 and isinstance(rest, list) and rest:
-            rest = [actor.id, *rest[1:]]  # the placeholder for the new actor
-        execute(server, kind, rest, depth + 1)
+        name, rest = "command", None
+        try:
+            kind, rest = command(item)
+            name = COMMANDS[kind][0]
+            if kind != 0 and isinstance(rest, list) and rest:
+                rest = [actor.id, *rest[1:]]  # the placeholder for the new actor
+            execute(server, kind, rest, depth + 1)
+        except UserError as error:
+            server.refused(f"{name} after a spawn in a batch", rest, error, told=False)
     return actor.id
 
 

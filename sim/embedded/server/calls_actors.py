@@ -9,6 +9,7 @@ from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.calls import Result, Status, call, refuse
 from roadcraft.sim.embedded.server.wire import Pose, Vector, box_wire, flag, pose, text, u8, u32, vector
+from roadcraft.sim.errors import UserError
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
@@ -23,9 +24,13 @@ Description = tuple[int, str, list[Any]]
 
 # ---------------------------------------------------------------------------------------------- coming and going
 def spawn(server: Server, what: Description, where: Pose, parent: int = 0, attachment: int = 0) -> Actor:
-    """A new actor, with its sensor where it is one. Raises UserError."""
+    """A new actor, with its sensor where it is one. Raises UserError, and then there is no new actor."""
     actor = server.live.spawn(what[1], what[2], where, parent, attachment)
-    server.sensors.equip(actor)
+    try:
+        server.sensors.equip(actor)
+    except UserError:
+        server.live.destroy(actor.id)
+        raise
     return actor
 
 
@@ -34,7 +39,10 @@ def spawn_actor(server: Server, what: Description, where: Pose) -> list[Any]:
     return spawn(server, what, where).wire(server.port + 1)
 
 
-@call("spawn_actor_with_parent", VALUE, description, pose, u32, wire.anything, wire.anything)
+@call(
+    "spawn_actor_with_parent", VALUE, description, pose, u32, wire.anything, wire.anything,
+    note="tied props ride along and touch nothing; tied vehicles and walkers do while their physics is off",
+)  # fmt: skip
 def spawn_actor_with_parent(
     server: Server, what: Description, where: Pose, parent: int, attachment: Any, socket_name: Any
 ) -> list[Any]:

@@ -26,7 +26,7 @@ VALUE, VOID = Result.VALUE, Result.VOID
 def start_recorder(server: Server, name: str, additional: bool) -> str:
     """The path of the file; a recording that was running ends."""
     server.stop_recorder()
-    server.recorder = Recorder(inside(server.options.folder, name), server.live)
+    server.recorder = Recorder(inside(server.options.recordings, name), server.live)
     return str(server.recorder.path)
 
 
@@ -38,7 +38,7 @@ def stop_recorder(server: Server) -> None:
 def _read(server: Server, name: str) -> recording.Recording:
     if server.recorder is not None:
         server.recorder.file.flush()
-    return recording.read(inside(server.options.folder, name))
+    return recording.read(inside(server.options.recordings, name))
 
 
 def or_not_found(tell: Callable[..., str]) -> Callable[..., str]:
@@ -46,7 +46,7 @@ def or_not_found(tell: Callable[..., str]) -> Callable[..., str]:
 
     @wraps(tell)
     def told(server: Server, name: str, *rest: Any) -> str:
-        if not inside(server.options.folder, name).is_file():
+        if not inside(server.options.recordings, name).is_file():
             return f"File {name} not found on server\n"
         return tell(server, name, *rest)
 
@@ -63,7 +63,7 @@ def _letter(value: Any) -> str:
     """A type of actor; the client sends the character's code."""
     letter = chr(value) if isinstance(value, int) and 0 < value < 128 else value
     if letter not in ("h", "v", "w", "t", "o", "a"):
-        raise wire.WireError(f"type of actor {value!r:.20} is none of h, v, w, t, o, a")
+        raise wire.WireError(f"type of actor {letter!r:.20} is none of h, v, w, t, o, a")
     return str(letter)
 
 

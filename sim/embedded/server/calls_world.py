@@ -104,7 +104,8 @@ _settings = wire.fields(
 @call(
     "set_episode_settings", VALUE, _settings, status=Status.PARTLY,
     note="synchronous mode, fixed step and no_rendering; ticks longer than 0.05 s are made of several steps; the "
-    "settings of substeps, culling, ragdolls and streaming are remembered and told, without effect",
+    "settings of substeps, culling, ragdolls and streaming are remembered and told, without effect; unlike CARLA's, "
+    "the world goes on by itself, asynchronous, a second after the last client that ticked it has gone",
 )  # fmt: skip
 def set_episode_settings(server: Server, wanted: tuple[Any, ...]) -> int:
     delta = wanted[2]

@@ -53,6 +53,7 @@ It starts with an empty town, on 127.0.0.1 only. Options that scripts written fo
 | `--alias-towns` | CARLA's names get towns of this server instead, whose coordinates are not those of CARLA's towns |
 | `--vehicles 20 --walkers 20` | a town with traffic that the server itself drives |
 | `--fault camera.drop=0.01,tick.stall=0.001` | faults on demand, decided by `--seed`; {FAULTS} |
+| `--recordings DIR` | where recordings go, and are looked for; `recordings` in the present folder |
 
 ## In your own tests
 

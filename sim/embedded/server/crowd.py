@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT
@@ -11,15 +13,20 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.population import PAINTS, VEHICLES, WALKERS
 from roadcraft.sim.roads import LaneKind
 
+log = logging.getLogger(__name__)
+
 INT, COLOR = 2, 5  # attribute types
 SPACING = 8.0  # m between vehicles at the beginning
 TRIES = 20  # places tried for each walker
 
 
 def populate(live: LiveWorld, vehicles: int, walkers: int, seed: int) -> tuple[int, int]:
-    """Spawns them all over the town; how many there was room for."""
+    """Spawns them all over the town; how many there was room for, which the log tells where it is not all."""
     random = np.random.default_rng([seed, 0x5EED])
-    return _drivers(live, vehicles, random), _strollers(live, walkers, random)
+    driving, walking = _drivers(live, vehicles, random), _strollers(live, walkers, random)
+    if (driving, walking) != (vehicles, walkers):
+        log.warning("room for %d of %d vehicles and %d of %d walkers", driving, vehicles, walking, walkers)
+    return driving, walking
 
 
 def _drivers(live: LiveWorld, wanted: int, random: np.random.Generator) -> int:

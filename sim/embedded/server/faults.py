@@ -43,7 +43,7 @@ class Faults:
                     return
             elif "@" in item:
                 name, value = item.split("@")
-                if name in MOMENTS and int(value) >= 0:
+                if name in MOMENTS and int(value) > 0:  # the first tick makes frame 1
                     self.moment[name] = int(value)
                     return
         except ValueError:

@@ -182,6 +182,9 @@ class LiveWorld:
             place = actor.pose = actor.follow(self.pose_of(holder))
         if type_id.startswith(("vehicle.", "walker.", "static.prop.")):
             self._spawn_body(actor, place)
+            if holder is not None and actor.category is Category.PROP:  # it is carried, and is not in the way
+                self.simulation.set_physics(actor.id, False)
+                self.simulation.set_collides(actor.id, False)
         else:
             actor.id = self.new_id()
             if type_id.startswith("sensor."):
@@ -245,14 +248,18 @@ class LiveWorld:
     # ---------------------------------------------------------------------------------------------------- moving
     def place(self, actor: Actor, where: Pose) -> None:
         """Puts an actor elsewhere at once, whatever is there."""
+        if actor.signal < 0:
+            self._put(actor, where)
+            if actor.parent:
+                actor.relative = relative(self.pose_of(self.actors.get(actor.parent)), where)
+
+    def _put(self, actor: Actor, where: Pose) -> None:
         if actor.is_body:
             lift = actor.extent[2] if actor.category is Category.WALKER else 0.0
             xyz = (where.x, where.y, where.z - lift)
             self.simulation.place(actor.id, xyz, where.yaw, pitch=where.pitch, roll=where.roll)
-        elif actor.signal < 0:
+        else:
             actor.pose = where
-            if actor.parent:
-                actor.relative = relative(self.pose_of(self.actors.get(actor.parent)), where)
 
     def walk(self, actor: Actor, where: Pose, speed: float) -> None:
         """A client's crowd says where a walker is and how fast it goes on.
@@ -295,7 +302,7 @@ class LiveWorld:
         self.follow()
 
     def follow(self) -> None:
-        """Moves attached actors with their parents, parents first."""
+        """Moves attached actors with their parents, parents first; bodies with physics go their own way."""
         for parent in list(self.actors.children):
             holder = self.actors.by_id.get(parent)
             if holder is not None and not holder.parent:
@@ -305,8 +312,8 @@ class LiveWorld:
         pose = self.pose_of(holder)
         for number in self.actors.children.get(holder.id, ()):
             child = self.actors.by_id[number]
-            if not child.is_body:
-                child.pose = child.follow(pose)
+            if not (child.is_body and self.body(child)["physics"]):
+                self._put(child, child.follow(pose))
             if number in self.actors.children:
                 self._follow(child)
 

@@ -82,6 +82,10 @@ class ServerProcess:
                 [*arguments, f"--ready={report}"],
                 stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, pass_fds=(read, report), start_new_session=True,
             )  # fmt: skip
+        except OSError as error:
+            os.close(ready)
+            self.stop()
+            raise UserError(f"the embedded server did not start: {self._python}: {error.strerror}") from None
         finally:
             for descriptor in (handle, read, report):
                 os.close(descriptor)

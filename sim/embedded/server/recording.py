@@ -231,6 +231,8 @@ def blocked(recording: Recording, least_time: float, least_distance: float) -> s
             if np.linalg.norm(place - where) >= least_distance:
                 found.append((began, number, frame["time"] - began))
                 since[number] = (frame["time"], place)
+        for number in since.keys() & frame["went"]:
+            found.append((since[number][0], number, frame["time"] - since.pop(number)[0]))
     found += [(began, number, recording.duration - began) for number, (began, _) in since.items()]
     for began, number, duration in sorted(found, key=lambda each: -each[2]):
         if duration >= least_time:
