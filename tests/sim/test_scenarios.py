@@ -18,7 +18,8 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Control, Episode, Facts, Kind, LightState, Tick, Traffic
 from roadcraft.sim.referee import Referee, Verdict
 from roadcraft.sim.scenario import Scenario
-from roadcraft.sim.scenario_road import LeadBrakes
+from roadcraft.sim.scenario_crossing import PedestrianCrossing
+from roadcraft.sim.scenario_road import EmergencyVehicle, LeadBrakes
 from roadcraft.sim.scenarios import SCENARIOS, Director, scenarios_of
 
 
@@ -239,6 +240,52 @@ def test_who_waits_for_ever_gets_a_scenario_timeout_once(world: EmbeddedWorld) -
         )
         events += director.events
     assert events == ["scenario_timeout"]
+
+
+def an_ambulance_behind(queued: bool) -> list[str]:
+    """What the referee hears in 40 s of an ambulance that stands 15 m behind the ego."""
+    seen = np.zeros(1, [("id", int), ("xyz", float, 3), ("velocity", float, 2)])
+    seen["id"], seen["xyz"] = 8, (8.0 if queued else 40.0, 0.0, 0.0)
+    van = SimpleNamespace(s=85.0, speed=0.0, actor=7, path=SimpleNamespace(length=900.0), drive=lambda *_, **__: None)
+    route = SimpleNamespace(speed_limit=np.full(900, 10.0))
+    scenario = EmergencyVehicle(None, None, route, 80.0, 1)  # type: ignore[arg-type]
+    scenario.began, scenario.movers, scenario.width = True, [van], 3.5  # type: ignore[list-item]
+    scenario.held, scenario.told, scenario.passing = 0.0, False, False
+    heard: list[str] = []
+    for frame in range(800):
+        heard += scenario.step(
+            SimpleNamespace(  # type: ignore[arg-type]
+                progress=100.0, velocity_ego=np.zeros(2), pose=(0.0, 0.0, 0.0), actors=seen, time=frame * 0.05,
+                light=LightState.UNKNOWN, light_distance=np.inf, junction_distance=0.0,
+            )
+        )  # fmt: skip
+    return heard
+
+
+def test_who_holds_an_ambulance_up_is_to_blame_but_not_in_a_queue() -> None:
+    assert an_ambulance_behind(queued=False) == ["yield_emergency"]
+    assert an_ambulance_behind(queued=True) == []
+
+
+def test_a_pedestrian_who_cannot_go_on_goes_back_once() -> None:
+    stage = Waiting()
+    scenario = PedestrianCrossing(stage, None, SimpleNamespace(speed_limit=np.full(99, 10.0)), 50.0, 1)  # type: ignore[arg-type]
+    scenario.began = scenario.happened = True
+    scenario.walkers, scenario.across, scenario.pace = [7], np.array([0.0, 1.0]), 1.5
+    scenario.held, scenario.turned = 0.0, False
+    actors = np.zeros(1, [("id", int), ("velocity", float, 2)])
+    actors["id"] = 7
+    facts = SimpleNamespace(
+        progress=40.0, extent=np.ones(3), velocity_ego=np.zeros(2), actors=actors, time=0.0, pose=(0.0, 0.0, 0.0)
+    )
+    for _ in range(50):  # 2.5 s
+        scenario.step(facts)  # type: ignore[arg-type]
+    assert stage.events == []
+    for _ in range(100):
+        scenario.step(facts)  # type: ignore[arg-type]
+    ((what, (who, way, pace)),) = stage.events  # type: ignore[misc]
+    assert (what, who, pace) == ("walk", 7, 1.5)
+    assert way.tolist() == [0.0, -1.0]  # type: ignore[has-type]
 
 
 def test_scenarios_are_the_seeds(world: EmbeddedWorld) -> None:
