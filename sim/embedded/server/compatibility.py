@@ -157,7 +157,8 @@ SENSORS_INTRO = """\
 ## Sensors
 
 Blueprints that are not listed do not exist here (V2X, RSS, GBuffer, wide-angle lenses); the client's library says so
-when they are looked up.
+when they are looked up. Of CARLA's `static.prop.*` there are the 34 whose sizes are known here; `static.prop.mesh` and
+`util.actor.empty` are not among them.
 
 | blueprint | what it sends |
 |---|---|
