@@ -8,6 +8,7 @@ KL(policy || clone) times a coefficient that halves every `pull_half` steps.
 from __future__ import annotations
 
 from collections import defaultdict
+from math import log as ln
 from typing import Any
 
 import numpy as np
@@ -125,15 +126,15 @@ def module_of(policy: Policy) -> nn.Sequential:
     return module.requires_grad_(False)
 
 
-def make_model(env: Any, seed: int, log: str | None, **options: Any) -> PulledPPO:
-    """The model for DriveEnv; `options` are PulledPPO's and PPO's."""
+def make_model(env: Any, seed: int, log: str | None, spread: float, **options: Any) -> PulledPPO:
+    """The model for DriveEnv; `spread`: of the actions, at first; `options` are PulledPPO's and PPO's."""
     return PulledPPO(
         "MlpPolicy",
         env,
         policy_kwargs={
             "net_arch": {"pi": list(HIDDEN), "vf": list(HIDDEN)},
             "activation_fn": nn.Tanh,
-            "log_std_init": -2.0,
+            "log_std_init": ln(spread),
         },
         seed=seed,
         device="cpu",

@@ -47,9 +47,9 @@ class PolicyTraining:
     """What `train` does. Steps are decisions (0.1 s of driving each)."""
 
     out: Path
-    clone_steps: int = 100_000  # recorded for cloning
+    clone_steps: int = 100_000  # recorded for cloning; 0: begin with random weights
     critic_steps: int = 20_480  # in which only the critic learns
-    steps: int = 300_000  # of PPO, the critic's included
+    steps: int = 300_000  # of PPO, the critic's included; 0: cloning alone
     envs: int = 2  # processes; 1 runs in this one
     rollout: int = 512  # steps of each between two updates
     block: int = 10  # updates between two checkpoints
@@ -61,9 +61,10 @@ class PolicyTraining:
     clip: float = 0.15
     pull: float = 1.0  # of the KL to the clone, at first
     pull_half: int = 60_000  # steps in which it halves
+    spread: float = 0.135  # standard deviation of the actions, at first
     seeds: tuple[int, int] = (0, 1000)  # half open
     evaluate_every: int = 4  # blocks
-    evaluate_seeds: tuple[int, int] = (1000, 1010)
+    evaluate_seeds: tuple[int, int] = (1000, 1020)
     seed: int = 0
     error_model: str | None = "default"  # of the percepts; None: exact
     engine: Callable[[], Engine] | None = None  # makes, in each process, what perceives instead
@@ -72,9 +73,12 @@ class PolicyTraining:
     env: dict[str, Any] = field(default_factory=dict)  # further options of DriveEnv
 
     def __post_init__(self) -> None:
-        for name in ("steps", "envs", "rollout", "block", "batch", "epochs", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise UserError(f"train policy: {name} = {getattr(self, name)} must be at least 1")
+        least = {name: 1 for name in ("envs", "rollout", "block", "batch", "epochs", "evaluate_every")}
+        for name, lowest in {**least, "steps": 0, "clone_steps": 0}.items():
+            if getattr(self, name) < lowest:
+                raise UserError(f"train policy: {name} = {getattr(self, name)} must be at least {lowest}")
+        if not (self.steps or self.clone_steps or self.init):
+            raise UserError("train policy: steps = 0 and clone_steps = 0: there is nothing to do")
         for name in ("seeds", "evaluate_seeds"):
             first, last = getattr(self, name)
             if not 0 <= first < last:
@@ -93,6 +97,7 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
 
     torch.set_num_threads(1)
     how.out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
     engine = perceiver(how)
     start = first_policy(how, engine, say)
     env = make_envs(how)
@@ -103,16 +108,19 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
         state, tensors = read_checkpoint(how.out)
         restore(model, tensors)
         model.num_timesteps = state["steps"]
-    card = {"kind": "cloned from the expert, then PPO", "command": command, "seed": how.seed, "seeds": list(how.seeds)}
+    before, since = state["seconds"], model.num_timesteps  # of the runs that were broken off
+    kind = "PPO" if random_start(how) else "cloned from the expert, then PPO"
+    card = {"kind": kind, "command": command, "seed": how.seed, "seeds": list(how.seeds)}
     if state["block"] == 0:
+        state["seconds"] = time.monotonic() - began
         state["best"] = evaluate_and_keep(how, start, engine, {**card, **start.card}, state, say)
+    learning = time.monotonic()
     while model.num_timesteps < how.steps:
-        began = time.monotonic()
         begin_block(model, env, how.seed, state["block"], lesson(how, model.num_timesteps))
         model.learn(how.block_steps, callback=Watch(), reset_num_timesteps=False, log_interval=1)
         state = {**state, "block": state["block"] + 1, "steps": model.num_timesteps}
-        state["seconds"] += time.monotonic() - began
-        left = state["seconds"] / state["steps"] * max(0, how.steps - state["steps"])
+        state["seconds"] = before + time.monotonic() - began
+        left = (time.monotonic() - learning) / (state["steps"] - since) * max(0, how.steps - state["steps"])
         say(f"block {state['block']}: {state['steps']}/{how.steps} steps, {left / 60:.0f} min left")
         if state["block"] % how.evaluate_every == 0 or model.num_timesteps >= how.steps:
             policy = policy_of(model, {})
@@ -125,14 +133,26 @@ def train(how: PolicyTraining, command: str = "", say: Callable[[str], None] = p
 
 
 def first_policy(how: PolicyTraining, engine: Engine | None, say: Callable[[str], None]) -> Policy:
-    """The policy that PPO begins with: given, cloned in an earlier run of this folder, or cloned now."""
+    """The policy that PPO begins with: given, random, cloned in an earlier run of this folder, or cloned now."""
+    import torch
+
+    from roadcraft.control.imitation import make_network, to_policy
+
     if how.init is not None:
         return Policy.load(how.init)
+    if random_start(how):
+        torch.manual_seed(how.seed)
+        return to_policy(make_network(), {"kind": "random"})
     if not (how.out / "clone.done").is_file():
         env = {"error_model": how.error_model, "engine": engine, **how.env}
         clone(how.out, how.clone_steps, how.seeds, how.seed, say=say, env=env)
         (how.out / "clone.done").touch()
     return Policy.load(how.out / "clone.safetensors")
+
+
+def random_start(how: PolicyTraining) -> bool:
+    """Whether PPO begins from nothing."""
+    return how.init is None and how.clone_steps == 0
 
 
 def make_envs(how: PolicyTraining) -> Any:
@@ -169,8 +189,9 @@ def make_learner(how: PolicyTraining, env: Any, log: str | None = None) -> Pulle
         how.seed,
         log,
         critic_steps=how.critic_steps,
-        pull=how.pull,
+        pull=0.0 if random_start(how) else how.pull,
         pull_half=how.pull_half,
+        spread=how.spread,
         n_steps=how.rollout,
         batch_size=how.batch,
         n_epochs=how.epochs,
@@ -218,7 +239,7 @@ def evaluate_and_keep(
     if results["driving_score"] > state["best"]:
         percepts = "truth" if engine is None else "network"
         about = {"seeds": list(how.evaluate_seeds), "percepts": percepts, "supervisor": False}
-        policy.card = {**card, "evaluation": {**about, **results}}
+        policy.card = {**card, "minutes": round(state["seconds"] / 60, 1), "evaluation": {**about, **results}}
         policy.save(how.out / "best.safetensors")
     return max(state["best"], results["driving_score"])
 

@@ -312,11 +312,11 @@ class TrainPolicy:
     init: str | None = None
     """Weights to start from instead of cloning (.safetensors)."""
     clone_steps: int = 100_000
-    """Steps (0.1 s of driving) recorded for cloning."""
+    """Steps (0.1 s of driving) recorded for cloning; 0: PPO begins with random weights."""
     critic_steps: int = 20_480
     """Steps in which only the critic learns."""
     steps: int = 300_000
-    """Steps of PPO, the critic's included."""
+    """Steps of PPO, the critic's included; 0: cloning alone."""
     envs: int = 2
     """Environments, each in a process of its own."""
     rollout: int = 512
@@ -329,9 +329,11 @@ class TrainPolicy:
     """Learning rate."""
     pull: float = 1.0
     """Of the clone on the policy, at first."""
+    spread: float = 0.135
+    """Standard deviation of the actions (-1 to 1), at first."""
     seeds: str = "0-999"
     """Episodes to train on, as A-B."""
-    evaluate_seeds: str = "1000-1009"
+    evaluate_seeds: str = "1000-1019"
     """Episodes that choose the best weights, as A-B."""
     evaluate_every: int = 4
     """Blocks from evaluation to evaluation."""
@@ -350,8 +352,12 @@ class TrainPolicy:
     def __post_init__(self) -> None:
         seed_range(self.seeds)
         seed_range(self.evaluate_seeds)
-        for name in ("clone_steps", "steps", "envs", "rollout", "block", "evaluate_every"):
+        for name in ("envs", "rollout", "block", "evaluate_every"):
             check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
+        for name in ("clone_steps", "steps"):
+            check(getattr(self, name) >= 0, f"{name} {getattr(self, name)} is below 0")
+        check(bool(self.steps or self.clone_steps or self.init), "clone_steps 0 and steps 0 leave nothing to do")
+        check(0 < self.spread <= 1, f"spread {self.spread} is not between 0 and 1")
         check(self.batch >= 2, f"batch {self.batch} is below 2: advantages are normalised within it")
         check(self.rollout * self.envs >= 2, "rollout 1 of one environment has no advantages to normalise")
         check(0 < self.rate < 1, f"rate {self.rate} is not between 0 and 1")

@@ -4,6 +4,8 @@ roadcraft train perception --resume runs/X               goes on where that run 
 torchrun --nproc-per-node 4 -m roadcraft.launch train perception    one process for each of four GPUs
 roadcraft train foresight                                records what the network sees in drives, then trains on it
 roadcraft train policy                                   clones the expert, then PPO
+roadcraft train policy --steps 0                         clones alone
+roadcraft train policy --clone_steps 0 --critic_steps 0 --rate 3e-4 --spread 0.5    PPO from nothing
 roadcraft train policy --percepts network --init runs/X/best.safetensors --steps 40000 --critic_steps 5120
                                                          a last, short stage on what the network sees
 """
@@ -58,6 +60,7 @@ def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
         batch=asked.batch,
         rate=asked.rate,
         pull=asked.pull,
+        spread=asked.spread,
         seeds=half_open(asked.seeds),
         evaluate_seeds=half_open(asked.evaluate_seeds),
         evaluate_every=asked.evaluate_every,

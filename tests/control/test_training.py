@@ -253,8 +253,27 @@ def test_the_network_is_in_the_loop_where_asked(tmp_path: Path, monkeypatch: pyt
     assert json.loads(best.with_suffix(".json").read_text())["evaluation"]["percepts"] == "network"
 
 
+@pytest.mark.parametrize(("clone_steps", "steps", "kind"), [(0, 32, "PPO"), (64, 0, "cloned from the expert")])
+def test_ppo_from_nothing_and_cloning_alone(
+    clone_steps: int, steps: int, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from roadcraft.control import train as training
+
+    scores = iter((1.0, 2.0))
+    monkeypatch.setattr(training, "evaluate", lambda *_: {"driving_score": next(scores), "route_completion": 1.0})
+    monkeypatch.setattr(training, "clone", partial(training.clone, shares=(1.0,)))
+    how = PolicyTraining(out=tmp_path, clone_steps=clone_steps, steps=steps, **SMALL)
+    card = json.loads(train(how, command="this", say=lambda _: None).with_suffix(".json").read_text())
+    assert (card["kind"], card["command"], card.get("steps", 0)) == (kind, "this", steps)
+    assert "minutes" in card
+    assert (tmp_path / "dataset.npz").exists() == (clone_steps > 0)
+    assert (tmp_path / "policy.onnx").exists()
+
+
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="steps = 0"):
-        PolicyTraining(out=tmp_path, steps=0)
+    with pytest.raises(UserError, match="steps = -1"):
+        PolicyTraining(out=tmp_path, steps=-1)
+    with pytest.raises(UserError, match="nothing to do"):
+        PolicyTraining(out=tmp_path, steps=0, clone_steps=0)
     with pytest.raises(UserError, match="seeds 9-9"):
         PolicyTraining(out=tmp_path, seeds=(9, 9))
