@@ -95,14 +95,14 @@ class DriveEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         if self.tick is None:
             raise RuntimeError("DriveEnv.step before reset")
         self.action = np.maximum(np.minimum(np.asarray(action, np.float32), _ONE), -_ONE)
-        before, events, accel = self.tick.facts, list[str](), 0.0
+        before, events, accel = self.tick.facts, list[str](), (0.0, 0.0)
         verdict: Verdict | None = None
         for _ in range(DECIDE_TICKS):
             verdict = self._drive()
             if verdict.events:
                 events += [event.kind for event in verdict.events]
-            now = float(self.tick.observation.ego.accel_ego[0])
-            accel = now if abs(now) > abs(accel) else accel
+            along, across = self.tick.observation.ego.accel_ego.tolist()
+            accel = max(accel[0], along, key=abs), max(accel[1], across, key=abs)
             if verdict.done or not ENDS.isdisjoint(events):
                 break
         assert verdict is not None

@@ -17,7 +17,7 @@ from roadcraft.sim.geometry import wrap
 from roadcraft.sim.messages import DT, Control, Facts, Kind, LightState, Tick
 
 CRUISE = 1.0  # of the speed limit
-LATERAL = 2.9  # m/s^2 in bends
+LATERAL = 2.6  # m/s^2 in bends: who learns from it swings, and the supervisor takes over at 3
 BRISK = 8.0  # exponent of the model that follows: full acceleration until close to the limit
 YELLOW_BRAKE = 4.0  # m/s^2: a yellow light is passed only if stopping would need more
 BESIDE = HALF_WIDTH + 0.45  # m from the path, beyond which a walker is beside it ...

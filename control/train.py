@@ -47,15 +47,15 @@ class PolicyTraining:
     """What `train` does. Steps are decisions (0.1 s of driving each)."""
 
     out: Path
-    clone_steps: int = 100_000  # recorded for cloning; 0: begin with random weights
-    critic_steps: int = 20_480  # in which only the critic learns
-    steps: int = 300_000  # of PPO, the critic's included; 0: cloning alone
+    clone_steps: int = 400_000  # recorded for cloning; 0: begin with random weights
+    critic_steps: int = 40_960  # in which only the critic learns
+    steps: int = 400_000  # of PPO, the critic's included; 0: cloning alone
     envs: int = 2  # processes; 1 runs in this one
-    rollout: int = 512  # steps of each between two updates
-    block: int = 10  # updates between two checkpoints
-    batch: int = 512
+    rollout: int = 8192  # steps of each between two updates
+    block: int = 2  # updates between two checkpoints
+    batch: int = 2048
     epochs: int = 4
-    rate: float = 5e-5
+    rate: float = 3e-5
     gamma: float = 0.99
     target_kl: float = 0.01
     clip: float = 0.15
@@ -63,8 +63,8 @@ class PolicyTraining:
     pull_half: int = 60_000  # steps in which it halves
     spread: float = 0.135  # standard deviation of the actions, at first
     seeds: tuple[int, int] = (0, 1000)  # half open
-    evaluate_every: int = 4  # blocks
-    evaluate_seeds: tuple[int, int] = (1000, 1020)
+    evaluate_every: int = 2  # blocks
+    evaluate_seeds: tuple[int, int] = (1000, 1040)
     seed: int = 0
     error_model: str | None = "default"  # of the percepts; None: exact
     engine: Callable[[], Engine] | None = None  # makes, in each process, what perceives instead

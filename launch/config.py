@@ -311,21 +311,21 @@ class TrainPolicy:
     """Folder of an earlier run to go on with."""
     init: str | None = None
     """Weights to start from instead of cloning (.safetensors)."""
-    clone_steps: int = 100_000
+    clone_steps: int = 400_000
     """Steps (0.1 s of driving) recorded for cloning; 0: PPO begins with random weights."""
-    critic_steps: int = 20_480
+    critic_steps: int = 40_960
     """Steps in which only the critic learns."""
-    steps: int = 300_000
+    steps: int = 400_000
     """Steps of PPO, the critic's included; 0: cloning alone."""
     envs: int = 2
     """Environments, each in a process of its own."""
-    rollout: int = 512
+    rollout: int = 8192
     """Steps of each between two updates."""
-    block: int = 10
+    block: int = 2
     """Updates between two checkpoints."""
-    batch: int = 512
+    batch: int = 2048
     """Steps of a minibatch."""
-    rate: float = 5e-5
+    rate: float = 3e-5
     """Learning rate."""
     pull: float = 1.0
     """Of the clone on the policy, at first."""
@@ -333,9 +333,9 @@ class TrainPolicy:
     """Standard deviation of the actions (-1 to 1), at first."""
     seeds: str = "0-999"
     """Episodes to train on, as A-B."""
-    evaluate_seeds: str = "1000-1019"
+    evaluate_seeds: str = "1000-1039"
     """Episodes that choose the best weights, as A-B."""
-    evaluate_every: int = 4
+    evaluate_every: int = 2
     """Blocks from evaluation to evaluation."""
     route_length: float = 500.0
     """Routes to train on are at least this long [m]."""
