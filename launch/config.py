@@ -231,8 +231,12 @@ class TrainPerception:
     """Folder of an earlier run to go on with."""
     init: str | None = None
     """Weights to start from (.safetensors)."""
+    prune: bool = False
+    """Whether init is of a larger size, whose least blocks and channels are left out."""
+    teacher: str | None = None
+    """Weights of a network to learn from beside the labels (.safetensors)."""
     size: str = "small"
-    """Of the network: tiny, small or base."""
+    """Of the network: tiny, slim, small or base."""
     memory: str = "gru"
     """What remembers: gru, attention or none."""
     steps: int = 4000
@@ -260,6 +264,7 @@ class TrainPerception:
 
     def __post_init__(self) -> None:
         check((self.data is None) == (self.validation is None), "data and validation are named together or not at all")
+        check(not self.prune or self.init is not None, "prune needs init: the weights of a larger network")
         for name in ("steps", "batch", "length", "threads", "loaders", "save_every", "validate_every"):
             check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
         check(0 < self.rate < 1, f"rate {self.rate} is not between 0 and 1")
@@ -716,7 +721,7 @@ class BenchTraining:
     frames: int = 1000
     """Labelled frames of the new style."""
     size: str = "small"
-    """Of the network: tiny, small or base."""
+    """Of the network: tiny, slim, small or base."""
     steps: int = 300
     """Steps of each training."""
     batch: int = 4

@@ -1,5 +1,7 @@
 """roadcraft train perception                              records drives, then trains on them
 roadcraft train perception --data shards/train --validation shards/validate
+roadcraft train perception --init X.safetensors --size slim --prune true --teacher X.safetensors
+                                                         a smaller one out of X, which teaches it beside the labels
 roadcraft train perception --resume runs/X               goes on where that run stopped, step for step
 torchrun --nproc-per-node 4 -m roadcraft.launch train perception    one process for each of four GPUs
 roadcraft train foresight                                records what the network sees in drives, then trains on it
@@ -134,6 +136,8 @@ def training(asked: TrainPerception, out: Path, data: Path, validation: Path) ->
         validate_every=asked.validate_every,
         validation=validation,
         init=None if asked.init is None else Path(asked.init),
+        prune=asked.prune,
+        teacher=None if asked.teacher is None else Path(asked.teacher),
         augmentation=Augmentation() if asked.augment else Augmentation.none(),
     )
 

@@ -214,6 +214,15 @@ class Balance(nn.Module):
             total = total + PRIORITY.get(task, 1.0) * own
         return total
 
+    def weights(self) -> dict[str, Tensor]:
+        """What each task's loss is multiplied by at present (scalars without gradient)."""
+        s = self.log_variance.detach().clamp(-2.5, 2.0)
+        own = torch.exp(-s)
+        return {
+            task: PRIORITY.get(task, 1.0) * (torch.ones_like(own[i]) if task in SELF_SCALED else own[i])
+            for i, task in enumerate(self.tasks)
+        }
+
 
 def score(losses: dict[str, float]) -> float:
     """What the balance comes to when its variances have settled, up to a constant: lower is better."""

@@ -8,21 +8,32 @@ from torch import Tensor, nn
 
 from roadcraft.perception.data import Clip
 from roadcraft.perception.devices import Seat
+from roadcraft.perception.distill import WEIGHT, distances
 from roadcraft.perception.losses import Balance, Batch, collate, task_losses
 from roadcraft.perception.network import Network
 
 
 class Objective(nn.Module):
-    """From clips to the one number to minimise: what DistributedDataParallel averages the gradients of."""
+    """From clips to the one number to minimise: what DistributedDataParallel averages the gradients of. A teacher,
+    which does not learn, sees the same clips with a memory of its own; what it says counts beside the labels."""
 
-    def __init__(self, network: Network, balance: Balance, seat: Seat) -> None:
+    def __init__(self, network: Network, balance: Balance, seat: Seat, teacher: Network | None = None) -> None:
         super().__init__()
-        self.network, self.balance, self.seat = network, balance, seat
+        self.network, self.balance, self.seat, self.teacher = network, balance, seat, teacher
 
     def forward(self, frames: Tensor, motion: Tensor, targets: Batch) -> tuple[Tensor, Batch]:
-        """The number, and each task's loss without its gradient. See `tensors`."""
-        losses = losses_of(self.network, self.seat, self.balance.tasks, frames, motion, targets)
-        return self.balance(losses), {task: loss.detach() for task, loss in losses.items()}
+        """The number, and each task's loss without its gradient; with a teacher also how far it is from that, as
+        `task/taught`. See `tensors`."""
+        heads = heads_of(self.network, self.seat, frames, motion)
+        losses = losses_of(heads, self.seat, self.balance.tasks, targets)
+        total, said = self.balance(losses), {task: loss.detach() for task, loss in losses.items()}
+        if self.teacher is not None:
+            with torch.no_grad():
+                taught = heads_of(self.teacher, self.seat, frames, motion)
+            apart = distances(heads, taught, targets["valid"].to(self.seat.device))
+            total = total + WEIGHT * sum(w * apart[task] for task, w in self.balance.weights().items())
+            said |= {f"{task}/taught": apart[task].detach() for task in self.balance.tasks}
+        return total, said
 
 
 def tensors(clips: list[Clip]) -> tuple[Tensor, Tensor, Batch]:
@@ -32,12 +43,15 @@ def tensors(clips: list[Clip]) -> tuple[Tensor, Tensor, Batch]:
     return frames, motion, collate([clip.targets for clip in clips])
 
 
-def losses_of(
-    network: Network, seat: Seat, tasks: tuple[str, ...], frames: Tensor, motion: Tensor, targets: Batch
-) -> Batch:
-    """The loss of each of `tasks`, computed where the seat is."""
+def heads_of(network: Network, seat: Seat, frames: Tensor, motion: Tensor) -> Batch:
+    """The network's raw heads for clips, computed where the seat is."""
     device = seat.device
     with torch.autocast(device.type, torch.bfloat16, enabled=seat.bf16):
         heads, _ = network(frames.to(device), motion.to(device))
-    losses = task_losses(heads, {name: value.to(device) for name, value in targets.items()})
+    return heads
+
+
+def losses_of(heads: Batch, seat: Seat, tasks: tuple[str, ...], targets: Batch) -> Batch:
+    """The loss of each of `tasks`."""
+    losses = task_losses(heads, {name: value.to(seat.device) for name, value in targets.items()})
     return {task: losses[task] for task in tasks}

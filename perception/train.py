@@ -36,8 +36,10 @@ from roadcraft.perception.devices import Seat
 from roadcraft.perception.draw import drawn
 from roadcraft.perception.losses import TASKS, Balance, score
 from roadcraft.perception.network import Architecture, Network, publish
-from roadcraft.perception.objective import Objective, losses_of, tensors
-from roadcraft.perception.weights_io import fill, save_weights
+from roadcraft.perception.objective import Objective, heads_of, losses_of, tensors
+from roadcraft.perception.prune import pruned
+from roadcraft.perception.shipped import file_hash
+from roadcraft.perception.weights_io import fill, load_network, save_weights
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera
 
@@ -67,6 +69,8 @@ class Training:
     validate_every: int = 400
     validation: Path | None = None  # folder of shards
     init: Path | None = None  # weights to start from; what does not fit begins anew
+    prune: bool = False  # `init` is of a larger size: its least blocks and channels are left out
+    teacher: Path | None = None  # weights of a network to learn from beside the labels
     frozen: bool = False  # the encoder stays as it is: long clips for the memory cost a third
     tasks: tuple[str, ...] = TASKS
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -84,6 +88,8 @@ def train(how: Training, command: str = "", progress: bool = True, say: Callable
     quiet = not (progress and run.seat.first)
     if run.seat.first:
         say(f"training on {run.seat}" + (": no bf16 in this hardware" if how.bf16 and not run.seat.bf16 else ""))
+        if how.prune:
+            say(f"left out of {how.init}: {', '.join(run.pruned) or 'nothing'}")
     with (
         closing(run.log),
         tqdm(total=how.steps, initial=run.step, unit="step", disable=quiet, mininterval=5.0) as bar,
@@ -109,16 +115,20 @@ class Run:
         self.seat = Seat.here(how.bf16)
         self.best = how.out / "best.safetensors"
         torch.manual_seed(how.seed)
-        architecture = replace(Architecture.named(how.size), memory=how.memory)
-        self.network = Network(architecture).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if how.init is not None and (misfits := fill(self.network, how.init, partly=True)):
-            log.warning("not in %s, or of another shape: %s", how.init, ", ".join(misfits))
+        network, self.pruned = _begun(how)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.frozen = (self.network.encoder, self.network.lateral3, self.network.lateral4, self.network.fuse3)
         for module in self.frozen if how.frozen else ():
             module.requires_grad_(False)
         self.network.to(self.seat.device)
         self.balance = Balance(how.tasks).to(self.seat.device)
-        self.objective: nn.Module = Objective(self.network, self.balance, self.seat)
+        self.teacher = None if how.teacher is None else _teacher(how.teacher, self.network.architecture)
+        self.hashes = {
+            k: None if v is None else file_hash(v) for k, v in (("init", how.init), ("teacher", how.teacher))
+        }
+        if self.teacher is not None:
+            self.teacher.to(self.seat.device)
+        self.objective: nn.Module = Objective(self.network, self.balance, self.seat, self.teacher)
         if self.seat.world > 1:
             self.objective = DistributedDataParallel(self.objective, find_unused_parameters=how.tasks != TASKS)
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
@@ -224,7 +234,9 @@ class Run:
         with torch.no_grad():
             for _ in range(rounds):
                 clips = [draw_clip(shards, 4, size, Augmentation.none(), rng) for _ in range(4)]
-                for name, loss in losses_of(self.averaged, self.seat, self.how.tasks, *tensors(clips)).items():
+                frames, motion, targets = tensors(clips)
+                heads = heads_of(self.averaged, self.seat, frames, motion)
+                for name, loss in losses_of(heads, self.seat, self.how.tasks, targets).items():
                     totals[name] += float(loss) / rounds
         for name, value in totals.items():
             self.log.add_scalar(f"validation/{name}", value, self.step)
@@ -255,6 +267,8 @@ class Run:
         return {
             "command": self.command,
             "training": json.loads(json.dumps(how, default=str)),
+            **{f"{name}_hash": value for name, value in self.hashes.items()},
+            "pruned": self.pruned,
             "trained_on": str(self.seat),
             "step": self.step,
             "hours": round(self.seconds / 3600, 3),
@@ -276,13 +290,15 @@ class Run:
             "best": repr(self.best_score),
             "seconds": repr(self.seconds),
             "architecture": json.dumps(self.network.architecture.as_dict()),
+            "teacher": str(self.hashes["teacher"]),
         }
         path = self.how.out / "state.safetensors"
         save_file({k: v.clone() for k, v in tensors.items()}, path.with_suffix(".tmp"), meta)
         os.replace(path.with_suffix(".tmp"), path)
 
     def resume(self) -> None:
-        """Goes on where `save` left off, if it did. Raises UserError for a checkpoint of another architecture."""
+        """Goes on where `save` left off, if it did. Raises UserError for a checkpoint of another architecture or that
+        had another teacher."""
         path = self.how.out / "state.safetensors"
         if not path.is_file():
             return
@@ -290,6 +306,8 @@ class Run:
             meta = file.metadata()
         if json.loads(meta["architecture"]) != self.network.architecture.as_dict():
             raise UserError(f"{path} is of another architecture: {meta['architecture']}")
+        if (had := meta.get("teacher", "None")) != str(self.hashes["teacher"]):
+            raise UserError(f"{path} had another teacher: its hash is {had}, that of {self.how.teacher} is not")
         tensors = load_file(path)
         for name, module in (("network", self.network), ("averaged", self.averaged), ("balance", self.balance)):
             module.load_state_dict({k.split("/", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{name}/")})
@@ -300,6 +318,30 @@ class Run:
                 state["state"].setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict(state)
         self.step, self.best_score, self.seconds = int(meta["step"]), float(meta["best"]), float(meta["seconds"])
+
+
+def _begun(how: Training) -> tuple[Network, list[str]]:
+    """The network at step 0, and what was left out of `how.init`. Raises UserError when that cannot be pruned."""
+    architecture = replace(Architecture.named(how.size), memory=how.memory)
+    if how.prune:
+        if how.init is None:
+            raise UserError("prune needs init: the weights of a larger network")
+        network, left_out = pruned(load_network(how.init)[0], architecture)
+        return network.train(), left_out
+    network = Network(architecture)
+    if how.init is not None and (misfits := fill(network, how.init, partly=True)):
+        log.warning("not in %s, or of another shape: %s", how.init, ", ".join(misfits))
+    return network, []
+
+
+def _teacher(path: Path, student: Architecture) -> Network:
+    """A frozen network. Raises UserError when it sees frames of another size than its student."""
+    network, _ = load_network(path)
+    mine = network.architecture
+    if (mine.width, mine.height) != (student.width, student.height):
+        sizes = f"{mine.width}x{mine.height}, its student {student.width}x{student.height}"
+        raise UserError(f"teacher {path} sees frames of {sizes}")
+    return network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _groups(network: Network, balance: Balance, decay: float) -> list[dict[str, Any]]:

@@ -80,6 +80,7 @@ def test_the_resolved_configuration_reads_back(verb: str, kind: type, tmp_path: 
         ("train perception --save_every 0", "save_every 0"),
         ("train perception --validate_every 0", "validate_every 0"),
         ("train perception --rate -1", "rate -1"),
+        ("train perception --prune true", "prune needs init"),
         ("train perception --seed -1", "seed -1"),
         ("train policy --rate -1", "rate -1"),
         ("train policy --batch 1", "batch 1"),

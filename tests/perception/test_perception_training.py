@@ -18,10 +18,15 @@ from safetensors.torch import load_file
 
 from roadcraft.perception.augment import Augmentation
 from roadcraft.perception.data import Recipe, Shards, _npy, collect, liking
+from roadcraft.perception.distill import distances
 from roadcraft.perception.labels import frame_labels
 from roadcraft.perception.losses import collate
+from roadcraft.perception.network import Architecture, Network
+from roadcraft.perception.objective import tensors
+from roadcraft.perception.shipped import file_hash, read_card
 from roadcraft.perception.targets import POSITIVE
 from roadcraft.perception.train import NotFinite, Run, Training, train
+from roadcraft.perception.weights_io import load_network, save_weights
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Episode, LightState
 
@@ -158,6 +163,67 @@ def test_four_steps_equal_two_and_a_resume(shards: Path, tmp_path: Path) -> None
     assert a.keys() == b.keys()
     for name in a:
         assert torch.equal(a[name], b[name]), name
+
+
+def weights(path: Path, seed: int = 0, **changes: Any) -> Path:
+    """A network that could be a tiny one's teacher, and be pruned to it."""
+    torch.manual_seed(seed)
+    large = replace(Architecture.named("tiny"), **({"widths": (8, 12, 16, 24), "depths": (1, 2, 1, 1)} | changes))
+    save_weights(path, Network(large), {})
+    return path
+
+
+def test_a_pruned_and_taught_network_resumes_exactly_and_its_card_says_so(shards: Path, tmp_path: Path) -> None:
+    large = weights(tmp_path / "large.safetensors")
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    how = tiny(shards, whole, init=large, prune=True, teacher=large, save_every=1)
+    train(how, progress=False)
+    run = Run(replace(how, out=halves))
+    for clips, _ in zip(run.batches(), range(2), strict=False):
+        losses = run.train_step(clips)
+    assert losses["heat/taught"] > 0
+    run.save()
+    run.log.close()
+    other = weights(tmp_path / "other.safetensors", seed=1)
+    for teacher in (other, None):
+        with pytest.raises(UserError, match="another teacher"):
+            train(replace(how, out=halves, teacher=teacher), progress=False)
+    train(replace(how, out=halves), progress=False)
+    a, b = load_file(whole / "state.safetensors"), load_file(halves / "state.safetensors")
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+    card = read_card(whole / "best.safetensors")
+    assert card["init_hash"] == card["teacher_hash"] == file_hash(large)
+    assert "4 of 12 channels of stride 8" in card["pruned"]
+    assert any(line.startswith("block encoder.stages.1.") for line in card["pruned"])
+
+
+def test_a_teacher_pulls_and_does_not_learn(shards: Path, tmp_path: Path) -> None:
+    teacher = weights(tmp_path / "teacher.safetensors", memory="attention")
+    how = tiny(shards, tmp_path, augmentation=Augmentation.none(), bf16=False, steps=25, rate=1e-2)
+    apart = []
+    for taught in (None, teacher):
+        run = Run(replace(how, teacher=taught))
+        clips = next(run.batches())
+        for _ in range(12):
+            run.train_step(clips)
+        run.log.close()
+        with torch.no_grad():
+            frames, motion, targets = tensors(clips)
+            heads = [of(frames, motion)[0] for of in (run.network, load_network(teacher)[0])]
+            apart.append(sum(map(float, distances(heads[0], heads[1], targets["valid"]).values())))
+    assert apart[1] < 0.8 * apart[0]
+    assert run.teacher is not None
+    before = load_file(teacher)
+    for name, value in run.teacher.state_dict().items():
+        assert name.endswith("num_batches_tracked") or torch.equal(value, before[name]), name
+
+
+def test_a_teacher_that_sees_other_frames_is_refused(shards: Path, tmp_path: Path) -> None:
+    teacher = weights(tmp_path / "teacher.safetensors", height=180, width=320)
+    with pytest.raises(UserError, match="320x180, its student 640x360"):
+        Run(tiny(shards, tmp_path, teacher=teacher))
 
 
 def test_training_learns_the_one_picture_it_sees(shards: Path, tmp_path: Path) -> None:
