@@ -157,11 +157,26 @@ SENSORS_INTRO = """\
 ## Sensors
 
 Blueprints that are not listed do not exist here (V2X, RSS, GBuffer, wide-angle lenses); the client's library says so
-when they are looked up. Of CARLA's `static.prop.*` there are the 34 whose sizes are known here; `static.prop.mesh` and
-`util.actor.empty` are not among them.
+when they are looked up.
 
 | blueprint | what it sends |
 |---|---|
+"""
+
+PROPS = """\
+## Props and actors without a body
+
+All `static.prop.*` of CARLA's documentation are here, with the boxes that a CARLA 0.9.16 server reports (as Scenic's
+catalogue of that server has them) and CARLA's `size`; for `foodcart`, `haybale`, `haybalelb`, `busstoplb`,
+`warningaccident` and `warningconstruction` that word is by analogy. Masses and colours are estimated. A prop is drawn
+as a box of its size, a cone as a cone, under CARLA's tag 21 (dynamic), and met as that box; but nothing is met further
+than 1.45 m to its left or right, which cuts `busstoplb`, `foodcart`, `fountain`, `pergola`, `slide` and `trampoline`.
+Three trees that a 0.9.16 server lists besides (`aporosatree`, `coconutpalm`, `cypresstree`) are not here: their boxes
+are those of crowns.
+
+`static.prop.mesh` has CARLA's attributes `mesh_path`, `mass` and `scale`. There are no Unreal meshes here, so it is
+what CARLA makes of a mesh that it cannot load: an actor that is neither seen nor met; a line on stderr says so.
+`util.actor.empty` has no body either, and carries what is attached to it.
 """
 
 CAMERAS_INTRO = """\
@@ -229,7 +244,7 @@ def page() -> str:
         f"{SENSORS_INTRO}{sensors_table()}\n{CAMERAS_INTRO}{camera_table()}",
         f"{CALLS_INTRO}{table}\n{len(CALLS)} calls: {counts}.",
     )
-    return f"{INTRO}\n{TRAFFIC}\n{sensors}\n{calls}\n"
+    return f"{INTRO}\n{TRAFFIC}\n{sensors}\n{PROPS}\n{calls}\n"
 
 
 if __name__ == "__main__":
