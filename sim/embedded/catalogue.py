@@ -1,4 +1,4 @@
-"""What can be spawned: CARLA 0.9.16's vehicles, walkers and the props that lie on roads, with true dimensions.
+"""What can be spawned: CARLA 0.9.16's vehicles, walkers and props, with true dimensions.
 
 Outer dimensions are those that a CARLA 0.9.16 server reports as bounding boxes, rounded to a millimetre. Mass,
 wheelbase, engine power and drag area (drag coefficient times frontal area) are the published figures of the real cars,
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from roadcraft.sim.embedded import props
+from roadcraft.sim.embedded.props import Color, Prop
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Kind
-
-Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Blueprint:
     has_dynamic_doors: bool = False
     gender: str = ""  # walkers: female, male
     age: str = ""  # walkers: adult, child
+    size: str = ""  # props: tiny, small, medium, big
     colors: tuple[Color, ...] = ()  # those recommended
 
     @property
@@ -140,43 +141,6 @@ _WOMEN = frozenset(
     {1, 5, 6, 7, 8, 9, 10, 11, 15, 19, 22, 23, 26, 27, 28, 29, 31, 33, 35, 36, 37, 40, 41, 46, 47, 48, 52}
 )
 _WALKERS = 52
-# Props that scenarios and users put on roads: length, width, height [m], mass [kg].
-_PROPS = {
-    "trafficcone01": (0.883, 0.882, 1.133, 5.0),
-    "trafficcone02": (0.456, 0.395, 1.183, 4.0),
-    "constructioncone": (0.344, 0.344, 0.586, 2.0),
-    "streetbarrier": (1.215, 0.372, 1.069, 40.0),
-    "trafficwarning": (2.373, 2.871, 3.570, 600.0),
-    "warningconstruction": (1.305, 1.055, 1.860, 15.0),
-    "warningaccident": (1.305, 1.055, 1.860, 15.0),
-    "barrel": (0.460, 0.471, 0.807, 30.0),
-    "box01": (0.66, 0.67, 0.65, 10.0),
-    "box02": (0.66, 0.67, 0.65, 10.0),
-    "box03": (0.661, 0.670, 0.649, 10.0),
-    "creasedbox01": (0.809, 0.713, 0.118, 1.0),
-    "creasedbox02": (1.633, 0.713, 0.212, 2.0),
-    "creasedbox03": (1.669, 0.713, 0.022, 1.0),
-    "dirtdebris01": (1.857, 1.514, 0.149, 60.0),
-    "dirtdebris02": (1.857, 1.514, 0.149, 60.0),
-    "dirtdebris03": (1.857, 1.514, 0.188, 70.0),
-    "ironplank": (1.452, 1.174, 0.021, 50.0),
-    "container": (1.932, 1.012, 1.714, 300.0),
-    "glasscontainer": (1.955, 2.009, 1.788, 400.0),
-    "clothcontainer": (1.239, 1.887, 1.810, 300.0),
-    "trashcan01": (0.635, 0.568, 0.848, 20.0),
-    "trashcan02": (0.524, 0.514, 1.045, 20.0),
-    "trashcan03": (0.629, 0.545, 0.934, 20.0),
-    "trashbag": (0.378, 0.430, 0.702, 5.0),
-    "shoppingcart": (0.669, 1.208, 1.079, 20.0),
-    "bench01": (1.544, 0.736, 0.970, 60.0),
-    "bench02": (1.564, 0.545, 0.509, 50.0),
-    "busstop": (3.876, 1.894, 2.739, 800.0),
-    "plantpot01": (1.089, 0.476, 0.557, 80.0),
-    "mailbox": (0.527, 0.438, 1.157, 60.0),
-    "kiosk_01": (1.625, 1.654, 3.245, 900.0),
-    "vendingmachine": (0.873, 1.102, 2.108, 250.0),
-    "haybale": (1.248, 1.193, 1.195, 200.0),
-}
 
 
 def _half(*sizes: float) -> tuple[float, float, float]:
@@ -224,14 +188,20 @@ def _walker(number: int) -> Blueprint:
     )
 
 
-def _prop(name: str) -> Blueprint:
-    *sizes, mass = _PROPS[name]
-    return Blueprint(id=f"static.prop.{name}", kind=Kind.PROP, extent=_half(*sizes), mass=mass, colors=((200, 90, 30),))
+def _prop(prop: Prop) -> Blueprint:
+    return Blueprint(
+        id=f"static.prop.{prop.name}",
+        kind=Kind.PROP,
+        extent=_half(prop.length, prop.width, prop.height),
+        mass=prop.mass,
+        size=prop.size,
+        colors=(prop.color,),
+    )
 
 
 VEHICLES: tuple[Blueprint, ...] = tuple(map(_vehicle, _VEHICLES.strip().splitlines()))
 WALKERS: tuple[Blueprint, ...] = tuple(map(_walker, range(1, _WALKERS + 1)))
-PROPS: tuple[Blueprint, ...] = tuple(map(_prop, sorted(_PROPS)))
+PROPS: tuple[Blueprint, ...] = tuple(map(_prop, props.TABLE))
 CATALOGUE: tuple[Blueprint, ...] = VEHICLES + WALKERS + PROPS
 INDEX: dict[str, int] = {blueprint.id: k for k, blueprint in enumerate(CATALOGUE)}
 

@@ -22,13 +22,14 @@ class Shape(IntEnum):
     TREE = 2  # trunk and crown; only the trunk (TRUNK_RADIUS) is solid
     BUILDING = 3  # box with windows; `style` chooses facade and roof
     CAR = 4  # parked car; `style` chooses the model
-    LAMP = 5  # street lamp: the post stands at `xyz`, its arm reaches 2 extent[0] along `yaw`
+    LAMP = 5  # street lamp: the post stands at `xyz`, its arm reaches 2 extent[0] along `yaw`; `style` LAMP_OFF: dark
     SIGNAL = 6  # traffic light: post at `xyz`, arm of 2 extent[0] along `yaw`, head at its end; see `signal`
     SIGN = 7  # traffic sign: post at `xyz`, plate on top facing those who drive along `yaw`; see `signal`
     BUSH = 8  # hedge or bush
 
 
 TRUNK_RADIUS = 0.25  # [m]
+LAMP_OFF = 255  # `style` of a lamp that is off
 POLE, VEGETATION, BUILDING, CAR, STATIC_TAG, FENCE, GUARD_RAIL = 6, 9, 3, 14, 20, 5, 28  # CARLA's semantic tags
 
 STATIC = np.dtype(

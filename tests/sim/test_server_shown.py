@@ -174,3 +174,33 @@ def test_rays_and_pictures_agree_on_the_ground(name: str) -> None:
     drawn = CLASS_OF[ground.data[tile + ((y & TILE - 1) << TILE_BITS) + (x & TILE - 1)]]
     drawn[drawn == int(LABELS.RoadLines)] = int(LABELS.Roads)
     assert np.mean(met == drawn) > 0.99
+
+
+def test_a_lamp_that_is_off_gives_no_light(world: Any) -> None:
+    """By night its pool of light and its head go dark, and come back as they were."""
+    manager = world.get_lightmanager()
+    world.set_weather(carla.WeatherParameters(sun_altitude_angle=-60.0))
+    world.tick()
+    lamp = manager.get_all_lights(carla.LightGroup.Street)[0]
+    blueprint = world.get_blueprint_library().find("sensor.camera.rgb")
+    chosen = {"image_size_x": 96, "image_size_y": 96, "motion_blur_intensity": 0.0}
+    for key, value in chosen.items():
+        blueprint.set_attribute(key, str(value))
+    above = carla.Transform(lamp.location + carla.Location(z=8.0), carla.Rotation(pitch=-90.0))
+    camera = world.spawn_actor(blueprint, above)
+    images: queue.Queue[Any] = queue.Queue()
+    camera.listen(images.put)
+
+    def picture() -> np.ndarray:
+        world.tick()  # the client sends what was switched with a tick
+        images.get(timeout=60.0)
+        world.tick()
+        return np.frombuffer(images.get(timeout=60.0).raw_data, np.uint8).reshape(96, 96, 4)[..., :3].copy()
+
+    lit = picture()
+    lamp.turn_off()
+    dark = picture()
+    assert dark.mean() < 0.8 * lit.mean()
+    lamp.turn_on()
+    assert (picture() == lit).all()
+    camera.stop()

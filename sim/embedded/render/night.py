@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
-from roadcraft.sim.embedded.scenery import Scenery, Shape
+from roadcraft.sim.embedded.scenery import LAMP_OFF, Scenery, Shape
 
 STEP = 8  # pixels
 FAINT = np.float32(1 / 120.0)  # [1/m] 1/depth below which other cars' headlights do not
@@ -33,7 +33,8 @@ def lamp_map(scenery: Scenery, origin: NDArray[np.float64], size: tuple[float, f
     rows, columns = ceil(size[1] / MAP_TEXEL), ceil(size[0] / MAP_TEXEL)
     out = np.zeros((rows, columns), np.float32)
     reach = int(3 * LAMP_RADIUS / MAP_TEXEL)
-    for row in scenery.static[scenery.static["shape"] == Shape.LAMP]:
+    static = scenery.static
+    for row in static[(static["shape"] == Shape.LAMP) & (static["style"] != LAMP_OFF)]:
         yaw = float(row["yaw"])
         place = row["xyz"][:2] + LAMP_ARM * np.array([np.cos(yaw), np.sin(yaw)]) - origin
         x0, y0 = (max(int(v / MAP_TEXEL) - reach, 0) for v in place)

@@ -16,7 +16,7 @@ from roadcraft.sim.embedded.render.materials import (
     VEGETATION,
 )
 from roadcraft.sim.embedded.render.models import TREES, Model
-from roadcraft.sim.embedded.scenery import TRUNK_RADIUS, Scenery, Shape
+from roadcraft.sim.embedded.scenery import LAMP_OFF, TRUNK_RADIUS, Scenery, Shape
 from roadcraft.sim.roads import RoadNetwork, SignalKind
 
 CELL = 40.0  # [m]
@@ -282,7 +282,8 @@ def _lamp(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
     tip = top + along * 1.8
     b.beam(foot, top, 0.09, GREY)
     b.beam(top - (0, 0, 0.1), tip, 0.05, GREY)
-    b.add(Model.LAMP_HEAD, tip - (0, 0, 0.06), yaw, (0.42, 0.16, 0.13), GREY, signal=LIT)
+    shines = LIT if row["style"] != LAMP_OFF else -1
+    b.add(Model.LAMP_HEAD, tip - (0, 0, 0.06), yaw, (0.42, 0.16, 0.13), GREY, signal=shines)
 
 
 def _signal(b: Builder, row: NDArray[np.void], network: RoadNetwork) -> None:

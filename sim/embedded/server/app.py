@@ -29,6 +29,7 @@ from roadcraft.sim.embedded.scenery import read_scenery
 from roadcraft.sim.embedded.server import (  # noqa: F401  # the modules fill the table of calls
     batch,
     calls_actors,
+    calls_parts,
     calls_recorder,
     calls_scene,
     calls_signals,

@@ -13,6 +13,7 @@ from roadcraft.sim.embedded.catalogue import CATALOGUE, Blueprint
 from roadcraft.sim.messages import Kind
 
 BOOL, INT, FLOAT, STRING, COLOR = 1, 2, 3, 4, 5  # attribute types
+MESH, EMPTY = "static.prop.mesh", "util.actor.empty"  # actors without a body
 AUTOPILOT = "server_autopilot"  # 0: driven by clients; otherwise the seed of the server's own driver
 
 Attribute = list[Any]
@@ -126,9 +127,7 @@ def _walker(blueprint: Blueprint) -> list[Attribute]:
 
 
 def _prop(blueprint: Blueprint) -> list[Attribute]:
-    largest = 2 * max(blueprint.extent)
-    size = "tiny" if largest < 0.3 else "small" if largest < 1 else "medium" if largest < 2.5 else "big"
-    return [_variable("role_name", STRING, "prop"), _fact("size", STRING, size)]
+    return [_variable("role_name", STRING, "prop"), _fact("size", STRING, blueprint.size)]
 
 
 @cache
@@ -142,6 +141,9 @@ def definitions() -> tuple[Definition, ...]:
         found.append((name, [_variable("role_name", STRING, *_ROLES), *map(_from_default, attributes.split())]))
     role = _variable("role_name", STRING, "")
     found.append(("controller.ai.walker", [role]))
+    found.append((EMPTY, [role]))
+    mesh = [_variable("mesh_path", STRING, ""), _variable("mass", FLOAT, "0.0"), _variable("scale", FLOAT, "1.0")]
+    found.append((MESH, [_variable("role_name", STRING, "prop"), *mesh]))
     sizes = [_variable(f"extent_{axis}", FLOAT, "100.0") for axis in "xyz"]
     found.append(("static.trigger.friction", [role, _variable("friction", FLOAT, "0.0"), *sizes]))
     return tuple([k, name, name.replace(".", ","), attributes] for k, (name, attributes) in enumerate(found, 1))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor, Category
-from roadcraft.sim.embedded.server.calls import Result, Status, call, refuse
+from roadcraft.sim.embedded.server.blueprints import MESH
+from roadcraft.sim.embedded.server.calls import Result, Status, call
 from roadcraft.sim.embedded.server.wire import Pose, Vector, box_wire, flag, pose, text, u8, u32, vector
 from roadcraft.sim.errors import UserError
 
@@ -31,6 +32,9 @@ def spawn(server: Server, what: Description, where: Pose, parent: int = 0, attac
     except UserError:
         server.live.destroy(actor.id)
         raise
+    if actor.type_id == MESH:
+        path = actor.attributes["mesh_path"]
+        server.note(f"{MESH}: this server has no Unreal meshes; the actor of '{path:.200}' is neither seen nor met")
     return actor
 
 
@@ -50,7 +54,7 @@ def spawn_actor_with_parent(
     return spawn(server, what, where, parent, attachment).wire(server.port + 1)
 
 
-@call("destroy_actor", VALUE, u32)
+@call("destroy_actor", VALUE, u32, note="and what is attached to it")
 def destroy_actor(server: Server, number: int) -> bool:
     for actor in server.live.destroy(number):
         server.sensors.forget(actor)
@@ -175,8 +179,3 @@ def set_dead(server: Server, number: int) -> None:
 @call("set_actor_autopilot", VOID, u32, flag, note="the client's TrafficManager drives: the server has nothing to do")
 def autopilot(server: Server, number: int, on: bool) -> None:
     server.live.actors.get(number, Category.VEHICLE)
-
-
-# ------------------------------------------------------------------------------------------ parts of an actor
-for _frame in ("world", "relative"):
-    refuse(f"get_actor_component_{_frame}_transform", VALUE, "actors of this server have no named components")

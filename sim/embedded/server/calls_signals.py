@@ -86,11 +86,20 @@ _lamp = wire.fields(u32, wire.vector, wire.any_number, u8, _color, flag)
 
 @call(
     "update_lights_state", VOID, text, wire.listed(_lamp, 8192), flag, status=Status.PARTLY,
-    note="remembered and told to all clients; pictures show every lamp lit by night, whatever its state",
+    note="remembered and told to all clients; by night pictures show which lamps are on, not their brightness and "
+    "colour; the next picture after one was switched takes a second longer",
 )  # fmt: skip
 def update_lights(server: Server, client: str, lamps: list[Any], discard: bool) -> None:
     server.live.street_lights.update(lamps)
+    server.live.shown.switch_off(server.live.street_lights.off)
     server.lights_changed()
 
 
-accept("update_day_night_cycle", VOID, None, "in pictures lamps follow the sun's altitude in any case", text, flag)
+accept(
+    "update_day_night_cycle",
+    VOID,
+    None,
+    "in pictures lamps that are on follow the sun's altitude",
+    text,
+    flag,
+)

@@ -160,30 +160,3 @@ def get_bones(server: Server, actor: int) -> list[Any]:
 
 for _name in ("set_bones_transform", "blend_pose", "get_pose_from_animation"):
     refuse(_name, VOID, "walkers of this server take no poses: their limbs move as they walk")
-
-
-@call("get_actor_bone_names", VALUE, u32, note="of walkers; other actors have none")
-def bone_names(server: Server, actor: int) -> list[str]:
-    return [bone[0] for bone in _bones(server, actor)]
-
-
-@call("get_actor_bone_world_transforms", VALUE, u32, note="of walkers; other actors have none")
-def bone_world_transforms(server: Server, actor: int) -> list[Any]:
-    return [bone[1] for bone in _bones(server, actor)]
-
-
-@call("get_actor_bone_relative_transforms", VALUE, u32, note="of walkers; other actors have none")
-def bone_relative_transforms(server: Server, actor: int) -> list[Any]:
-    return [bone[3] for bone in _bones(server, actor)]
-
-
-def _bones(server: Server, actor: int) -> list[Any]:
-    found = server.live.actors.get(actor)
-    return bones_wire(server.live, found) if found.category is Category.WALKER else []
-
-
-accept("get_actor_socket_names", VALUE, [], "none", u32)
-for _frame in ("world", "relative"):
-    accept(f"get_actor_socket_{_frame}_transforms", VALUE, [], "none", u32)
-accept("get_actor_component_names", VALUE, [], "none", u32)
-accept("get_vehicle_bone_world_transforms", VALUE, [], "none", u32)

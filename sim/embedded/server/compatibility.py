@@ -114,6 +114,36 @@ jobs:
 `requirements.txt` names `carla==0.9.16`, `pytest` and Roadcraft.
 """
 
+SCRIPTS = """\
+## CARLA's own examples and tests
+
+They run from a checkout of CARLA, of which they need no build, beside the client from the wheel:
+
+```sh
+git clone --depth 1 --branch 0.9.16 https://github.com/carla-simulator/carla
+pip install carla==0.9.16 numpy pygame networkx shapely nose2
+roadcraft serve &
+python carla/PythonAPI/examples/generate_traffic.py -n 20 -w 10
+python carla/PythonAPI/examples/manual_control.py --sync
+python carla/PythonAPI/examples/automatic_control.py --sync --agent Basic
+```
+
+`manual_control.py` and `automatic_control.py` open a window by pygame; without a screen, `SDL_VIDEODRIVER=dummy` goes
+before the command. Two scripts that both tick disturb each other here as in CARLA: beside a script that runs with
+`--sync`, `generate_traffic.py` is to be started second, when it finds the world synchronous and leaves ticking to the
+first. The smoke tests look for a server on port 3654 and go back to Town10HD_Opt after each test, hence:
+
+```sh
+roadcraft serve --port 3654 --alias-towns &
+cd carla/PythonAPI/test && python -m nose2 -v smoke.test_props_loading
+```
+
+This project's tests take the steps of these scripts, not their files, so the commands above are not verified as they
+stand. What `smoke.test_props_loading` asks was run against this server on that port and holds, the reloads included; so
+was what `smoke.test_actor_introspection` of later versions asks. Tests of a certain town's coordinates, of V2X and of
+ROS 2 cannot hold.
+"""
+
 TRAFFIC = """\
 ## TrafficManager and AI walkers
 
@@ -157,11 +187,26 @@ SENSORS_INTRO = """\
 ## Sensors
 
 Blueprints that are not listed do not exist here (V2X, RSS, GBuffer, wide-angle lenses); the client's library says so
-when they are looked up. Of CARLA's `static.prop.*` there are the 34 whose sizes are known here; `static.prop.mesh` and
-`util.actor.empty` are not among them.
+when they are looked up.
 
 | blueprint | what it sends |
 |---|---|
+"""
+
+PROPS = """\
+## Props and actors without a body
+
+All `static.prop.*` of CARLA's documentation are here, with the boxes that a CARLA 0.9.16 server reports (as Scenic's
+catalogue of that server has them) and CARLA's `size`; for `foodcart`, `haybale`, `haybalelb`, `busstoplb`,
+`warningaccident` and `warningconstruction` that word is by analogy. Masses and colours are estimated. A prop is drawn
+as a box of its size, a cone as a cone, under CARLA's tag 21 (dynamic), and met as that box; but nothing is met further
+than 1.45 m to its left or right, which cuts `busstoplb`, `foodcart`, `fountain`, `pergola`, `slide` and `trampoline`.
+Three trees that a 0.9.16 server lists besides (`aporosatree`, `coconutpalm`, `cypresstree`) are not here: their boxes
+are those of crowns.
+
+`static.prop.mesh` has CARLA's attributes `mesh_path`, `mass` and `scale`. There are no Unreal meshes here, so it is
+what CARLA makes of a mesh that it cannot load: an actor that is neither seen nor met; a line on stderr says so.
+`util.actor.empty` has no body either, and carries what is attached to it.
 """
 
 CAMERAS_INTRO = """\
@@ -229,7 +274,7 @@ def page() -> str:
         f"{SENSORS_INTRO}{sensors_table()}\n{CAMERAS_INTRO}{camera_table()}",
         f"{CALLS_INTRO}{table}\n{len(CALLS)} calls: {counts}.",
     )
-    return f"{INTRO}\n{TRAFFIC}\n{sensors}\n{calls}\n"
+    return f"{INTRO}\n{SCRIPTS}\n{TRAFFIC}\n{sensors}\n{PROPS}\n{calls}\n"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.catalogue import find
+from roadcraft.sim.embedded.catalogue import INDEX, find
 from roadcraft.sim.embedded.physics import with_friction
 from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
 from roadcraft.sim.embedded.server.attributes import chosen_attributes
@@ -180,7 +180,7 @@ class LiveWorld:
         actor = Actor(0, type_id, Category.OTHER, definition[0], values, attributes, parent, pose, style, pose)
         if holder is not None:
             place = actor.pose = actor.follow(self.pose_of(holder))
-        if type_id.startswith(("vehicle.", "walker.", "static.prop.")):
+        if type_id in INDEX:
             self._spawn_body(actor, place)
             if holder is not None and actor.category is Category.PROP:  # it is carried, and is not in the way
                 self.simulation.set_physics(actor.id, False)

@@ -30,7 +30,7 @@ SHIFT_DOWN, SHIFT_UP = 0.5, 0.65  # shares of max_rpm, CARLA's defaults
 WHEEL_DAMPING, LATERAL_LOAD, LONGITUDINAL = 0.25, 2.0, 1000.0  # CARLA's defaults of what has no counterpart here
 
 
-def _wheel_places(physics: Physics) -> list[tuple[float, float, float]]:
+def wheel_places(physics: Physics) -> list[tuple[float, float, float]]:
     """Front left, front right, rear left, rear right [m] in the body's frame; two-wheelers have both halves in line."""
     x, y = physics.wheelbase / 2, physics.track / 2
     return [(x, y, physics.radius), (x, -y, physics.radius), (-x, y, physics.radius), (-x, -y, physics.radius)]
@@ -43,7 +43,7 @@ def encode_physics(live: LiveWorld, actor: Actor) -> list[Any]:
     where = live.pose_of(actor)
     area = 4 * actor.extent[1] * actor.extent[2]
     told = live.told_physics.get(actor.id)
-    for k, place in enumerate(_wheel_places(physics)):
+    for k, place in enumerate(wheel_places(physics)):
         front = k < 2
         position = location_wire(compose(where, Pose(*place)).xyz)
         wheel = [
@@ -119,7 +119,7 @@ def telemetry(live: LiveWorld, actor: Actor) -> list[Any]:
     slide = vy * c - vx * s
     wheels, height = [], physics.centre_of_mass[2]
     rear_share = 0.5 + (forward * height / (G * physics.wheelbase))
-    for k, (x, _y, _z) in enumerate(_wheel_places(physics)):
+    for k, (x, _y, _z) in enumerate(wheel_places(physics)):
         load = physics.mass * G * (rear_share if k >= 2 else 1.0 - rear_share) / 2
         omega = speed / physics.radius
         slip = (slide + x * float(body["yaw_rate"])) / max(hypot(vx, vy), 1.0)

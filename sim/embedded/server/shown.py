@@ -1,4 +1,5 @@
-"""Which standing things of a town are there: clients hide single ones, and unload whole map layers. Surfaces stay.
+"""Which standing things of a town are there: clients hide single ones, unload whole map layers, and switch lamps off.
+Surfaces stay.
 
 What is hidden is neither drawn nor met by rays, and nothing collides with it. Pictures and rays are prepared anew when
 they are next needed, which takes about a second.
@@ -12,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.scenery import Scenery, Shape
+from roadcraft.sim.embedded.scenery import LAMP_OFF, Scenery, Shape
 from roadcraft.sim.embedded.server.level import SIGNALS, heads, is_signal, is_surface
 from roadcraft.sim.embedded.server.wire import CITY_TAGS
 from roadcraft.sim.embedded.town import Town
@@ -47,7 +48,7 @@ class Shown:
 
     def __init__(self, town: Town, layers: int = ALL_LAYERS) -> None:
         self.whole, self.town = town, town  # the town with everything, and with what is shown
-        self.layers, self.hidden = layers, set[int]()
+        self.layers, self.hidden, self.dark = layers, set[int](), set[int]()
         self.heads = heads(town)
         self._layer = layers_of(town.scenery.static)
         self._choose()
@@ -73,6 +74,11 @@ class Shown:
         if painted and not shown:
             raise UserError(f"roads, sidewalks, paint and terrain cannot be hidden: {painted} of {len(wanted)} objects")
 
+    def switch_off(self, lamps: set[int]) -> None:
+        """Of the street lamps, exactly those of these ids give no light."""
+        self.dark = lamps
+        self._choose()
+
     def load(self, layers: int) -> None:
         """Brings layers back."""
         self.layers |= layers
@@ -90,7 +96,9 @@ class Shown:
     def _choose(self) -> None:
         static = self.whole.scenery.static
         keep = self._loaded() & ~np.isin(static["id"], list(self.hidden))
-        if keep.all():
+        shown = static[keep]
+        shown["style"][(shown["shape"] == Shape.LAMP) & np.isin(shown["id"], list(self.dark))] = LAMP_OFF
+        if np.array_equal(shown, static):
             self.town = self.whole
-        elif not np.array_equal(static[keep], self.town.scenery.static):
-            self.town = replace(self.whole, scenery=Scenery(static[keep]))
+        elif not np.array_equal(shown, self.town.scenery.static):
+            self.town = replace(self.whole, scenery=Scenery(shown))

@@ -25,6 +25,11 @@ class StreetLights:
             number = int(row["id"])
             self.lamps[number] = [number, location_wire(head), LUMEN, STREET, list(WARM), True]
 
+    @property
+    def off(self) -> set[int]:
+        """The ids of those that give no light."""
+        return {number for number, lamp in self.lamps.items() if not lamp[5] or lamp[2] <= 0.0}
+
     def wire(self) -> list[list[Any]]:
         """All lamps, as `query_lights_state` answers."""
         return list(self.lamps.values())
