@@ -19,6 +19,7 @@ from roadcraft.control.expert import ExpertDriver
 from roadcraft.control.features import Features
 from roadcraft.control.follower import RouteFollower
 from roadcraft.control.policy import DECIDE_TICKS, Policy, control_for
+from roadcraft.control.restart import Restart
 from roadcraft.control.senses import Senses
 from roadcraft.control.supervisor import Supervisor, finite
 from roadcraft.perception.delay import Delay, Latency
@@ -41,6 +42,7 @@ class Stack:
         self.delay = delay or Delay()
         self.present = Present()
         self.features = Features()
+        self.restart = Restart()
         self.reset()
 
     def reset(self) -> None:
@@ -48,6 +50,7 @@ class Stack:
         self.delay.reset()
         self.present.reset()
         self.features.reset()
+        self.restart.reset()
         if self.supervisor is not None:
             self.supervisor.reset()
         self.action = np.zeros(2, np.float32)
@@ -71,7 +74,8 @@ class Stack:
             self.features.coast(observation)
         if sound is not None:
             if self._ticks % DECIDE_TICKS == 0:
-                self.action = self.policy(self.features.vector(self.action))
+                vector = self.features.vector(self.action)
+                self.action = self.restart(observation.ego.speed, vector, self.policy(vector))
             self._ticks += 1
         path, speed = self.features.path, observation.ego.speed
         proposed = control_for(self.action, path, speed) if sound is not None else Control()

@@ -1,7 +1,7 @@
 """CARLA 0.9.16's props as one table.
 
-Sizes along x, y, z are those that a CARLA 0.9.16 server reports as bounding boxes (taken from Scenic's published list of
-them), rounded to a millimetre, and the word is CARLA's attribute `size`. Masses and colours are estimated from what
+Sizes along x, y, z are those that a CARLA 0.9.16 server reports as bounding boxes (taken from Scenic's published list
+of them), rounded to a millimetre, and the word is CARLA's attribute `size`. Masses and colours are estimated from what
 the thing is: CARLA tells neither.
 """
 

@@ -1,0 +1,56 @@
+"""Who stands on a free way sets off; who stands for a reason stands."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from roadcraft.control.car import BRAKE_MAX
+from roadcraft.control.features import SIZE, part
+from roadcraft.control.policy import acceleration_for
+from roadcraft.control.restart import PATIENCE, ROLLS, Restart
+
+BRAKING = np.array([0.1, -0.5], np.float32)
+
+
+def vector(advice: float) -> np.ndarray:
+    """Features whose own rule allows an acceleration [m/s^2]."""
+    found = np.zeros(SIZE, np.float32)
+    found[part("advice")] = advice / BRAKE_MAX
+    return found
+
+
+def decide(restart: Restart, advice: float, speed: float, times: int) -> np.ndarray:
+    """The last of so many decisions of a policy that brakes."""
+    return [restart(speed, vector(advice), BRAKING) for _ in range(times)][-1]
+
+
+def test_a_policy_that_brakes_on_a_free_way_is_overruled_after_a_while() -> None:
+    restart = Restart()
+    assert np.array_equal(decide(restart, 2.0, 0.0, PATIENCE), BRAKING)
+    action = decide(restart, 2.0, 0.0, 1)
+    assert acceleration_for(float(action[1])) == pytest.approx(2.0, abs=1e-5)
+    assert action[0] == BRAKING[0]
+
+
+def test_it_has_the_car_again_when_that_rolls() -> None:
+    restart = Restart()
+    decide(restart, 2.0, 0.0, PATIENCE + 1)
+    assert decide(restart, 2.0, 0.9 * ROLLS, 1)[1] > 0.0
+    assert np.array_equal(decide(restart, 2.0, ROLLS, 1), BRAKING)
+    assert np.array_equal(decide(restart, 2.0, 0.0, PATIENCE), BRAKING)
+
+
+@pytest.mark.parametrize(("advice", "speed"), [(0.0, 0.0), (-3.0, 0.0), (2.0, 1.0)])
+def test_who_has_a_reason_or_rolls_is_left_alone(advice: float, speed: float) -> None:
+    assert np.array_equal(decide(Restart(), advice, speed, 3 * PATIENCE), BRAKING)
+
+
+def test_a_reason_that_comes_up_ends_it_and_it_waits_anew() -> None:
+    restart = Restart()
+    decide(restart, 2.0, 0.0, PATIENCE + 1)
+    assert np.array_equal(decide(restart, -1.0, 0.0, 1), BRAKING)
+    assert np.array_equal(decide(restart, 2.0, 0.0, PATIENCE), BRAKING)
+    decide(restart, 2.0, 0.0, PATIENCE + 1)
+    restart.reset()
+    assert np.array_equal(decide(restart, 2.0, 0.0, 1), BRAKING)
