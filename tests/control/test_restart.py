@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from roadcraft.control.car import BRAKE_MAX
+from roadcraft.control.drivers import TruthDriver
 from roadcraft.control.features import SIZE, part
 from roadcraft.control.policy import acceleration_for
-from roadcraft.control.restart import PATIENCE, ROLLS, Restart
+from roadcraft.control.restart import PATIENCE, ROLLS, STANDS, Restart
+from roadcraft.sim.embedded.world import EmbeddedWorld
+from roadcraft.sim.episodes import episode_from_seed
+from roadcraft.sim.messages import Traffic
 
 BRAKING = np.array([0.1, -0.5], np.float32)
 
@@ -54,3 +60,14 @@ def test_a_reason_that_comes_up_ends_it_and_it_waits_anew() -> None:
     decide(restart, 2.0, 0.0, PATIENCE + 1)
     restart.reset()
     assert np.array_equal(decide(restart, 2.0, 0.0, 1), BRAKING)
+
+
+def test_the_stack_leaves_no_car_standing_on_an_empty_road() -> None:
+    world, driver = EmbeddedWorld(), TruthDriver(lambda _: BRAKING, None)
+    episode = replace(episode_from_seed(10, camera=None), town="grid", traffic=Traffic(0, 0), scenarios=())
+    tick, speeds = world.reset(episode), list[float]()
+    for _ in range(2 * PATIENCE + 60):
+        tick = world.step(driver(tick).control)
+        speeds.append(float(tick.facts.velocity_ego[0]))
+    assert max(speeds[: 2 * PATIENCE]) < STANDS
+    assert max(speeds) > 0.5 * ROLLS

@@ -16,7 +16,10 @@ VALUE = Result.VALUE
 _COMPONENTS = (
     "of vehicles (mesh, bounds, front indicators where there are lamps), walkers (capsule, mesh) and props (mesh)"
 )
-_BONES = "of walkers and vehicles (base and wheels, which steer and do not roll); other actors have none"
+_BONES = (
+    "of walkers and vehicles (base and wheels, which steer and do not roll; the names of vehicles' bones could not be "
+    "compared with CARLA's); other actors have none"
+)
 _SOCKETS = "an actor's bones, which are sockets in Unreal too; CARLA's models have more"
 
 
