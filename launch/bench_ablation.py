@@ -23,10 +23,13 @@ from roadcraft.perception.metrics import Records, figures
 from roadcraft.perception.network import Architecture
 from roadcraft.perception.shipped import read_card, shipped
 from roadcraft.perception.train import Training, train
-from roadcraft.sim.episodes import STYLES, WEATHERS
+from roadcraft.sim.episodes import STYLES, WEATHERS, look_number
 from roadcraft.sim.errors import UserError
 
 ALL, STYLE, OTHER_STYLES, WEATHER, OTHER_WEATHERS = "all", "style", "other styles", "weather", "other weathers"
+LOOK, OTHER_LOOKS = "look", "other looks"
+PARTS = (ALL, STYLE, OTHER_STYLES, WEATHER, OTHER_WEATHERS, LOOK, OTHER_LOOKS)
+OTHERS = {"": ALL, STYLE: OTHER_STYLES, WEATHER: OTHER_WEATHERS, LOOK: OTHER_LOOKS}  # what is left without a part
 COLUMNS = (
     "drivable_miou", "lane_recall", "lane_precision", "lane_error_10m", "lane_error_30m", "vehicle_ap50",
     "pedestrian_ap50", "distance_error", "velocity_mae", "path_error_2s", "light_recall_40m", "light_false",
@@ -42,7 +45,7 @@ class Variant:
 
     what: str  # for the table
     judged_on: tuple[str, ...] = (ALL,)
-    without: str = ""  # STYLE or WEATHER: no drive of it is learned from
+    without: str = ""  # STYLE, WEATHER or LOOK: no drive of it is learned from
     few: bool = False  # only so many labelled frames of the style are learned from
     init: str = ""  # "shipped", or the variant whose weights it starts from
     tasks: tuple[str, ...] = TASKS
@@ -54,15 +57,14 @@ class Variant:
 
 OBJECTS = ("heat", "box", "depth", "column", "shape", "velocity", "kind", "path")
 VARIANTS: dict[str, Variant] = {
-    "reference": Variant(
-        "gru, all tasks, augmentation, from scratch", (ALL, STYLE, OTHER_STYLES, WEATHER, OTHER_WEATHERS)
-    ),
+    "reference": Variant("gru, all tasks, augmentation, from scratch", PARTS),
     "again": Variant("the reference with another seed: how much is chance", (ALL, STYLE, OTHER_STYLES), seed=1),
     "memory-none": Variant("no memory", memory="none"),
     "memory-attention": Variant("attention instead of gru", memory="attention"),
     "no-augmentation": Variant("augmentation off", augment=False),
     "without-style": Variant("a style of town left out", (STYLE, OTHER_STYLES), without=STYLE),
-    "without-weather": Variant("a weather's looks left out", (WEATHER, OTHER_WEATHERS), without=WEATHER),
+    "without-weather": Variant("a weather left out", (WEATHER, OTHER_WEATHERS), without=WEATHER),
+    "without-look": Variant("a kind of surfaces left out", (LOOK, OTHER_LOOKS), without=LOOK),
     "new-scratch": Variant("few frames of the style, from scratch", (STYLE,), few=True),
     "new-shipped": Variant("few frames of the style, from the shipped weights", (STYLE,), few=True, init="shipped"),
     "new-transfer": Variant("few frames of the style, from without-style", (STYLE,), few=True, init="without-style"),
@@ -85,23 +87,30 @@ class Budget:
     style: str
     weather: str
     few: int  # labelled frames of the style
+    look: int = 1  # number of the surfaces
+    looks: int = 1  # how many there are
 
     def named(self, part: str) -> str:
         """What is judged on, in words: "style" is "roundabout"."""
-        other = {OTHER_STYLES: f"not {self.style}", OTHER_WEATHERS: f"not {self.weather}"}
-        return {STYLE: self.style, WEATHER: self.weather, **other}.get(part, part)
+        own = {STYLE: self.style, WEATHER: self.weather, LOOK: f"look {self.look}"}
+        return {**own, **{OTHERS[name]: f"not {value}" for name, value in own.items()}}.get(part, part)
 
 
-def chosen(names: Sequence[str], size: str) -> list[str]:
-    """The trainings asked for, all when none is named, in the order of VARIANTS. Raises UserError for an unknown name
-    and for one that starts from weights which are not there."""
+def chosen(names: Sequence[str], size: str, looks: int = 1) -> list[str]:
+    """The trainings asked for, all that can be when none is named, in the order of VARIANTS. Raises UserError for an
+    unknown name and for one that starts from weights, or leaves out a look, which are not there."""
     for name in names:
         if name not in VARIANTS:
             raise UserError(f"no training {name!r}: {', '.join(VARIANTS)} exist")
-    found = [name for name in VARIANTS if name in names or not names]
+    ours = read_card(shipped())["architecture"] == Architecture.named(size).as_dict()
+    cannot = {name for name, variant in VARIANTS.items() if variant.without == LOOK and looks < 2}
+    cannot |= {name for name, variant in VARIANTS.items() if variant.init == "shipped" and not ours}
+    found = [name for name in VARIANTS if name in names or (not names and name not in cannot)]
     for name in found:
+        if VARIANTS[name].without == LOOK and looks < 2:
+            raise UserError(f"{name}: the drives have one look (--collect.looks {looks})")
         init = VARIANTS[name].init
-        if init == "shipped" and read_card(shipped())["architecture"] != Architecture.named(size).as_dict():
+        if init == "shipped" and not ours:
             raise UserError(f"{name}: the shipped weights are of another size than {size}")
         if init not in ("", "shipped", *found):
             raise UserError(f"{name} starts from {init}: name both")
@@ -124,13 +133,13 @@ def style_and_weather(seed: int) -> tuple[str, str]:
 def belongs(part: str, seed: int, how: Budget) -> bool:
     """Whether a drive is of a part: ALL, STYLE, ..."""
     style, weather = style_and_weather(seed)
-    of_style, of_weather = style == how.style, weather == how.weather
-    return {ALL: True, STYLE: of_style, OTHER_STYLES: not of_style, WEATHER: of_weather}.get(part, not of_weather)
+    of = {STYLE: style == how.style, WEATHER: weather == how.weather, LOOK: look_number(seed, how.looks) == how.look}
+    return part == ALL or (of[part] if part in of else not next(of[name] for name in of if OTHERS[name] == part))
 
 
 def learned_from(variant: Variant, shards: Sequence[Path], how: Budget) -> list[Path]:
     """The shards among `shards` that a training sees. Raises UserError where nothing, or too little, is left."""
-    part = STYLE if variant.few else {"": ALL, STYLE: OTHER_STYLES, WEATHER: OTHER_WEATHERS}[variant.without]
+    part = STYLE if variant.few else OTHERS[variant.without]
     found = [shard for shard in shards if belongs(part, drive_seed(shard), how)]
     if not found:
         raise UserError(f"no drive to learn from is {how.named(part)}")
@@ -193,7 +202,7 @@ def judge(weights: Path, parts: Mapping[int, Path], how: Budget, progress: Calla
         records[seed] = watch_shards(engine, folder)
         progress()
     found: Figures = {}
-    for part in (ALL, STYLE, OTHER_STYLES, WEATHER, OTHER_WEATHERS):
+    for part in PARTS if how.looks > 1 else PARTS[:-2]:
         whole = Records()
         for seed, of_drive in records.items():
             if belongs(part, seed, how):
@@ -207,7 +216,7 @@ def judge(weights: Path, parts: Mapping[int, Path], how: Budget, progress: Calla
 def markdown(rows: Mapping[str, Figures], how: Budget) -> str:
     """The table: the trainings side by side, by what they are judged on; "-" for what was not learned or not there."""
     lines = [f"| judged on | training | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 2) + "|"]
-    for part in (ALL, STYLE, OTHER_STYLES, WEATHER, OTHER_WEATHERS):
+    for part in PARTS:
         for name, row in rows.items():
             if part in VARIANTS[name].judged_on and part in row:
                 cells = [cell(row[part][column]) if column in VARIANTS[name].shown else "-" for column in COLUMNS]

@@ -24,7 +24,9 @@ from roadcraft.sim.errors import UserError
 if TYPE_CHECKING:
     from roadcraft.launch.bench_ablation import Budget, Figures
 
-KEPT = ("data", "validation", "seeds", "style", "weather", "frames", "size", "steps", "batch", "length")  # by a resume
+KEPT = (  # by a resume
+    "data", "validation", "seeds", "style", "weather", "look", "frames", "size", "steps", "batch", "length",
+)  # fmt: skip
 
 
 def bench_training(asked: BenchTraining, run: Run) -> None:
@@ -32,9 +34,10 @@ def bench_training(asked: BenchTraining, run: Run) -> None:
     from roadcraft.launch.bench_ablation import Budget, chosen, markdown, told
 
     how = Budget(
-        asked.size, asked.steps, asked.batch, asked.length, asked.threads, asked.style, asked.weather, asked.frames
-    )
-    names = chosen(asked.variants, asked.size)
+        asked.size, asked.steps, asked.batch, asked.length, asked.threads, asked.style, asked.weather, asked.frames,
+        asked.look, asked.collect.looks,
+    )  # fmt: skip
+    names = chosen(asked.variants, asked.size, asked.collect.looks)
     out = run.folder if asked.resume is None else Path(asked.resume)
     plan = resumed(asked, out)
     data, judged = recorded(asked, run, out, plan)

@@ -19,9 +19,9 @@ from roadcraft.launch.config import Collect, seed_range
 from roadcraft.launch.runs import Run, writable_folder
 from roadcraft.launch.workers import Failed, run_jobs
 from roadcraft.perception.data import Recipe, collect
-from roadcraft.sim.episodes import episode_from_seed
+from roadcraft.sim.episodes import episode_from_seed, look_number, town_of, with_look
 from roadcraft.sim.errors import WorldLost
-from roadcraft.sim.messages import Traffic
+from roadcraft.sim.messages import Episode, Traffic
 
 MANY = 0.5  # share of two-wheelers where there are many
 
@@ -63,8 +63,15 @@ def drive_one(job: tuple[Collect, int]) -> int:
         swerve=asked.swerve,
         queue=asked.queue,
     )
-    rare = np.random.default_rng([seed, 0x2B]).random() < asked.two_wheelers
-    traffic = Traffic(asked.traffic.vehicles, asked.traffic.walkers, MANY if rare else None)
-    episode = episode_from_seed(seed, traffic=traffic, **({} if asked.traffic.scenarios else {"scenarios": ()}))
+    episode = episode_of(asked, seed)
     with build.open_world(asked.sim, episode.town) as world:
         return collect(world, [episode], lambda s: load_driver(asked.driver, seed=s), Path(str(asked.out)), recipe)
+
+
+def episode_of(asked: Collect, seed: int) -> Episode:
+    """The drive that is recorded for a seed."""
+    rare = np.random.default_rng([seed, 0x2B]).random() < asked.two_wheelers
+    traffic = Traffic(asked.traffic.vehicles, asked.traffic.walkers, MANY if rare else None)
+    town = with_look(town_of(seed), look_number(seed, asked.looks))
+    none = {} if asked.traffic.scenarios else {"scenarios": ()}
+    return episode_from_seed(seed, town=town, traffic=traffic, **none)

@@ -196,6 +196,8 @@ class Collect:
     """Share of drives whose camera is mounted differently."""
     two_wheelers: float = 0.3
     """Share of drives among traffic of which half are motorcycles and bicycles."""
+    looks: int = 1
+    """Kinds of surfaces (asphalt, pavement, grass, walls), one a drive; 1: those that towns have anyway."""
     workers: int = 2
     """Processes."""
     sim: Sim = field(default_factory=lambda: Sim(world="embedded"))
@@ -208,6 +210,7 @@ class Collect:
             ("frames", self.frames),
             ("every", self.every),
             ("workers", self.workers),
+            ("looks", self.looks),
         ):
             check(value >= 1, f"{name} {value} is below 1")
         for name in ("swerve", "queue", "jitter", "two_wheelers"):
@@ -717,7 +720,9 @@ class BenchTraining:
     style: Literal["grid", "suburb", "arterial", "roundabout", "highway"] = "roundabout"
     """The style of town that is left out, or new."""
     weather: Literal["clear", "rain", "fog", "night"] = "rain"
-    """The weather whose looks are left out."""
+    """The weather that is left out."""
+    look: int = 1
+    """The kind of surfaces that is left out, where `collect.looks` were recorded: at least 2, also those of `data`."""
     frames: int = 1000
     """Labelled frames of the new style."""
     size: str = "small"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Episode, Weather
 from roadcraft.sim.scenarios import scenarios_of
@@ -33,6 +35,16 @@ WEATHERS: dict[str, Weather] = {  # by (seed // 5) % 4
 def town_of(seed: int) -> str:
     """The town in which a seed's episode takes place."""
     return f"{STYLES[seed % len(STYLES)]}-{10 * (seed // 1000) + (seed // 20) % TOWNS}"
+
+
+def look_number(seed: int, looks: int) -> int:
+    """Which of `looks` looks (`embedded.render.looks`) a seed's town has where they are drawn, 0 with one of them."""
+    return int(np.random.default_rng([seed, 0x100C]).integers(max(looks, 1)))
+
+
+def with_look(town: str, look: int) -> str:
+    """A town's name with a look, 0 being that which it has without."""
+    return f"{town}@{look}" if look else town
 
 
 def weather_of(seed: int) -> Weather:

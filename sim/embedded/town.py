@@ -53,6 +53,7 @@ LAYOUTS: dict[str, Callable[[str, np.random.Generator], Layout]] = {
     "highway": highway_layout,
 }
 STYLES = tuple(LAYOUTS)
+NAME = re.compile(rf"({'|'.join(STYLES)})(?:-(\d{{1,6}}))?(?:@(\d{{1,6}}))?")  # style, number, look
 MAKERS = (
     layout,
     layout_arms,
@@ -79,26 +80,28 @@ class Town:
     xodr: str  # the OpenDRIVE text
     network: RoadNetwork
     scenery: Scenery
+    look: int = 0  # what its surfaces are made of, see `render.looks`
 
 
 def load_town(name: str) -> Town:
-    """A town by its name, such as "grid" or "suburb-20", or by the path of an OpenDRIVE file. Cached on disk.
+    """A town by its name, such as "grid" or "suburb-20", or by the path of an OpenDRIVE file. Cached on disk. A look of
+    its own may be added to a name: "suburb-20@3".
 
     Raises UserError for an unknown name and for a file that is missing or broken.
     """
-    match = re.fullmatch(rf"({'|'.join(STYLES)})(?:-(\d+))?", name)
-    if match:
-        text = town_text(match[1], int(match[2] or 0))
+    look = 0
+    if match := NAME.fullmatch(name):
+        text, look = town_text(match[1], int(match[2] or 0)), int(match[3] or 0)
         network = cached_network(text, name, trusted=True)
     elif name.endswith(".xodr"):
         text, title = _read(Path(name)), Path(name).stem
         name, network = title, cached_network(text, title)
     else:
         raise UserError(
-            f"unknown town {name!r}: there are {', '.join(STYLES)}, each also with a number as in grid-7, "
-            "and OpenDRIVE files by their path (.xodr)"
+            f"unknown town {name!r}: there are {', '.join(STYLES)}, each also with a number as in grid-7 "
+            "and a look as in grid-7@3, and OpenDRIVE files by their path (.xodr)"
         )
-    return Town(name, text, network, read_scenery(text, network))
+    return Town(name, text, network, read_scenery(text, network), look)
 
 
 def town_text(style: str, number: int) -> str:

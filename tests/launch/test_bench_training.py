@@ -29,7 +29,7 @@ from roadcraft.perception.data import Shards
 from roadcraft.perception.losses import TASKS
 from roadcraft.perception.metrics import Records
 from roadcraft.perception.percept import EVENTS
-from roadcraft.sim.episodes import WEATHERS, town_of, weather_of
+from roadcraft.sim.episodes import WEATHERS, look_number, town_of, weather_of
 from roadcraft.sim.errors import UserError
 
 HOW = Budget("tiny", 2, 1, 2, 1, style="roundabout", weather="rain", few=8)
@@ -67,6 +67,15 @@ def test_what_is_left_out_is_not_learned_from(shards: list[Path]) -> None:
         learned_from(VARIANTS["without-style"], shards[1:2], HOW)
 
 
+def test_a_look_is_left_out_of_those_that_were_recorded(shards: list[Path]) -> None:
+    how = replace(HOW, looks=2)
+    looks = {seed: look_number(seed, 2) for seed in SEEDS}
+    assert set(looks.values()) == {0, 1}
+    assert seeds(learned_from(VARIANTS["without-look"], shards, how)) == [s for s in SEEDS if looks[s] == 0]
+    assert how.named("look") == "look 1"
+    assert how.named("other looks") == "not look 1"
+
+
 def test_few_frames_are_whole_drives_of_the_style(shards: list[Path]) -> None:
     few = VARIANTS["new-scratch"]
     assert seeds(learned_from(few, shards, replace(HOW, few=5))) == [3]
@@ -99,7 +108,11 @@ def test_each_training_is_one_change() -> None:
 
 def test_trainings_are_chosen_in_an_order_that_works() -> None:
     assert chosen(["new-transfer", "without-style"], "tiny") == ["without-style", "new-transfer"]
-    assert chosen([], "small") == list(VARIANTS)
+    assert chosen([], "small", 2) == list(VARIANTS)
+    assert set(VARIANTS) - set(chosen([], "small")) == {"without-look"}
+    assert set(VARIANTS) - set(chosen([], "tiny", 2)) == {"new-shipped"}
+    with pytest.raises(UserError, match="without-look: the drives have one look"):
+        chosen(["without-look"], "small")
     with pytest.raises(UserError, match="without-style: name both"):
         chosen(["new-transfer"], "small")
     with pytest.raises(UserError, match="'nothing'"):
@@ -121,6 +134,9 @@ def test_parts_of_the_drives_are_judged_apart(monkeypatch: pytest.MonkeyPatch) -
     assert len(done) == 4
     frames = {part: values["frames"] for part, values in found.items()}
     assert frames == {"all": 15, "style": 10, "other styles": 5, "weather": 12, "other weathers": 3}
+    apart = judge(Path("weights"), parts, replace(HOW, looks=2), list)
+    assert apart["look"]["frames"] == sum(int(parts[seed].name) for seed in SEEDS if look_number(seed, 2) == 1)
+    assert apart["other looks"]["frames"] == 15 - (apart["look"]["frames"] or 0)
     assert set(judge(Path("weights"), {0: Path("1")}, HOW, list)) == {"all", "other styles", "other weathers"}
 
 

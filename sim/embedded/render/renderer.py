@@ -14,8 +14,9 @@ from roadcraft.sim.embedded.render.frame import Air, Buffers, Town3D, render_fra
 from roadcraft.sim.embedded.render.ground import load_ground
 from roadcraft.sim.embedded.render.ground_look import HAZES, STATES_DAY, TEXEL, TILE
 from roadcraft.sim.embedded.render.lighting import Light, light_of
+from roadcraft.sim.embedded.render.looks import look_of
 from roadcraft.sim.embedded.render.night import STATES, lamp_map
-from roadcraft.sim.embedded.render.palette import CLASS_OF, COLORS
+from roadcraft.sim.embedded.render.palette import CLASS_OF
 from roadcraft.sim.embedded.render.parts import build_casters, build_parts
 from roadcraft.sim.embedded.render.raster import make_canvas
 from roadcraft.sim.embedded.render.sky import bake_sky
@@ -37,7 +38,9 @@ class Renderer:
 
     def __init__(self, town: Town) -> None:
         library, levels, walker = models.build()
+        self._look = look_of(town.look)
         parts, cells = build_parts(town.scenery, town.network)
+        self._look.paint(parts)
         tags = np.array([_TAGS.get(kind, 20) for kind in Kind], np.uint8)
         ground = load_ground(town.network)
         rows, columns = ground.tiles.shape
@@ -113,11 +116,11 @@ class Renderer:
         if weather not in self._airs:
             if len(self._airs) >= AIRS:
                 del self._airs[next(iter(self._airs))]
-            self._airs[weather] = _make_air(weather)
+            self._airs[weather] = _make_air(weather, self._look.ground)
         return self._airs[weather]
 
 
-def _make_air(weather: Weather) -> Air:
+def _make_air(weather: Weather, ground: NDArray[np.float64]) -> Air:
     light = light_of(weather)
     up = np.array([0.0, 0.0, 1.0])
     lamp = [light.sun, up, light.direct, light.ambient, light.horizon, light.fog, light.zenith, light.sun]
@@ -131,7 +134,7 @@ def _make_air(weather: Weather) -> Air:
     drops = np.array([0.80, 0.83, 0.87]) * max(1 - light.night, 0.28)
     water = np.array([light.wet, 0.25 + 0.35 * light.puddles, light.rain]) * (light.wet > 0.02)
     fogs = np.array([_pixel(light.fog), _pixel(drops)], np.uint32)
-    return Air(lit_palette(light), bake_sky(light), np.stack(lamp), haze, fog, fogs, water)
+    return Air(lit_palette(light, ground), bake_sky(light), np.stack(lamp), haze, fog, fogs, water)
 
 
 def _plain(array: NDArray, dtype: DTypeLike) -> NDArray:
@@ -159,9 +162,9 @@ def _make_buffers(width: int, height: int) -> Buffers:
     )
 
 
-def lit_palette(light: Light) -> NDArray[np.uint32]:
-    """(HAZES * states * 256,) the ground's colours from no haze to nothing but haze; by day in four shadows (none, the
-    sun's, that below a thing, both), by night in STATES brightnesses of lamps."""
+def lit_palette(light: Light, ground: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """(HAZES * states * 256,) the ground's colours (256, 3) from no haze to nothing but haze; by day in four shadows
+    (none, the sun's, that below a thing, both), by night in STATES brightnesses of lamps."""
     up = 0.86 + 0.22
     sun = light.direct * max(float(light.sun[2]), 0.0)
     tag = CLASS_OF.astype(np.uint32) << 24
@@ -173,7 +176,7 @@ def lit_palette(light: Light) -> NDArray[np.uint32]:
     out = np.empty((HAZES, len(shades), 256), np.uint32)
     haze = np.linspace(0, 1, HAZES)[:, None, None]
     for k, shade in enumerate(shades):
-        rgb = np.clip(COLORS / 255 * shade * (1 - 0.35 * light.wet), 0, 1)
+        rgb = np.clip(ground / 255 * shade * (1 - 0.35 * light.wet), 0, 1)
         values = ((rgb + (np.clip(light.fog, 0, 1) - rgb) * haze) * 255 + 0.5).astype(np.uint32)
         out[:, k] = values[..., 0] | values[..., 1] << 8 | values[..., 2] << 16 | tag
     return out.ravel()

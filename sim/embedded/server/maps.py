@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from roadcraft.sim.embedded.town import STYLES, Town, load_town
+from roadcraft.sim.embedded.town import NAME, STYLES, Town, load_town
 from roadcraft.sim.errors import UserError
 
 FOLDER = "/Game/Carla/Maps/"
@@ -48,9 +48,10 @@ class Maps:
                 f"map '{short}' is CARLA's: start the server with --maps and a folder that holds {plain}.xodr, or with "
                 "--alias-towns to get one of this server's own towns under that name"
             )
-        if re.fullmatch(rf"({'|'.join(STYLES)})(-\d{{1,6}})?", short):
+        if NAME.fullmatch(short):
             return short, load_town(short)
         known = ", ".join(name.removeprefix(FOLDER) for name in self.available())
         raise UserError(
-            f"map '{short:.60}' not found; there are {known}, Roadcraft's towns also with a number (grid-7)"
+            f"map '{short:.60}' not found; there are {known}, Roadcraft's towns also with a number (grid-7) "
+            "and a look (grid-7@3)"
         )
