@@ -119,9 +119,11 @@ class Actors:
         return actor
 
     def remove(self, number: int) -> Actor:
-        """Takes an actor out; its children stay and have no parent any more (see `attached`)."""
+        """Takes an actor out; as in CARLA its children stay where they are, and have no parent any more."""
         actor = self.get(number)
         del self.by_id[number]
+        for child in self.children.pop(number, ()):
+            self.by_id[child].parent = 0
         if actor.parent in self.children:
             self.children[actor.parent].remove(number)
             if not self.children[actor.parent]:
@@ -138,10 +140,3 @@ class Actors:
             wanted = " or ".join(category.name.lower() for category in categories)
             raise NoActor(f"actor {number} ({actor.type_id}) is no {wanted}")
         return actor
-
-    def attached(self, number: int) -> list[Actor]:
-        """The actors fixed to one, also those fixed to these, outermost last."""
-        found: list[Actor] = []
-        for child in self.children.get(number, ()):
-            found += [self.by_id[child], *self.attached(child)]
-        return found

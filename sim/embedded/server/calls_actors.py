@@ -54,10 +54,9 @@ def spawn_actor_with_parent(
     return spawn(server, what, where, parent, attachment).wire(server.port + 1)
 
 
-@call("destroy_actor", VALUE, u32, note="and what is attached to it")
+@call("destroy_actor", VALUE, u32, note="what was attached to it stays where it is, as in CARLA")
 def destroy_actor(server: Server, number: int) -> bool:
-    for actor in server.live.destroy(number):
-        server.sensors.forget(actor)
+    server.sensors.forget(server.live.destroy(number))
     return True
 
 

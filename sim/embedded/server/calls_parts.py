@@ -17,8 +17,8 @@ _COMPONENTS = (
     "of vehicles (mesh, bounds, front indicators where there are lamps), walkers (capsule, mesh) and props (mesh)"
 )
 _BONES = (
-    "of walkers and vehicles (base and wheels, which steer and do not roll; the names of vehicles' bones could not be "
-    "compared with CARLA's); other actors have none"
+    "of walkers and vehicles (base and wheels, which steer and do not roll; named as in CARLA's tutorial for new "
+    "vehicles, whose bikes have pedals and handlebars besides); other actors have none"
 )
 _SOCKETS = "an actor's bones, which are sockets in Unreal too; CARLA's models have more"
 

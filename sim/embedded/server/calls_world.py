@@ -188,6 +188,9 @@ def destroy_traffic_manager(server: Server, port: int) -> None:
 
 # ------------------------------------------------------------------------------------------------ things on the screen
 accept("draw_debug_shape", VOID, None, "the server has no screen", wire.anything)
+for _name in ("clear_debug_shape", "clear_debug_string"):
+    accept(_name, VOID, None, "the server has no screen")
+accept("set_annotations_traverse_translucency", VOID, None, "nothing of this server is translucent, glass neither")
 refuse("console_command", VALUE, "there is no Unreal console")
 for _name in ("apply_color_texture_to_objects", "apply_float_color_texture_to_objects"):
     refuse(_name, VOID, "objects of this server have plain colours, no textures")

@@ -15,7 +15,6 @@ from roadcraft.sim.embedded.server.attributes import chosen_attributes
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
 from roadcraft.sim.embedded.server.doors import Doors
 from roadcraft.sim.embedded.server.limits import told_limits
-from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
 from roadcraft.sim.embedded.server.snapshot import Snapshots
 from roadcraft.sim.embedded.server.spawn_points import told_spawns
@@ -213,25 +212,23 @@ class LiveWorld:
             color=tuple(int(c) & 255 for c in color.split(",")) if color else None,
         )
 
-    def destroy(self, number: int) -> list[Actor]:
-        """Removes an actor and what is attached to it; returns them. Raises NoActor."""
+    def destroy(self, number: int) -> Actor:
+        """Removes an actor and returns it; what was attached to it stays. Raises NoActor."""
         actor = self.actors.get(number)
         if actor is self.spectator or actor.signal >= 0:
             raise NoActor(f"actor {number} ({actor.type_id}) belongs to the map and cannot be destroyed")
-        gone = [*reversed(self.actors.attached(number)), actor]
-        for each in gone:
-            self.actors.remove(each.id)
-            if each.is_body:
-                self.simulation.remove(each.id)
-            if each in self.triggers:
-                self.triggers.remove(each)
-            for notes in (self.told_physics, self.gains, self.slippery, self.own_friction):
-                notes.pop(each.id, None)
-            self.dying.pop(each.id, None)
-            self.doors.forget(each.id)
-            for group in (self.forgetful, self.led, self.walking):
-                group.discard(each.id)
-        return gone
+        self.actors.remove(number)
+        if actor.is_body:
+            self.simulation.remove(number)
+        if actor in self.triggers:
+            self.triggers.remove(actor)
+        for notes in (self.told_physics, self.gains, self.slippery, self.own_friction):
+            notes.pop(number, None)
+        self.dying.pop(number, None)
+        self.doors.forget(number)
+        for group in (self.forgetful, self.led, self.walking):
+            group.discard(number)
+        return actor
 
     def let_die(self, walker: Actor) -> None:
         """A walker falls, lies and is gone after a while: see `buried`."""
@@ -241,9 +238,9 @@ class LiveWorld:
         self.dying.setdefault(walker.id, self.simulation.time + AFTER_DEATH)
 
     def buried(self) -> list[Actor]:
-        """Removes the walkers that have lain long enough, and what is attached to them; returns them."""
+        """Removes the walkers that have lain long enough; returns them."""
         due = [number for number, at in self.dying.items() if self.simulation.time >= at - 1e-6]
-        return [actor for number in due for actor in self.destroy(number)]
+        return [self.destroy(number) for number in due]
 
     # ---------------------------------------------------------------------------------------------------- moving
     def place(self, actor: Actor, where: Pose) -> None:
@@ -395,4 +392,4 @@ class LiveWorld:
             else:
                 self.own_friction.setdefault(actor.id, physics.tire_friction)
                 wanted = self.slippery[actor.id] = friction
-            self.simulation.set_vehicle_physics(actor.id, with_friction(physics, max(wanted, SMALLEST_FRICTION)))
+            self.simulation.set_vehicle_physics(actor.id, with_friction(physics, wanted))
