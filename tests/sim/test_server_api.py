@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import queue
 from typing import Any
 
+import numpy as np
 import pytest
 
 carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
@@ -120,3 +122,84 @@ def test_bones_of_a_bike_are_those_of_its_skeleton(world: Any) -> None:
     _, front, rear = bike.get_bone_relative_transforms()
     assert front.location.x > 0.3 > -0.3 > rear.location.x
     assert math.isclose(front.location.y, 0.0, abs_tol=1e-6)
+
+
+def test_bones_are_told_in_the_mesh_and_sockets_in_the_actor(world: Any) -> None:
+    """As by Unreal's GetBoneTransform in component space and GetSocketTransform in RTS_Actor."""
+    walker = world.spawn_actor(
+        world.get_blueprint_library().find("walker.pedestrian.0001"), world.get_map().get_spawn_points()[0]
+    )
+    ticks(world, 20)
+    actor, mesh = walker.get_transform(), walker.get_component_world_transform("CharacterMesh0")
+    for frame, told in (
+        (mesh, walker.get_bone_relative_transforms()),
+        (actor, walker.get_socket_relative_transforms()),
+    ):
+        for one, place in zip(told, walker.get_bone_world_transforms(), strict=True):
+            assert frame.transform(one.location).distance(place.location) < 1e-3
+
+
+def test_lidar_points_on_a_car_are_within_its_box(world: Any) -> None:
+    """To a millimetre, as CARLA's check_lidar_bb.py wants it."""
+    library = world.get_blueprint_library()
+    blueprint, kinds = library.find("sensor.lidar.ray_cast_semantic"), ("vehicle.lincoln.mkz_2020", "vehicle.audi.a2")
+    for name, value in (("points_per_second", 200_000), ("range", 60), ("upper_fov", 5.0), ("rotation_frequency", 20)):
+        blueprint.set_attribute(name, str(value))
+    place = world.get_map().get_spawn_points()[0]
+    lidar = world.spawn_actor(blueprint, carla.Transform(place.location + carla.Location(z=1.0), place.rotation))
+    scans: Any = queue.Queue()
+    lidar.listen(scans.put)
+    ahead = place.get_forward_vector()
+    cars = [
+        world.spawn_actor(library.find(kind), carla.Transform(place.location + way * ahead, place.rotation))
+        for kind, way in zip(kinds, (-9.0, 9.0), strict=True)
+    ]
+    ticks(world, 15)
+    frame = world.tick()
+    scan = next(scan for scan in iter(lambda: scans.get(timeout=20.0), None) if scan.frame == frame)
+    kind = np.dtype([("xyz", "<f4", 3), ("cosine", "<f4"), ("id", "<u4"), ("tag", "<u4")])
+    points = np.frombuffer(scan.raw_data, kind)
+    for car in cars:
+        own = points["xyz"][points["id"] == car.id]
+        assert len(own) > 50
+        own = np.c_[own, np.ones(len(own))] @ np.array(scan.transform.get_matrix()).T
+        own = (own @ np.array(car.get_transform().get_inverse_matrix()).T)[:, :3]
+        corners = np.array([[v.x, v.y, v.z] for v in car.bounding_box.get_local_vertices()])
+        assert (own > corners.min(0) - 1e-3).all()
+        assert (own < corners.max(0) + 1e-3).all()
+
+
+def test_a_sensor_looks_through_the_vehicles_that_it_ignores(world: Any) -> None:
+    library, place = world.get_blueprint_library(), world.get_map().get_spawn_points()[0]
+    car = world.spawn_actor(library.find(EGO), place)
+    eye = carla.Transform(place.location - 8.0 * place.get_forward_vector() + carla.Location(z=1.0), place.rotation)
+    camera = library.find("sensor.camera.instance_segmentation")
+    camera.set_attribute("image_size_x", "160")
+    camera.set_attribute("image_size_y", "90")
+    eyes = [world.spawn_actor(camera, eye) for _ in range(2)]
+    lidar = world.spawn_actor(library.find("sensor.lidar.ray_cast_semantic"), eye)
+    pictures: list[Any] = [queue.Queue() for _ in range(3)]
+    for sensor, heard in zip((*eyes, lidar), pictures, strict=True):
+        sensor.listen(heard.put)
+
+    def seen() -> list[bool]:
+        """Whether the car is there, for each of the three sensors."""
+        world.tick()
+        first, second, scan = (heard.get(timeout=20.0) for heard in pictures)
+        found = [14 in np.frombuffer(image.raw_data, np.uint8).reshape(-1, 4)[:, 2] for image in (first, second)]
+        return [*found, any(point.object_idx == car.id for point in scan)]
+
+    assert seen() == [True, True, True]
+    eyes[0].set_ignored_vehicles([car.id])
+    lidar.set_ignored_vehicles([car.id])
+    assert seen() == [False, True, False]
+    eyes[0].set_ignored_vehicles([])
+    assert seen() == [True, True, False]
+    with pytest.raises(RuntimeError, match="is no vehicle"):
+        eyes[0].set_ignored_vehicles([lidar.id])
+
+
+def test_gbuffers_are_refused_with_the_reason(world: Any) -> None:
+    camera = world.spawn_actor(world.get_blueprint_library().find("sensor.camera.rgb"), carla.Transform())
+    with pytest.raises(RuntimeError, match="no deferred renderer"):
+        camera.enable_gbuffers(True)

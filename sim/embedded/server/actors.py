@@ -58,6 +58,7 @@ class Actor:
     stream: int = 0
     signal: int = -1  # row of the network's `signals`
     sensor: Any = None  # what produces its data, for sensors with a stream
+    ignored: tuple[int, ...] = ()  # vehicles that a sensor does not see
 
     def wire(self, stream_port: int) -> list[Any]:
         """The tuple by which a client knows the actor."""

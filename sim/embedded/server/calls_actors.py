@@ -175,6 +175,13 @@ def set_dead(server: Server, number: int) -> None:
     server.live.let_die(server.live.actors.get(number, Category.WALKER))
 
 
+@call("set_ignored_vehicles", VOID, u32, wire.listed(u32), note="of cameras, lidars, radars and obstacle sensors")
+def ignore_vehicles(server: Server, number: int, vehicles: list[int]) -> None:
+    """A sensor looks through these vehicles from now on, and through no others."""
+    sensor = server.live.actors.get(number, Category.SENSOR)
+    sensor.ignored = tuple(sorted(server.live.actors.get(each, Category.VEHICLE).id for each in set(vehicles)))
+
+
 @call("set_actor_autopilot", VOID, u32, flag, note="the client's TrafficManager drives: the server has nothing to do")
 def autopilot(server: Server, number: int, on: bool) -> None:
     server.live.actors.get(number, Category.VEHICLE)

@@ -156,6 +156,11 @@ class LiveWorld:
         bodies = self.simulation.bodies
         return np.concatenate([self.doors.leaves(self), bodies]) if self.doors.open else bodies
 
+    def seen_by(self, sensor: Actor) -> NDArray[np.void]:
+        """(n,) BODY: what one sensor meets, without the vehicles that it was told to ignore."""
+        bodies = self.seen
+        return bodies[~np.isin(bodies["id"], sensor.ignored)] if sensor.ignored else bodies
+
     def group(self, actor: Actor) -> list[Actor]:
         """The lights of a light's junction, itself included."""
         signals = self.town.network.signals

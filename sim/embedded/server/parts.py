@@ -25,7 +25,7 @@ LAMP_OUT, LAMP_UP = 0.75, 0.8  # of a front lamp, shares of the half width and h
 
 
 class Bone(NamedTuple):
-    """Where one bone is: in the world, and in the frame of the bone above it."""
+    """Where one bone is: in the world, and in the frame of the mesh, which is on the ground."""
 
     world: Pose
     relative: Pose
@@ -58,7 +58,7 @@ def component(actor: Actor, name: str) -> Pose:
 def bones(live: LiveWorld, actor: Actor) -> dict[str, Bone]:
     """The bones of a walker or vehicle by name; empty for others."""
     if actor.category is Category.WALKER:
-        return {name: Bone(world, relative) for name, (world, _, relative) in skeleton(live, actor).items()}
+        return {name: Bone(world, own) for name, (world, own, _) in skeleton(live, actor).items()}
     if actor.category is not Category.VEHICLE:
         return {}
     base, steer = live.pose_of(actor), float(live.body(actor)["wheel_angle"])
