@@ -156,7 +156,7 @@ def test_lidar_points_on_a_car_are_within_its_box(world: Any) -> None:
     ]
     ticks(world, 15)
     frame = world.tick()
-    scan = next(scan for scan in iter(lambda: scans.get(timeout=20.0), None) if scan.frame == frame)
+    scan = next(scan for scan in iter(lambda: scans.get(timeout=120.0), None) if scan.frame == frame)
     kind = np.dtype([("xyz", "<f4", 3), ("cosine", "<f4"), ("id", "<u4"), ("tag", "<u4")])
     points = np.frombuffer(scan.raw_data, kind)
     for car in cars:
@@ -185,7 +185,7 @@ def test_a_sensor_looks_through_the_vehicles_that_it_ignores(world: Any) -> None
     def seen() -> list[bool]:
         """Whether the car is there, for each of the three sensors."""
         world.tick()
-        first, second, scan = (heard.get(timeout=20.0) for heard in pictures)
+        first, second, scan = (heard.get(timeout=120.0) for heard in pictures)
         found = [14 in np.frombuffer(image.raw_data, np.uint8).reshape(-1, 4)[:, 2] for image in (first, second)]
         return [*found, any(point.object_idx == car.id for point in scan)]
 
@@ -203,3 +203,82 @@ def test_gbuffers_are_refused_with_the_reason(world: Any) -> None:
     camera = world.spawn_actor(world.get_blueprint_library().find("sensor.camera.rgb"), carla.Transform())
     with pytest.raises(RuntimeError, match="no deferred renderer"):
         camera.enable_gbuffers(True)
+
+
+def test_props_stand_where_they_are_put(world: Any) -> None:
+    """CARLA's test_sync_mode.py wants the very place, in the air too; physics is off until it is switched on."""
+    library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
+    machine = world.spawn_actor(library.find("static.prop.vendingmachine"), points[0])
+    world.tick()
+    for x, y, z in ((3, 270, 120), (151, 8, 0), (20, 40, 299)):
+        machine.set_transform(carla.Transform(carla.Location(x, y, z)))
+        world.tick()
+        there = machine.get_transform().location
+        assert (there.x, there.y, there.z) == (x, y, z)
+    machine.add_impulse(carla.Vector3D(x=1e4))
+    machine.add_force(carla.Vector3D(x=1e6))
+    ticks(world, 3)
+    assert machine.get_velocity().length() == 0.0
+    assert machine.get_transform().location.z == 299
+    machine.set_simulate_physics(True)
+    ticks(world, 20)
+    assert machine.get_transform().location.z == pytest.approx(299 - 0.5 * 9.81, abs=0.5)
+    assert machine.get_velocity().x == 0.0
+
+
+def test_a_car_meets_a_prop_that_stands(world: Any) -> None:
+    library, place = world.get_blueprint_library(), world.get_map().get_spawn_points()[0]
+    ground = place.location - carla.Location(z=place.location.z)
+    machine = world.spawn_actor(
+        library.find("static.prop.vendingmachine"), carla.Transform(ground + 12.0 * place.get_forward_vector())
+    )
+    car = world.spawn_actor(library.find(EGO), place)
+    ticks(world, 12)
+    before, events = machine.get_location(), []
+    bump = world.spawn_actor(library.find("sensor.other.collision"), carla.Transform(), attach_to=car)
+    bump.listen(events.append)
+    car.set_target_velocity(8.0 * place.get_forward_vector())
+    ticks(world, 40)
+    assert [event.other_actor.id for event in events][:1] == [machine.id]
+    assert machine.get_location() == before
+    assert car.get_location().distance(place.location) < 12.0
+
+
+def test_the_preset_default_is_the_weather_of_the_map(world: Any) -> None:
+    camera = world.get_blueprint_library().find("sensor.camera.rgb")
+    camera.set_attribute("image_size_x", "160")
+    camera.set_attribute("image_size_y", "90")
+    eye = world.spawn_actor(camera, world.get_map().get_spawn_points()[0])
+    pictures: Any = queue.Queue()
+    eye.listen(pictures.put)
+    light = []
+    usual = carla.WeatherParameters(
+        cloudiness=5.0, wind_intensity=10.0, sun_azimuth_angle=-1.0, sun_altitude_angle=45.0, fog_density=2.0,
+        fog_distance=0.75, fog_falloff=0.1, scattering_intensity=1.0, mie_scattering_scale=0.03,
+    )  # fmt: skip
+    for weather in (usual, carla.WeatherParameters.ClearNight, carla.WeatherParameters.Default):
+        world.set_weather(weather)
+        world.tick()
+        light.append(np.frombuffer(pictures.get(timeout=120.0).raw_data, np.uint8).mean())
+    assert world.get_weather() == carla.WeatherParameters.Default
+    assert light[2] == pytest.approx(light[0], abs=2.0)
+    assert light[1] < 0.8 * light[0]
+
+
+def test_no_weather_stops_a_camera(world: Any) -> None:
+    """What cannot be acts as the nearest that can be, and is told as it was set."""
+    camera = world.get_blueprint_library().find("sensor.camera.rgb")
+    camera.set_attribute("image_size_x", "64")
+    camera.set_attribute("image_size_y", "36")
+    eye = world.spawn_actor(camera, world.get_map().get_spawn_points()[0])
+    pictures: Any = queue.Queue()
+    eye.listen(pictures.put)
+    names = [name for name in dir(carla.WeatherParameters) if name.islower() and not name.startswith("_")]
+    for value in (-100.0, 1e9):
+        for name in names:
+            weather = carla.WeatherParameters.ClearNoon
+            wild = carla.WeatherParameters(**{each: getattr(weather, each) for each in names} | {name: value})
+            world.set_weather(wild)
+            frame = world.tick()
+            assert pictures.get(timeout=120.0).frame == frame
+            assert getattr(world.get_weather(), name) == pytest.approx(value)

@@ -23,7 +23,7 @@ from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, relative
 from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Kind
+from roadcraft.sim.messages import Kind, Weather
 from roadcraft.sim.roads import LaneKind, SignalKind
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class LiveWorld:
             pass
         self.actors, self.doors = Actors(), Doors()
         self.snapshots = Snapshots()
+        self.told_weather = Weather()  # as clients set it
         self.blinks_from = 0.0  # simulation time [s] when synchronous mode began: for indicators and rain
         self.street_lights = StreetLights(town.scenery)
         self.shown = Shown(town, layers)
@@ -186,9 +187,10 @@ class LiveWorld:
             place = actor.pose = actor.follow(self.pose_of(holder))
         if type_id in INDEX:
             self._spawn_body(actor, place)
-            if holder is not None and actor.category is Category.PROP:  # it is carried, and is not in the way
+            if actor.category is Category.PROP:  # as in CARLA it stands where it is put, until its physics is on
                 self.simulation.set_physics(actor.id, False)
-                self.simulation.set_collides(actor.id, False)
+                if holder is not None:  # it is carried, and is not in the way
+                    self.simulation.set_collides(actor.id, False)
         else:
             actor.id = self.new_id()
             if type_id.startswith("sensor."):
