@@ -282,3 +282,22 @@ def test_no_weather_stops_a_camera(world: Any) -> None:
             frame = world.tick()
             assert pictures.get(timeout=120.0).frame == frame
             assert getattr(world.get_weather(), name) == pytest.approx(value)
+
+
+def test_who_leaves_the_world_is_gone_and_the_server_stays(world: Any) -> None:
+    """An engine with negative power throws a car out of all bounds."""
+    library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
+    car = world.spawn_actor(library.find(EGO), points[0])
+    eye = world.spawn_actor(library.find("sensor.other.imu"), carla.Transform(), attach_to=car)
+    eye.listen(lambda data: None)
+    ticks(world, 5)
+    car.set_simulate_physics(False)
+    car.set_location(carla.Location(x=9.9e6))
+    world.tick()
+    assert car.id in {actor.id for actor in world.get_actors()}
+    car.set_simulate_physics(True)
+    car.set_target_velocity(carla.Vector3D(x=9e6))
+    ticks(world, 3)
+    present = {actor.id for actor in world.get_actors()}
+    assert car.id not in present
+    assert eye.id in present

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from math import cos, hypot, sin
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
 from roadcraft.sim.embedded.server.snapshot import Snapshots
 from roadcraft.sim.embedded.server.spawn_points import told_spawns
 from roadcraft.sim.embedded.server.street_lights import StreetLights
-from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, relative
+from roadcraft.sim.embedded.server.wire import CITY_TAGS, LARGEST, Pose, relative
 from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from roadcraft.sim.embedded.rays import Rays
     from roadcraft.sim.embedded.server.level import Thing
 
+log = logging.getLogger(__name__)
 AFTER_DEATH = 10.0  # s that a dead walker lies before it is gone, as in CARLA
 SKIN = 0.3  # [m] around a body within which a sensor mounted on it looks through it
 LONGEST_STEP = 0.05  # s; a longer tick is made of several equal steps
@@ -300,10 +302,20 @@ class LiveWorld:
             contacts.append(self.simulation.contacts)
         self.contacts = contacts[0] if steps == 1 else np.concatenate(contacts)
         self.frame += 1
+        self._cast_out()
         self._forget_controls()
         if self.triggers or self.slippery:
             self._slip()
         self.follow()
+
+    def _cast_out(self) -> None:
+        """Removes bodies that have left the world, as Unreal does: what physics that cannot be has thrown away."""
+        bodies = self.simulation.bodies
+        far = ~(np.abs(bodies["xyz"]).max(1, initial=0.0) <= LARGEST)  # also what is no number
+        far |= ~(np.abs(bodies["velocity"]).max(1, initial=0.0) <= LARGEST)
+        for number in bodies["id"][far].tolist():
+            if number:
+                log.warning("actor %d (%s) left the world and is gone", number, self.destroy(number).type_id)
 
     def follow(self) -> None:
         """Moves attached actors with their parents, parents first; bodies with physics go their own way."""
