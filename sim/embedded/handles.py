@@ -135,8 +135,13 @@ class Bodies:
             m["constant_velocity"] = np.asarray(velocity, float)
 
     def add_force(self, number: int, force: ArrayLike, at: ArrayLike | None = None) -> None:
-        """A force (x, y, z) [N], world, during the next tick, at the middle or at a place (x, y) [m]."""
+        """A force (x, y, z) [N], world, during the next tick, at the middle or at a place (x, y) [m].
+
+        As all pushes it does nothing to a body without physics.
+        """
         m = self._motion[self._rows[number]]
+        if not self.body(number)["physics"]:
+            return
         f = np.asarray(force, float)
         m["force"] += f
         if at is not None:
@@ -145,16 +150,18 @@ class Bodies:
 
     def add_torque(self, number: int, torque: float) -> None:
         """A torque [N m] about the vertical during the next tick."""
-        self._motion[self._rows[number]]["torque"] += torque
+        if self.body(number)["physics"]:
+            self._motion[self._rows[number]]["torque"] += torque
 
     def add_impulse(self, number: int, impulse: ArrayLike, at: ArrayLike | None = None) -> None:
         """An impulse (x, y, z) [N s], world, at once; the next tick's acceleration tells of it."""
         row = self._rows[number]
         body, mass = self._bodies[row], float(self._physics[row]["mass"])
         j = np.asarray(impulse, float)
+        if not body["physics"]:
+            return
         self.set_velocity(number, body["velocity"] + j / mass)
-        if body["physics"]:
-            self._motion[row]["gained"] += j / mass
+        self._motion[row]["gained"] += j / mass
         if at is not None:
             arm = np.asarray(at, float)[:2] - body["xyz"][:2]
             self.add_angular_impulse(number, float(arm[0] * j[1] - arm[1] * j[0]))
@@ -162,7 +169,8 @@ class Bodies:
     def add_angular_impulse(self, number: int, impulse: float) -> None:
         """An angular impulse [N m s] about the vertical, at once."""
         row = self._rows[number]
-        self._bodies[row]["yaw_rate"] += impulse / float(self._physics[row]["inertia"])
+        if self._bodies[row]["physics"]:
+            self._bodies[row]["yaw_rate"] += impulse / float(self._physics[row]["inertia"])
 
     def physics(self, number: int) -> Physics:
         """How that vehicle is built."""

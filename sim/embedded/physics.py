@@ -22,8 +22,8 @@ TORQUE_SAMPLES = 33
 STEERING_SAMPLES = 33
 STEERING_SPEED = 64.0  # m/s at the last sample of the steering curve
 MAX_GEARS = 8
-TIRE_FRICTION = 3.5  # CARLA's default `tire_friction`, which behaves like a friction coefficient of DRY_FRICTION
-DRY_FRICTION = 1.0
+TIRE_FRICTION = 3.5  # CARLA's default `tire_friction`
+DRY_FRICTION = 1.0  # the coefficient of friction that tyres reach on a dry road, however sticky they are
 
 PHYSICS = np.dtype(
     [
@@ -150,7 +150,7 @@ def pack(physics: Physics) -> NDArray[np.void]:
     # A box of the body's length and track: m (l^2 + w^2) / 12; real cars have mass further in, hence 0.9.
     row["inertia"] = 0.9 * p.mass * (p.length**2 + p.track**2) / 12
     row["height"], row["offset"] = max(p.centre_of_mass[2], 0.05), p.centre_of_mass[0]
-    row["friction"] = p.tire_friction / TIRE_FRICTION * DRY_FRICTION
+    row["friction"] = min(p.tire_friction, DRY_FRICTION)  # PhysX's: the largest force per load
     row["stiffness"] = p.tire_stiffness
     row["drag"], row["rolling"] = 0.5 * AIR_DENSITY * p.drag_area, p.rolling
     row["max_brake"] = p.max_brake_torque * p.wheels / p.radius
@@ -178,7 +178,7 @@ def _check(p: Physics) -> None:
         "radius": (0.01, 5.0),
         "max_rpm": (1.0, 1e6),
         "final_ratio": (1e-3, 1e3),
-        "tire_friction": (1e-3, 100.0),
+        "tire_friction": (0.0, 100.0),
         "max_steer": (0.0, radians(89.0)),
         "max_brake_torque": (0.0, inf),
         "max_hand_brake_torque": (0.0, inf),

@@ -1,5 +1,7 @@
 """Ray casts against what the renderer draws: the same meshes, so that lidar and depth images agree.
 
+Lamps and plates alone are drawn a little outside a vehicle's box; rays meet them on it, as CARLA's do.
+
 A ray is taken into the unit space of each mesh that it may meet and cut with its flat convex faces. Standing things are
 found through a grid of cells, each tried at most once a ray, moving ones by their bounding balls. The ground is the
 plane of the roads.
@@ -18,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render import models
+from roadcraft.sim.embedded.render.mesh import Library
+from roadcraft.sim.embedded.render.models import Model
 from roadcraft.sim.embedded.render.parts import build_parts
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.kernels import njit
@@ -69,7 +73,8 @@ class Rays:
     """Casts rays in one town."""
 
     def __init__(self, town: Town) -> None:
-        self._library, self._models, self._walker = models.build()
+        library, self._models, self._walker = models.build()
+        self._library = _boxed(library, self._models.mesh)
         self._grid, self._kinds = town.network.grid, np.ascontiguousarray(town.network.lanes["kind"])
         self._widest = float(town.network.width.max(initial=0.0)) / 2
         self._ground = float(np.median(town.network.z)) if len(town.network.z) else 0.0
@@ -110,6 +115,17 @@ class Rays:
 
 inlined = partial(njit, forceinline=True, error_model="numpy")  # calls would cost more than what they do
 TAG_OF = np.array([14, 15, 16, 18, 19, 12, 21, 20], np.uint8)  # CARLA's semantic tag by messages.Kind
+
+
+def _boxed(library: Library, mesh_of: NDArray[np.int32]) -> Library:
+    """Lamps and plates, which pictures draw up to a hundredth before and behind a vehicle, pushed back to its box."""
+    vertex, plane = library.vertex.copy(), library.plane.copy()
+    for mesh in np.unique(mesh_of[Model.SEDAN : Model.BICYCLE + 1]):
+        first, count, face, faces = library.mesh[mesh]
+        vertex[first : first + count, 0] = vertex[first : first + count, 0].clip(-1.0, 1.0)
+        upright = plane[face : face + faces]
+        upright[(np.abs(upright[:, 0]) > 0.9999) & (upright[:, 3] > 1.0), 3] = 1.0
+    return library._replace(vertex=vertex, plane=plane)
 
 
 def _solids(town: Town, mesh_of: NDArray[np.int32]) -> Solids:

@@ -36,7 +36,7 @@ def test_who_is_dead_lies_and_is_gone_after_a_while(server: Any, world: Any) -> 
     ticks(world, round(AFTER_DEATH / 0.05) - 1)
     assert abs(someone.get_transform().rotation.pitch) == pytest.approx(90.0, abs=1.0)
     world.tick()
-    assert not {someone.id, imu.id} & {actor.id for actor in world.get_actors()}
+    assert {someone.id, imu.id} & {actor.id for actor in world.get_actors()} == {imu.id}
 
 
 def test_who_is_led_by_a_crowd_tells_the_velocity(client: Any, world: Any) -> None:

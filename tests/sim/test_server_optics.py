@@ -86,7 +86,10 @@ def test_the_rim_is_dark(live: LiveWorld) -> None:
     assert (labels == 200).all()
 
 
-@pytest.mark.parametrize("given", [{"gamma": 0.0}, {"gamma": -1.0}, {"lens_k": "nan"}, {"lens_x_size": "inf"}])
+@pytest.mark.parametrize(
+    "given",
+    [{"gamma": 0.0}, {"gamma": -1.0}, {"lens_k": "nan"}, {"lens_x_size": "inf"}, {"exposure_compensation": 1e9}],
+)
 def test_what_no_lens_has_is_refused(live: LiveWorld, given: dict[str, float | str]) -> None:
     with pytest.raises(UserError, match=next(iter(given))):
         optics(live, **given)

@@ -48,7 +48,7 @@ def test_an_unknown_component_is_an_error(car: Any) -> None:
 
 def test_wheel_bones_are_where_the_wheels_are(car: Any) -> None:
     assert car.get_bone_names() == [
-        "Vehicle_Base", "Wheel_Front_Left", "Wheel_Front_Right", "Wheel_Rear_Left", "Wheel_Rear_Right",
+        "VehicleBase", "Wheel_Front_Left", "Wheel_Front_Right", "Wheel_Rear_Left", "Wheel_Rear_Right",
     ]  # fmt: skip
     base, *wheels = car.get_bone_world_transforms()
     assert place(base) == pytest.approx(place(car.get_transform()), abs=1e-3)

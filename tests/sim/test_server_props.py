@@ -116,4 +116,4 @@ def test_an_empty_actor_carries_sensors(world: Any) -> None:
     assert base.bounding_box.extent.x == 0.0
     car.destroy()
     world.tick()
-    assert not {base.id, sensor.id} & {actor.id for actor in world.get_actors()}
+    assert {car.id, base.id, sensor.id} & {actor.id for actor in world.get_actors()} == {base.id, sensor.id}

@@ -11,7 +11,7 @@ from numba import njit
 
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import INDEX, VEHICLES, WALKERS, find
-from roadcraft.sim.embedded.physics import PHYSICS, G, default_physics, default_row, pack
+from roadcraft.sim.embedded.physics import DRY_FRICTION, PHYSICS, G, default_physics, default_row, pack
 from roadcraft.sim.embedded.vehicle import (
     acceleration,
     advance,
@@ -233,10 +233,10 @@ def test_physics_that_cannot_be_are_named() -> None:
         find("vehicle.nothing")
 
 
-def test_heavier_cars_are_slower_and_half_the_friction_doubles_the_way_to_a_stop() -> None:
+def test_heavier_cars_are_slower_and_half_the_grip_doubles_the_way_to_a_stop() -> None:
     physics = default_physics(EGO)
     ways = []
-    for changed in (physics, replace(physics, tire_friction=physics.tire_friction / 2)):
+    for changed in (physics, replace(physics, tire_friction=DRY_FRICTION / 2)):
         car = Car(speed=15.0, brake=1.0)
         car.physics[0] = pack(changed)
         car.run(150)

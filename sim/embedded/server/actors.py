@@ -58,6 +58,7 @@ class Actor:
     stream: int = 0
     signal: int = -1  # row of the network's `signals`
     sensor: Any = None  # what produces its data, for sensors with a stream
+    ignored: tuple[int, ...] = ()  # vehicles that a sensor does not see
 
     def wire(self, stream_port: int) -> list[Any]:
         """The tuple by which a client knows the actor."""
@@ -119,9 +120,11 @@ class Actors:
         return actor
 
     def remove(self, number: int) -> Actor:
-        """Takes an actor out; its children stay and have no parent any more (see `attached`)."""
+        """Takes an actor out; as in CARLA its children stay where they are, and have no parent any more."""
         actor = self.get(number)
         del self.by_id[number]
+        for child in self.children.pop(number, ()):
+            self.by_id[child].parent = 0
         if actor.parent in self.children:
             self.children[actor.parent].remove(number)
             if not self.children[actor.parent]:
@@ -138,10 +141,3 @@ class Actors:
             wanted = " or ".join(category.name.lower() for category in categories)
             raise NoActor(f"actor {number} ({actor.type_id}) is no {wanted}")
         return actor
-
-    def attached(self, number: int) -> list[Actor]:
-        """The actors fixed to one, also those fixed to these, outermost last."""
-        found: list[Actor] = []
-        for child in self.children.get(number, ()):
-            found += [self.by_id[child], *self.attached(child)]
-        return found

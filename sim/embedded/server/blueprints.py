@@ -65,6 +65,7 @@ _SENSORS: dict[str, str] = {
     "sensor.other.collision": "",
     "sensor.other.lane_invasion": "",
 }
+_PLAIN = ("sensor.other.imu", "sensor.other.gnss", "sensor.other.radar")  # sensors without recommended roles
 _ROLES = ("front", "back", "left", "right", "front_left", "front_right", "back_left", "back_right")
 
 
@@ -137,15 +138,16 @@ def definitions() -> tuple[Definition, ...]:
     for blueprint in CATALOGUE:
         make = _vehicle if blueprint.is_vehicle else _walker if blueprint.kind == Kind.PEDESTRIAN else _prop
         found.append((blueprint.id, make(blueprint)))
+    role = _variable("role_name", STRING, "default")
     for name, attributes in _SENSORS.items():
-        found.append((name, [_variable("role_name", STRING, *_ROLES), *map(_from_default, attributes.split())]))
-    role = _variable("role_name", STRING, "")
+        own = role if name in _PLAIN else _variable("role_name", STRING, *_ROLES)
+        found.append((name, [own, *map(_from_default, attributes.split())]))
     found.append(("controller.ai.walker", [role]))
     found.append((EMPTY, [role]))
     mesh = [_variable("mesh_path", STRING, ""), _variable("mass", FLOAT, "0.0"), _variable("scale", FLOAT, "1.0")]
     found.append((MESH, [_variable("role_name", STRING, "prop"), *mesh]))
-    sizes = [_variable(f"extent_{axis}", FLOAT, "100.0") for axis in "xyz"]
-    found.append(("static.trigger.friction", [role, _variable("friction", FLOAT, "0.0"), *sizes]))
+    sizes = [_variable(f"extent_{axis}", FLOAT, "1.0") for axis in "xyz"]  # [cm] half sizes
+    found.append(("static.trigger.friction", [role, _variable("friction", FLOAT, "3.5"), *sizes]))
     return tuple([k, name, name.replace(".", ","), attributes] for k, (name, attributes) in enumerate(found, 1))
 
 

@@ -54,10 +54,9 @@ def spawn_actor_with_parent(
     return spawn(server, what, where, parent, attachment).wire(server.port + 1)
 
 
-@call("destroy_actor", VALUE, u32, note="and what is attached to it")
+@call("destroy_actor", VALUE, u32, note="what was attached to it stays where it is, as in CARLA")
 def destroy_actor(server: Server, number: int) -> bool:
-    for actor in server.live.destroy(number):
-        server.sensors.forget(actor)
+    server.sensors.forget(server.live.destroy(number))
     return True
 
 
@@ -174,6 +173,13 @@ def enable_gravity(server: Server, number: int, on: bool) -> None:
 @call("set_actor_dead", VOID, u32, note="a walker falls, lies and is gone after 10 s, as in CARLA")
 def set_dead(server: Server, number: int) -> None:
     server.live.let_die(server.live.actors.get(number, Category.WALKER))
+
+
+@call("set_ignored_vehicles", VOID, u32, wire.listed(u32), note="of cameras, lidars, radars and obstacle sensors")
+def ignore_vehicles(server: Server, number: int, vehicles: list[int]) -> None:
+    """A sensor looks through these vehicles from now on, and through no others."""
+    sensor = server.live.actors.get(number, Category.SENSOR)
+    sensor.ignored = tuple(sorted(server.live.actors.get(each, Category.VEHICLE).id for each in set(vehicles)))
 
 
 @call("set_actor_autopilot", VOID, u32, flag, note="the client's TrafficManager drives: the server has nothing to do")

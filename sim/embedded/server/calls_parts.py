@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from roadcraft.sim.embedded.server.actors import Category
 from roadcraft.sim.embedded.server.calls import Result, Status, call
 from roadcraft.sim.embedded.server.parts import Bone, bones, component, components
-from roadcraft.sim.embedded.server.wire import compose, text, transform_wire, u32
+from roadcraft.sim.embedded.server.wire import compose, relative, text, transform_wire, u32
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
@@ -17,8 +17,8 @@ _COMPONENTS = (
     "of vehicles (mesh, bounds, front indicators where there are lamps), walkers (capsule, mesh) and props (mesh)"
 )
 _BONES = (
-    "of walkers and vehicles (base and wheels, which steer and do not roll; the names of vehicles' bones could not be "
-    "compared with CARLA's); other actors have none"
+    "of walkers and vehicles (base and wheels, which steer and do not roll; named as in CARLA's tutorial for new "
+    "vehicles, whose bikes have pedals and handlebars besides); other actors have none"
 )
 _SOCKETS = "an actor's bones, which are sockets in Unreal too; CARLA's models have more"
 
@@ -51,14 +51,22 @@ def _world_transforms(server: Server, actor: int) -> list[Any]:
     return [transform_wire(bone.world) for bone in _bones(server, actor).values()]
 
 
-def _relative_transforms(server: Server, actor: int) -> list[Any]:
+def _in_the_mesh(server: Server, actor: int) -> list[Any]:
     return [transform_wire(bone.relative) for bone in _bones(server, actor).values()]
 
 
-for _part, _status, _note in (("bone", Status.DONE, _BONES), ("socket", Status.PARTLY, _SOCKETS)):
+def _in_the_actor(server: Server, actor: int) -> list[Any]:
+    origin = server.live.pose_of(server.live.actors.get(actor))
+    return [transform_wire(relative(origin, bone.world)) for bone in _bones(server, actor).values()]
+
+
+for _part, _status, _note, _relative in (
+    ("bone", Status.DONE, _BONES, _in_the_mesh),
+    ("socket", Status.PARTLY, _SOCKETS, _in_the_actor),
+):
     call(f"get_actor_{_part}_names", VALUE, u32, status=_status, note=_note)(_names)
     call(f"get_actor_{_part}_world_transforms", VALUE, u32, status=_status, note=_note)(_world_transforms)
-    call(f"get_actor_{_part}_relative_transforms", VALUE, u32, status=_status, note=_note)(_relative_transforms)
+    call(f"get_actor_{_part}_relative_transforms", VALUE, u32, status=_status, note=_note)(_relative)
 
 
 @call("get_vehicle_bone_world_transforms", VALUE, u32, note="base and wheels, in the order of the bones' names")

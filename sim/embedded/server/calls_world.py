@@ -20,6 +20,12 @@ VALUE, VOID = Result.VALUE, Result.VOID
 SPAWN_HEIGHT = 0.5  # [m] above the road, of the spawn points that clients are told
 LONGEST_TICK = 10.0  # s that a client may ask one tick to last
 MOST_TRAFFIC_MANAGERS = 64
+_PERCENT, _TURN, _SCALE = (0.0, 100.0), (-360.0, 360.0), (0.0, 1000.0)
+# What can be, in the order of Weather; values beyond are told as they were set and act as the nearest that can be.
+WEATHER_LIMITS = (
+    _PERCENT, _PERCENT, _PERCENT, _PERCENT, _TURN, (-90.0, 90.0), _PERCENT, _SCALE, _SCALE, _PERCENT, _SCALE, _SCALE,
+    _SCALE, _PERCENT,
+)  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------------- handshake
@@ -124,16 +130,22 @@ def tick_cue(server: Server) -> int:
 # ----------------------------------------------------------------------------------------------------------- weather
 @call("get_weather_parameters", VALUE)
 def get_weather(server: Server) -> list[float]:
-    return list(astuple(server.live.simulation.weather))
+    return list(astuple(server.live.told_weather))
 
 
 @call(
     "set_weather_parameters", VOID, wire.listed(wire.any_number, 64), status=Status.PARTLY,
-    note="all is remembered and told; pictures make nothing of wind, fog falloff and the three kinds of scattering",
+    note="all is remembered and told, and the preset Default is the map's own; pictures make nothing of wind, fog "
+    "falloff and the three kinds of scattering",
 )  # fmt: skip
 def set_weather(server: Server, values: list[float]) -> None:
-    now = astuple(server.live.simulation.weather)
-    server.live.simulation.weather = Weather(*values[: len(now)], *now[len(values) :])
+    now, usual = astuple(server.live.told_weather), astuple(Weather())
+    told = (*values[: len(now)], *now[len(values) :])
+    server.live.told_weather = Weather(*told)
+    # CARLA's preset Default, told by a cloudiness of -1, leaves what is -1 to the map.
+    meant = [own if told[0] < 0 and value == -1.0 else value for value, own in zip(told, usual, strict=True)]
+    within = (min(max(value, low), high) for value, (low, high) in zip(meant, WEATHER_LIMITS, strict=True))
+    server.live.simulation.weather = Weather(*within)
 
 
 @call("get_imui_gravity", VALUE)
@@ -188,6 +200,9 @@ def destroy_traffic_manager(server: Server, port: int) -> None:
 
 # ------------------------------------------------------------------------------------------------ things on the screen
 accept("draw_debug_shape", VOID, None, "the server has no screen", wire.anything)
+for _name in ("clear_debug_shape", "clear_debug_string"):
+    accept(_name, VOID, None, "the server has no screen")
+accept("set_annotations_traverse_translucency", VOID, None, "nothing of this server is translucent, glass neither")
 refuse("console_command", VALUE, "there is no Unreal console")
 for _name in ("apply_color_texture_to_objects", "apply_float_color_texture_to_objects"):
     refuse(_name, VOID, "objects of this server have plain colours, no textures")
@@ -195,6 +210,7 @@ refuse("enable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
 refuse("disable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
 accept("is_sensor_enabled_for_ros", VALUE, False, "never: this server has no ROS 2 bridge", u32)
 accept("are_gbuffers_enabled", VALUE, False, "never: this server has no deferred renderer", u32)
+refuse("enable_gbuffers", VOID, "this server has no deferred renderer, so no GBuffer textures")
 refuse("get_gbuffer_token", VALUE, "this server has no deferred renderer, so no GBuffer textures")
 refuse("enable_carsim", VOID, "CarSim is a commercial program that this server does not contain")
 refuse("use_carsim_road", VOID, "CarSim is a commercial program that this server does not contain")

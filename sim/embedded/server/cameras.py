@@ -171,10 +171,10 @@ class Cameras:
 
     def shots(self, live: LiveWorld, cameras: list[Actor]) -> list[Shot]:
         """Cameras grouped by what they see, in the order of the first of each group."""
-        found: dict[tuple[View, int], Shot] = {}
+        found: dict[tuple[View, int, tuple[int, ...]], Shot] = {}
         for actor in cameras:
             view, hide = actor.sensor.view(actor), live.mounted_in(actor)
-            found.setdefault((view, hide), Shot(view, hide, [])).cameras.append(actor)
+            found.setdefault((view, hide, actor.ignored), Shot(view, hide, [])).cameras.append(actor)
         return list(found.values())
 
     def images(self, live: LiveWorld, cameras: list[Actor]) -> Iterator[tuple[Actor, tuple[bytes, memoryview | bytes]]]:
@@ -186,8 +186,9 @@ class Cameras:
         renderer = self.load(live.shown.town)
         simulation = live.simulation
         since = simulation.time - live.blinks_from
-        scene = Scene(live.seen, simulation.lights.state, simulation.weather, since)
         for shot in self.shots(live, cameras):
+            bodies = live.seen_by(shot.cameras[0])
+            scene = Scene(bodies, simulation.lights.state, simulation.weather, since)
             needs = frozenset().union(*(actor.sensor.needs for actor in shot.cameras))
             images = renderer.render(
                 scene,

@@ -199,7 +199,8 @@ PROPS = """\
 All `static.prop.*` of CARLA's documentation are here, with the boxes that a CARLA 0.9.16 server reports (as Scenic's
 catalogue of that server has them) and CARLA's `size`; for `foodcart`, `haybale`, `haybalelb`, `busstoplb`,
 `warningaccident` and `warningconstruction` that word is by analogy. Masses and colours are estimated. A prop is drawn
-as a box of its size, a cone as a cone, under CARLA's tag 21 (dynamic), and met as that box; but nothing is met further
+as a box of its size, a cone as a cone, under CARLA's tag 21 (dynamic), and met as that box. As in CARLA it stays where
+it is put, in the air too and whatever drives against it, until `set_simulate_physics(True)`. Nothing is met further
 than 1.45 m to its left or right, which cuts `busstoplb`, `foodcart`, `fountain`, `pergola`, `slide` and `trampoline`.
 Three trees that a 0.9.16 server lists besides (`aporosatree`, `coconutpalm`, `cypresstree`) are not here: their boxes
 are those of crowns.

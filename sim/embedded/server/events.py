@@ -76,7 +76,7 @@ class ObstacleSensor:
         axes = np.array(rotation(actor.pose))
         origins = np.asarray(actor.pose.xyz) + self.beam @ axes.T
         ahead = np.broadcast_to(axes[:, 0], origins.shape)
-        hits = live.rays.cast(origins, ahead, self.distance, live.seen, holder.id if holder else 0)
+        hits = live.rays.cast(origins, ahead, self.distance, live.seen_by(actor), holder.id if holder else 0)
         seen = np.isfinite(hits.distance) & ((hits.id > 0) if self.only_moving else ~np.isin(hits.tag, GROUND))
         if not seen.any():
             return

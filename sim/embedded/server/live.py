@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from math import cos, hypot, sin
 from typing import TYPE_CHECKING, Any
 
@@ -15,22 +16,22 @@ from roadcraft.sim.embedded.server.attributes import chosen_attributes
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
 from roadcraft.sim.embedded.server.doors import Doors
 from roadcraft.sim.embedded.server.limits import told_limits
-from roadcraft.sim.embedded.server.physics_wire import SMALLEST_FRICTION
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
 from roadcraft.sim.embedded.server.snapshot import Snapshots
 from roadcraft.sim.embedded.server.spawn_points import told_spawns
 from roadcraft.sim.embedded.server.street_lights import StreetLights
-from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, relative
+from roadcraft.sim.embedded.server.wire import CITY_TAGS, LARGEST, Pose, relative
 from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.messages import Kind
+from roadcraft.sim.messages import Kind, Weather
 from roadcraft.sim.roads import LaneKind, SignalKind
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.rays import Rays
     from roadcraft.sim.embedded.server.level import Thing
 
+log = logging.getLogger(__name__)
 AFTER_DEATH = 10.0  # s that a dead walker lies before it is gone, as in CARLA
 SKIN = 0.3  # [m] around a body within which a sensor mounted on it looks through it
 LONGEST_STEP = 0.05  # s; a longer tick is made of several equal steps
@@ -56,6 +57,7 @@ class LiveWorld:
             pass
         self.actors, self.doors = Actors(), Doors()
         self.snapshots = Snapshots()
+        self.told_weather = Weather()  # as clients set it
         self.blinks_from = 0.0  # simulation time [s] when synchronous mode began: for indicators and rain
         self.street_lights = StreetLights(town.scenery)
         self.shown = Shown(town, layers)
@@ -157,6 +159,11 @@ class LiveWorld:
         bodies = self.simulation.bodies
         return np.concatenate([self.doors.leaves(self), bodies]) if self.doors.open else bodies
 
+    def seen_by(self, sensor: Actor) -> NDArray[np.void]:
+        """(n,) BODY: what one sensor meets, without the vehicles that it was told to ignore."""
+        bodies = self.seen
+        return bodies[~np.isin(bodies["id"], sensor.ignored)] if sensor.ignored else bodies
+
     def group(self, actor: Actor) -> list[Actor]:
         """The lights of a light's junction, itself included."""
         signals = self.town.network.signals
@@ -182,9 +189,10 @@ class LiveWorld:
             place = actor.pose = actor.follow(self.pose_of(holder))
         if type_id in INDEX:
             self._spawn_body(actor, place)
-            if holder is not None and actor.category is Category.PROP:  # it is carried, and is not in the way
+            if actor.category is Category.PROP:  # as in CARLA it stands where it is put, until its physics is on
                 self.simulation.set_physics(actor.id, False)
-                self.simulation.set_collides(actor.id, False)
+                if holder is not None:  # it is carried, and is not in the way
+                    self.simulation.set_collides(actor.id, False)
         else:
             actor.id = self.new_id()
             if type_id.startswith("sensor."):
@@ -213,25 +221,23 @@ class LiveWorld:
             color=tuple(int(c) & 255 for c in color.split(",")) if color else None,
         )
 
-    def destroy(self, number: int) -> list[Actor]:
-        """Removes an actor and what is attached to it; returns them. Raises NoActor."""
+    def destroy(self, number: int) -> Actor:
+        """Removes an actor and returns it; what was attached to it stays. Raises NoActor."""
         actor = self.actors.get(number)
         if actor is self.spectator or actor.signal >= 0:
             raise NoActor(f"actor {number} ({actor.type_id}) belongs to the map and cannot be destroyed")
-        gone = [*reversed(self.actors.attached(number)), actor]
-        for each in gone:
-            self.actors.remove(each.id)
-            if each.is_body:
-                self.simulation.remove(each.id)
-            if each in self.triggers:
-                self.triggers.remove(each)
-            for notes in (self.told_physics, self.gains, self.slippery, self.own_friction):
-                notes.pop(each.id, None)
-            self.dying.pop(each.id, None)
-            self.doors.forget(each.id)
-            for group in (self.forgetful, self.led, self.walking):
-                group.discard(each.id)
-        return gone
+        self.actors.remove(number)
+        if actor.is_body:
+            self.simulation.remove(number)
+        if actor in self.triggers:
+            self.triggers.remove(actor)
+        for notes in (self.told_physics, self.gains, self.slippery, self.own_friction):
+            notes.pop(number, None)
+        self.dying.pop(number, None)
+        self.doors.forget(number)
+        for group in (self.forgetful, self.led, self.walking):
+            group.discard(number)
+        return actor
 
     def let_die(self, walker: Actor) -> None:
         """A walker falls, lies and is gone after a while: see `buried`."""
@@ -241,9 +247,9 @@ class LiveWorld:
         self.dying.setdefault(walker.id, self.simulation.time + AFTER_DEATH)
 
     def buried(self) -> list[Actor]:
-        """Removes the walkers that have lain long enough, and what is attached to them; returns them."""
+        """Removes the walkers that have lain long enough; returns them."""
         due = [number for number, at in self.dying.items() if self.simulation.time >= at - 1e-6]
-        return [actor for number in due for actor in self.destroy(number)]
+        return [self.destroy(number) for number in due]
 
     # ---------------------------------------------------------------------------------------------------- moving
     def place(self, actor: Actor, where: Pose) -> None:
@@ -296,10 +302,20 @@ class LiveWorld:
             contacts.append(self.simulation.contacts)
         self.contacts = contacts[0] if steps == 1 else np.concatenate(contacts)
         self.frame += 1
+        self._cast_out()
         self._forget_controls()
         if self.triggers or self.slippery:
             self._slip()
         self.follow()
+
+    def _cast_out(self) -> None:
+        """Removes bodies that have left the world, as Unreal does: what physics that cannot be has thrown away."""
+        bodies = self.simulation.bodies
+        far = ~(np.abs(bodies["xyz"]).max(1, initial=0.0) <= LARGEST)  # also what is no number
+        far |= ~(np.abs(bodies["velocity"]).max(1, initial=0.0) <= LARGEST)
+        for number in bodies["id"][far].tolist():
+            if number:
+                log.warning("actor %d (%s) left the world and is gone", number, self.destroy(number).type_id)
 
     def follow(self) -> None:
         """Moves attached actors with their parents, parents first; bodies with physics go their own way."""
@@ -395,4 +411,4 @@ class LiveWorld:
             else:
                 self.own_friction.setdefault(actor.id, physics.tire_friction)
                 wanted = self.slippery[actor.id] = friction
-            self.simulation.set_vehicle_physics(actor.id, with_friction(physics, max(wanted, SMALLEST_FRICTION)))
+            self.simulation.set_vehicle_physics(actor.id, with_friction(physics, wanted))

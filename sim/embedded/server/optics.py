@@ -32,6 +32,7 @@ LENS = {
 }
 FILM = {"gamma": 2.2, "exposure_compensation": 0.0}
 HAND = {"iso": (100.0, 1), "shutter_speed": (200.0, -1), "fstop": (1.4, -2)}  # default, power of it in the light
+MOST_STOPS = 64.0  # by which a picture may be made lighter or darker
 DRAWN = 2.2  # gamma of the renderer's pictures
 
 
@@ -68,7 +69,11 @@ class Optics:
         exposed = photo and actor.flag("enable_postprocess_effects")
         given |= {name: actor.number(name) if exposed else FILM[name] for name in FILM}
         for name, value in given.items():
-            if not isfinite(value) or (name == "gamma" and value <= 0):
+            if (
+                not isfinite(value)
+                or (name == "gamma" and value <= 0)
+                or (name == "exposure_compensation" and abs(value) > MOST_STOPS)
+            ):
                 raise UserError(f"{actor.type_id}: {name} = {value:g} cannot be")
         if exposed and actor.attributes["exposure_mode"] == "manual":
             given["exposure_compensation"] += self._stops(actor)

@@ -17,14 +17,15 @@ from roadcraft.sim.errors import UserError
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.live import LiveWorld
 
-BASE = "Vehicle_Base"
+# The bones of CARLA's skeletons for four and two wheels, by its tutorial "Add a new vehicle".
+BASE, BIKE_BASE = "VehicleBase", "Bike_Rig"
 WHEELS = ("Wheel_Front_Left", "Wheel_Front_Right", "Wheel_Rear_Left", "Wheel_Rear_Right")
-WHEELS_IN_LINE = ("Wheel_Front", "Wheel_Rear")
+WHEELS_IN_LINE = ("FrontWheel", "RearWheel")
 LAMP_OUT, LAMP_UP = 0.75, 0.8  # of a front lamp, shares of the half width and half height: about where pictures have it
 
 
 class Bone(NamedTuple):
-    """Where one bone is: in the world, and in the frame of the bone above it."""
+    """Where one bone is: in the world, and in the frame of the mesh, which is on the ground."""
 
     world: Pose
     relative: Pose
@@ -57,13 +58,13 @@ def component(actor: Actor, name: str) -> Pose:
 def bones(live: LiveWorld, actor: Actor) -> dict[str, Bone]:
     """The bones of a walker or vehicle by name; empty for others."""
     if actor.category is Category.WALKER:
-        return {name: Bone(world, relative) for name, (world, _, relative) in skeleton(live, actor).items()}
+        return {name: Bone(world, own) for name, (world, own, _) in skeleton(live, actor).items()}
     if actor.category is not Category.VEHICLE:
         return {}
     base, steer = live.pose_of(actor), float(live.body(actor)["wheel_angle"])
-    found = {BASE: Bone(base, ORIGIN)}
     places = wheel_places(live.simulation.physics(actor.id))
     in_line = find(actor.type_id).wheels == 2
+    found = {BIKE_BASE if in_line else BASE: Bone(base, ORIGIN)}
     for name, (x, y, z) in zip(WHEELS_IN_LINE if in_line else WHEELS, places[::2] if in_line else places, strict=True):
         own = Pose(x, y, z, steer if x > 0 else 0.0)
         found[name] = Bone(compose(base, own), own)

@@ -25,7 +25,6 @@ physics_control = fields(
     listed(fields(number, number, number), 32), number, number, vector, listed(_pair, 256), listed(_wheel, 32), flag,
 )  # fmt: skip
 CENTIMETRES = 100.0
-SMALLEST_FRICTION = 1e-3  # that the simulation takes
 SHIFT_DOWN, SHIFT_UP = 0.5, 0.65  # shares of max_rpm, CARLA's defaults
 WHEEL_DAMPING, LATERAL_LOAD, LONGITUDINAL = 0.25, 2.0, 1000.0  # CARLA's defaults of what has no counterpart here
 
@@ -96,7 +95,7 @@ def decode_physics(live: LiveWorld, actor: Actor, told: tuple[Any, ...]) -> None
         hand = max(wheel[5] for wheel in wheels)
         changed = replace(
             changed,
-            tire_friction=max(min(wheel[0] for wheel in wheels), SMALLEST_FRICTION),
+            tire_friction=min(wheel[0] for wheel in wheels),
             max_steer=radians(max(wheel[2] for wheel in wheels)),
             radius=wheels[0][3] / CENTIMETRES,
             max_brake_torque=sum(wheel[4] for wheel in wheels) / len(wheels),

@@ -58,8 +58,7 @@ class Replay:
             if number not in live.actors.by_id:
                 continue
             if not keep and number in self.made:
-                for gone in live.destroy(number):
-                    self.server.sensors.forget(gone)
+                self.server.sensors.forget(live.destroy(number))
             elif live.actors.by_id[number].is_body:
                 live.simulation.set_physics(number, True)
 
@@ -102,8 +101,7 @@ class Replay:
         for number in frame["went"]:
             mine = self.actors.pop(number, 0)
             if mine in live.actors.by_id:
-                for gone in live.destroy(mine):
-                    self.server.sensors.forget(gone)
+                self.server.sensors.forget(live.destroy(mine))
 
     def _wanted(self, type_id: str, attributes: list[Any], category: int) -> bool:
         if type_id.startswith("sensor."):

@@ -34,7 +34,7 @@ def shoot(live: LiveWorld, actor: Actor, local: NDArray[np.float64], reach: floa
     """Casts unit vectors (N, 3) of the sensor's own frame."""
     axes = np.array(rotation(actor.pose))
     hide = live.mounted_in(actor)
-    return live.rays.cast(actor.pose.xyz, local @ axes.T, reach, live.seen, hide, tags)
+    return live.rays.cast(actor.pose.xyz, local @ axes.T, reach, live.seen_by(actor), hide, tags)
 
 
 class Scanner:
