@@ -112,7 +112,7 @@ class Sensors:
 
     def after_tick(self, delta: float) -> None:
         """Sends what is due and heard."""
-        live, time = self.server.live, self.server.live.simulation.time
+        time = self.server.live.simulation.time
         heard = [actor for actor in self.equipped.values() if self.server.streams.heard(actor.stream)]
         for actor in self.equipped.values() if len(heard) < len(self.equipped) else ():
             if isinstance(actor.sensor, Camera) and not self.server.streams.heard(actor.stream):
@@ -124,12 +124,37 @@ class Sensors:
             self.due_at[actor.id] = time + period - (late if late < delta - 1e-6 else 0.0) if period > 0 else 0.0
         for actor in due:
             if not isinstance(actor.sensor, Camera):
-                for payload in actor.sensor.sense(live, actor, delta):
-                    self._send(actor, payload, "sensor.drop")
+                self._sense(actor, delta)
         if not self.server.settings.no_rendering:
-            cameras = [actor for actor in due if isinstance(actor.sensor, Camera)]
-            for actor, pixels in self.cameras.images(live, cameras):
+            self._picture([actor for actor in due if isinstance(actor.sensor, Camera)])
+
+    def _sense(self, actor: Actor, delta: float) -> None:
+        try:
+            for payload in actor.sensor.sense(self.server.live, actor, delta):
+                self._send(actor, payload, "sensor.drop")
+        except Exception:
+            self._silence(actor)
+
+    def _picture(self, cameras: list[Actor]) -> None:
+        """Sends the pictures of a tick's cameras: of all together, of those that are left one by one if one fails."""
+        left = {actor.id: actor for actor in cameras}
+        try:
+            for actor, pixels in self.cameras.images(self.server.live, cameras):
+                del left[actor.id]
                 self._send(actor, pixels, "camera.drop")
+        except Exception:
+            log.debug("cameras failed together", exc_info=True)
+        for actor in list(left.values()):
+            try:
+                for _, pixels in self.cameras.images(self.server.live, [actor]):
+                    self._send(actor, pixels, "camera.drop")
+            except Exception:
+                self._silence(actor)
+
+    def _silence(self, actor: Actor) -> None:
+        """A sensor has failed: it is named, and sends nothing any more; the world goes on with the others."""
+        log.exception("sensor %d (%s) failed and sends nothing any more", actor.id, actor.type_id)
+        self.forget(actor)
 
     def _send(self, actor: Actor, payload: Payload, fault: str) -> None:
         live = self.server.live
