@@ -48,7 +48,7 @@ It starts with an empty town, on 127.0.0.1 only. Options that scripts written fo
 
 | option | what it does |
 |---|---|
-| `--town suburb-3` | grid, suburb, arterial, roundabout or highway, also with a number and a look (`grid-7@3`), or an `.xodr` |
+| `--town grid-7@3` | grid, suburb, arterial, roundabout, highway; a number and a look are free; or an `.xodr` |
 | `--maps DIR` | `load_world("Town03")` loads `DIR/Town03.xodr`; without that file the call fails and says so |
 | `--alias-towns` | CARLA's names get towns of this server instead, whose coordinates are not those of CARLA's towns |
 | `--vehicles 20 --walkers 20` | a town with traffic that the server itself drives |
