@@ -45,7 +45,7 @@ from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP, Maps
 from roadcraft.sim.embedded.server.navigation import Navigation
 from roadcraft.sim.embedded.server.recording import Recorder
 from roadcraft.sim.embedded.server.replay import Replay
-from roadcraft.sim.embedded.server.rpc import Connection, ProtocolError, reply
+from roadcraft.sim.embedded.server.rpc import Connection, ProtocolError, reply, reply_to_tick
 from roadcraft.sim.embedded.server.sensors import Sensors
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS
 from roadcraft.sim.embedded.server.snapshot import LIGHTS_CHANGED, MAP_CHANGED
@@ -363,7 +363,7 @@ class Server:
         waited = now - tick.since
         if waited < PATIENCE_CONNECT and any(each.announced for each in self.connections.values()):
             return True
-        congested = list(self.streams.congested())
+        congested = self.streams.congested()
         if congested and waited < PATIENCE_QUEUE:
             return True
         for session in congested:
@@ -387,7 +387,7 @@ class Server:
         self.faults.at_tick(live.frame)
         self._publish(delta)
         if cue is not None and cue.number is not None:
-            cue.connection.send(reply(cue.number, None, success(Result.VALUE, live.frame)))
+            cue.connection.send(reply_to_tick(cue.number, success(Result.VALUE, live.frame)))
         self.sensors.after_tick(delta)
 
     def _publish(self, delta: float) -> None:
