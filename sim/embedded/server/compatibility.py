@@ -162,8 +162,8 @@ What belongs to the client shows here as well:
 - The TrafficManager removes a car that has stood for 90 s, at a red light 180 s.
 - The crowd takes a walker for dead whose middle comes within 0.8 m of a vehicle, touched or not: up to 3 of 30 in those
   ten minutes. After that `go_to_location` prints "NAV: Failed to set request".
-- Where no stop sign is, it does not stop before a junction without lights, only for whom it sees there, and may then
-  stand in another's way: with 45 cars instead of 30, cars in suburb waited for each other until it removed them.
+- Where no stop sign is, it does not stop before a junction without lights, only for whom it sees there: in crowded
+  towns cars may wait for each other inside until it removes them.
 - Its two threads may miss each other's signal in synchronous mode, on a busy machine once in some hundred thousand
   ticks: `world.tick()` then waits for ever, whatever timeout is set. The server goes on and serves other clients.
 """
