@@ -23,7 +23,7 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 VENDOR = 'vendor="Roadcraft"'  # whose maps are told so; others are told as they are written
 STEP = 5.0  # [m] between the TrafficManager's points along a reference line
 PAST = 0.1  # [m] from the last point to the end of a road that was measured anew
-ASTRAY = 0.2  # [m] from the middle of the lane that the path may be
+ASTRAY = 0.17  # [m] from the middle of the lane that the path may be
 STRAIGHT = 0.1  # [rad] roads that turn less have no other length beside them
 SHARPEST = 1.5  # [m] least radius of a reference line
 
