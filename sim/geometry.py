@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import degrees, pi
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,8 +18,8 @@ def wrap(angle: float) -> float:
 
 def to_carla_yaw(yaw: float) -> float:
     """Yaw [rad], counter-clockwise, to CARLA's [degrees], clockwise, in (-180, 180]."""
-    degrees = -float(np.degrees(wrap(yaw)))
-    return 180.0 if degrees <= -180.0 else degrees
+    angle = degrees((pi - float(yaw)) % (2 * pi) - pi)  # `wrap`, whose call would take longer than its work
+    return 180.0 if angle <= -180.0 else float(angle)
 
 
 def from_carla_yaw(degrees: float) -> float:

@@ -164,7 +164,7 @@ def cast(renderer: Renderer, bodies: NDArray[np.void], view: View) -> tuple[NDAr
         points = rays[some] * t[:, None] @ frame
         inside = np.ones(len(some), bool)
         for a, b in zip(local, np.roll(local, -1, 0), strict=True):
-            inside &= np.cross(b - a, points - a) @ normal >= 0
+            inside &= (points - a) @ np.cross(normal, b - a) >= 0  # the triple product (b - a, points - a, normal)
         some = some[inside]
         depth[some], semantic[some], instance[some] = t[inside], tag, owner
     shape = (view.height, view.width)
@@ -199,6 +199,7 @@ def test_pictures_equal_plain_ray_casting(renderer: Renderer, town: Town) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # three minutes, and much more on a machine that others use
 def test_many_pictures_equal_plain_ray_casting(renderer: Renderer, town: Town) -> None:
     shares = np.array([compare(renderer, town, seed) for seed in range(100, 130)])
     assert shares[:, 0].mean() <= 0.005

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from raw_client import RawClient
 from test_server import spawn, ticks
 
-from roadcraft.sim.embedded.server.live import AFTER_DEATH
-from roadcraft.sim.embedded.server.records import OVER_LINE
+from roadcraft.sim.embedded.server.live import AFTER_DEATH, LiveWorld
+from roadcraft.sim.embedded.server.records import AT_LIGHT, GREEN, OVER_LINE, RED
 from roadcraft.sim.embedded.server.walkways import SHY
+from roadcraft.sim.embedded.server.wire import Pose
+from roadcraft.sim.embedded.town import load_town
 
 carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
 
@@ -77,3 +80,19 @@ def test_walkers_keep_off_the_kerb(world: Any) -> None:
         place = world.get_random_location_from_navigation()
         lane = roads.get_waypoint(place, lane_type=kind)
         assert place.distance_2d(lane.transform.location) < lane.lane_width / 2 - SHY + 0.15
+
+
+def test_a_stop_sign_is_told_as_red_without_a_light() -> None:
+    """By that the clients' TrafficManager stops before it enters; where nothing is to be stopped for it is green."""
+    live = LiveWorld(load_town("suburb"), "suburb")
+    lanes = live.town.network.lanes
+    lane = int(np.flatnonzero((lanes["stop"] >= 0) & (lanes["stop_s"] > 2 * AT_LIGHT))[0])
+    stop = float(lanes["stop_s"][lane])
+    x, y, yaw, _ = live.town.network.point(lane, 1.0)
+    car = live.spawn("vehicle.lincoln.mkz_2020", [], Pose(x, y, 0.5, yaw))
+    for at, told in ((stop - AT_LIGHT - 3.0, GREEN), (stop - AT_LIGHT + 1.0, RED), (float(lanes["length"][lane]), RED)):
+        x, y, yaw, _ = live.town.network.point(lane, at)
+        live.place(car, Pose(x, y, 0.0, yaw))
+        live.snapshots.pack(live, 0.05, 0)
+        (record,) = live.snapshots.views[1]
+        assert (record["has_light"], record["light_state"]) == (0, told), at

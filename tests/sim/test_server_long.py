@@ -17,6 +17,7 @@ from roadcraft.sim.embedded.server.process import ServerProcess
 carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 MINUTE = 60 * 20  # ticks
+HUNG = 1400.0  # s after which a client is taken for hung; ten simulated minutes take two to eight
 
 
 def synchronous(client: Any) -> Any:
@@ -156,16 +157,21 @@ def rush_hour(port: int, minutes: int, seed: int = 1) -> None:
     manager.shut_down()
 
 
-@pytest.mark.parametrize("town", ["grid", "arterial", "roundabout", "highway"])
+@pytest.mark.parametrize("town", ["grid", "suburb", "arterial", "roundabout", "highway"])
 def test_ten_minutes_of_traffic(town: str) -> None:
     """In a network namespace, because the TrafficManager listens on all addresses.
 
-    In suburb it cuts a corner and scrapes whom it left standing in the junction's mouth: see docs/carla.md.
+    Its two threads may miss each other's signal and wait for ever, more easily on a busy machine: see docs/carla.md. A
+    run of which nothing is heard for so long is tried once more; what it asserts is not.
     """
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-rn", "true"], check=False).returncode:
         pytest.skip("this machine has no network namespaces for users")
     command = f"ip link set lo up && exec {sys.executable} {Path(__file__)} 10 {town} 1"
-    done = subprocess.run(["unshare", "-rn", "bash", "-c", command], capture_output=True, text=True, timeout=2500)
+    begin = ["unshare", "-rn", "bash", "-c", command]
+    try:
+        done = subprocess.run(begin, capture_output=True, text=True, timeout=HUNG)
+    except subprocess.TimeoutExpired:
+        done = subprocess.run(begin, capture_output=True, text=True, timeout=HUNG)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from raw_client import RawClient
 
+from roadcraft.sim.embedded.server import recording
+from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.process import ServerProcess
-from roadcraft.sim.embedded.server.recording import MAGIC, STATE, Recording, blocked, inside, read
+from roadcraft.sim.embedded.server.recording import MAGIC, STATE, Recorder, Recording, blocked, inside, read
+from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.errors import UserError
 
 carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
@@ -181,3 +184,14 @@ def test_a_server_told_to_end_closes_its_recording(recorder: Any) -> None:
     process.process.terminate()
     assert process.process.wait(5.0) == 0
     assert len(read(folder / "last.log").frames) == frames + 1
+
+
+def test_a_full_recording_has_no_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What did not fit is its end: nothing smaller is written after it."""
+    live = LiveWorld(load_town("grid"), "grid")
+    recorder = Recorder(tmp_path / "full.log", live)
+    monkeypatch.setattr(recording, "MOST_BYTES", recorder.bytes + 5000)
+    for number, size in enumerate((1000, 10_000, 10)):
+        recorder._block({"frame": number, "states": bytes(size)})
+    recorder.close()
+    assert [frame["frame"] for frame in read(tmp_path / "full.log").frames] == [0, 0]  # that of its beginning too

@@ -12,6 +12,7 @@ import msgpack
 import pytest
 from raw_client import RawClient, Stream
 
+from roadcraft.sim.embedded.server import app
 from roadcraft.sim.embedded.server.logs import PAUSE, Refusals, Sparing
 from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.server.rpc import Inbox, ProtocolError
@@ -278,3 +279,26 @@ def test_a_refusal_is_said_once_and_again_with_how_often(caplog: pytest.LogCaptu
     now[0] = PAUSE
     refusals.say("a")
     assert [record.getMessage() for record in caplog.records] == ["a", "b", "a (and 2 times since this was last said)"]
+
+
+def test_a_flood_of_slow_calls_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One client sends a thousand calls of 5 ms at once: another's only call is run after a few of them."""
+    server, order, now = object.__new__(app.Server), [], [0.0]
+    ours, theirs = socket.socket(), socket.socket()
+    flood, other = app.Connection(ours, "flood"), app.Connection(theirs, "other")
+    flood.waiting.extend((k, "slow", [], False) for k in range(1000))
+    other.waiting.append((0, "version", [], False))
+    server.pending = {flood: None, other: None}
+
+    def execute(connection: app.Connection, *request: object) -> None:
+        order.append(connection.peer)
+        now[0] += 0.005
+
+    monkeypatch.setattr(app.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(server, "_execute", execute)
+    monkeypatch.setattr(server, "_watch", lambda connection: None)
+    server._run_pending()
+    ours.close()
+    theirs.close()
+    assert order.index("other") < 10
+    assert list(server.pending) == [flood]

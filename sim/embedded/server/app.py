@@ -45,7 +45,7 @@ from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP, Maps
 from roadcraft.sim.embedded.server.navigation import Navigation
 from roadcraft.sim.embedded.server.recording import Recorder
 from roadcraft.sim.embedded.server.replay import Replay
-from roadcraft.sim.embedded.server.rpc import Connection, ProtocolError, reply
+from roadcraft.sim.embedded.server.rpc import Connection, ProtocolError, reply, reply_to_tick
 from roadcraft.sim.embedded.server.sensors import Sensors
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS
 from roadcraft.sim.embedded.server.snapshot import LIGHTS_CHANGED, MAP_CHANGED
@@ -64,6 +64,7 @@ PATIENCE_CONNECT = 1.0  # s that a tick waits for an announced stream
 PATIENCE_QUEUE = 2.0  # s that a tick waits for a full queue
 SILENT = 10.0  # s after which a socket that never spoke may be closed
 ASYNC_STEP = 1 / 30  # s between free-running ticks without a fixed step
+TURN = 0.02  # s for which one client's requests are run before those of the next
 SWEEP = 0.1  # s between two looks for clients that are stuck or gone
 DEFAULT_STEP = 0.05  # s, a synchronous tick without a fixed step
 SETTLING = 0.25  # s after a new world in which its snapshots go to clients that connect anew only
@@ -321,10 +322,11 @@ class Server:
     def _run_pending(self) -> None:
         """Runs what clients asked: each in its own order, a while each, so that none waits for long."""
         for connection in list(self.pending):
-            for _ in range(256):
-                if connection.held or not connection.waiting:
-                    break
+            until = time.monotonic() + TURN
+            while connection.waiting and not connection.held:
                 self._execute(connection, *connection.waiting.popleft())
+                if time.monotonic() > until:
+                    break
             if connection.held or not connection.waiting:
                 self.pending.pop(connection, None)  # it may be gone already: a tick lets go of closed ones
             self._watch(connection)
@@ -363,7 +365,7 @@ class Server:
         waited = now - tick.since
         if waited < PATIENCE_CONNECT and any(each.announced for each in self.connections.values()):
             return True
-        congested = list(self.streams.congested())
+        congested = self.streams.congested()
         if congested and waited < PATIENCE_QUEUE:
             return True
         for session in congested:
@@ -387,7 +389,7 @@ class Server:
         self.faults.at_tick(live.frame)
         self._publish(delta)
         if cue is not None and cue.number is not None:
-            cue.connection.send(reply(cue.number, None, success(Result.VALUE, live.frame)))
+            cue.connection.send(reply_to_tick(cue.number, success(Result.VALUE, live.frame)))
         self.sensors.after_tick(delta)
 
     def _publish(self, delta: float) -> None:

@@ -9,6 +9,7 @@ from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.blueprints import definitions
 from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
 from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP
+from roadcraft.sim.embedded.server.told_map import told_map
 from roadcraft.sim.embedded.server.wire import Pose, flag, long_text, number, text, transform_wire, u16, u32
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Weather
@@ -66,7 +67,7 @@ def map_info(server: Server) -> list[Any]:
 
 @call("get_map_data", VALUE)
 def map_data(server: Server) -> str:
-    return server.live.town.xodr
+    return told_map(server.live.town.xodr)
 
 
 @call("load_new_episode", VOID, text, flag, u16)

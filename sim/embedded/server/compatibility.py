@@ -149,16 +149,23 @@ TRAFFIC = """\
 
 Both run inside the client, and rely on this: a walker that the crowd leads tells its velocity; the mesh ends half a
 metre before the kerb; a dead walker lies for 10 s and is gone; a light governs a vehicle until its front is a metre
-past the stop line. In ten simulated minutes with 30 cars and 30 walkers (grid, arterial, roundabout, highway) no car
-crashed, left its lane, ran a red light, touched a walker or was given up by the TrafficManager.
+past the stop line; from 12 m before a stop sign to the junction a vehicle's `traffic_light_state` is red although it is
+at no light, which makes the TrafficManager stop there. In ten simulated minutes with 30 cars and 30 walkers, in each
+style of town, no car crashed, left its lane, ran a red light, touched a walker or was given up by the TrafficManager.
+
+The map that clients get has the lanes of the town to the millimetre, but some turns through junctions have another
+reference line than the file in the server: the TrafficManager knows roads by points 5 m apart along that line, and
+where a turn ended far from the last of them it cut the corner by a metre.
 
 What belongs to the client shows here as well:
 
 - The TrafficManager removes a car that has stood for 90 s, at a red light 180 s.
 - The crowd takes a walker for dead whose middle comes within 0.8 m of a vehicle, touched or not: up to 3 of 30 in those
   ten minutes. After that `go_to_location` prints "NAV: Failed to set request".
-- The TrafficManager cuts corners by up to a metre and may stop with its front inside a junction without lights: in the
-  narrow streets of suburb two pairs of cars scraped each other in ten minutes.
+- Where no stop sign is, it does not stop before a junction without lights, only for whom it sees there: in crowded
+  towns cars may wait for each other inside until it removes them.
+- Its two threads may miss each other's signal in synchronous mode, on a busy machine once in some hundred thousand
+  ticks: `world.tick()` then waits for ever, whatever timeout is set. The server goes on and serves other clients.
 """
 
 # What acts of the attributes of `sensor.camera.rgb`; those that no row names are listed as having no effect.

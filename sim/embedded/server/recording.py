@@ -97,8 +97,9 @@ class Recorder:
 
     def _block(self, value: dict[str, Any]) -> None:
         data = msgpack.packb(value)
-        if self.bytes + len(data) > MOST_BYTES:
-            return  # the recording ends here; what is written stays readable
+        if self.bytes + len(data) > MOST_BYTES:  # the recording ends here; what is written stays readable
+            self.bytes = MOST_BYTES
+            return
         self.bytes += len(data)
         try:
             self.file.write(_BLOCK.pack(len(data)) + data)

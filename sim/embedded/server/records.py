@@ -17,6 +17,7 @@ AT_LIGHT = 12.0  # [m] before a stop line from which a vehicle's origin counts a
 OVER_LINE = 1.0  # [m] of a vehicle's front past the line, from where it goes on whatever the light shows
 KM_H = 3.6  # km/h in a m/s
 GREEN = 2  # what a vehicle at no light is told
+RED = 0  # what it is told, as in CARLA, from before a stop sign to the junction, though no light is there
 DEGREES = 180.0 / pi
 
 
@@ -78,10 +79,10 @@ def _motion(b, on_foot, out):  # type: ignore[no-untyped-def]
 
 @njit
 def _controls(b, lanes, limits, default_limit, signals, actors, out):  # type: ignore[no-untyped-def]
-    """A vehicle's controls, the speed limit where it is and the light that it is at."""
+    """A vehicle's controls, the speed limit where it is, the light that it is at or the stop sign."""
     out.throttle, out.steer, out.brake = b.throttle, 0.0 - b.steer, b.brake
     out.hand_brake, out.reverse, out.manual, out.gear = b.hand_brake, b.reverse, b.manual_gear, b.gear
-    limit, signal = default_limit, -1
+    limit, signal, halt = default_limit, -1, False
     if b.lane >= 0:
         lane = lanes[b.lane]
         share = min(max(b.lane_s / max(lane.length, 1e-6), 0.0), 1.0)
@@ -89,7 +90,8 @@ def _controls(b, lanes, limits, default_limit, signals, actors, out):  # type: i
         ahead = lane.signal_s - b.lane_s
         if b.extent[0] - OVER_LINE < ahead < AT_LIGHT:
             signal = lane.signal
+        halt = lane.stop >= 0 and lane.stop_s - b.lane_s < AT_LIGHT
     out.speed_limit = limit * KM_H
     out.has_light = signal >= 0
-    out.light_state = signals[signal].state if signal >= 0 else GREEN
+    out.light_state = signals[signal].state if signal >= 0 else RED if halt else GREEN
     out.light_actor = actors[signal] if signal >= 0 else 0

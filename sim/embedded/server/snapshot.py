@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.records import ANY, LIGHT, MOTION, VEHICLE, WALKER, fill
-from roadcraft.sim.embedded.server.wire import ORIGIN, WORLD_OBSERVER, Pose, header, location_wire, rotation_wire
+from roadcraft.sim.embedded.server.wire import WORLD_OBSERVER, Pose, location_wire, rotation_wire
+from roadcraft.sim.kernels import Direct
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.live import LiveWorld
@@ -25,6 +26,7 @@ MAP_CHANGED, LIGHTS_CHANGED = 1, 2  # flags
 ACTIVE = 1
 PLACED = 5  # first byte of a record's location and rotation
 PLACE = struct.Struct("<6f")  # location and rotation
+HEAD = struct.Struct("<QQd24xQdf12xI")  # a sensor's header without a place, and that of a snapshot without an origin
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Snapshots:
 
     def __init__(self) -> None:
         self.version = -1
+        self.fill = Direct(fill)
         self.records = np.zeros(0, ANY)
         self.message = self.records.view(np.uint8).data  # the same bytes
         self.rows = np.zeros(0, np.intp)  # of the bodies, in the records' order
@@ -85,11 +88,10 @@ class Snapshots:
         if self.version != live.actors.version:
             self._rebuild(live)
         simulation = live.simulation
-        fill(
+        self.fill.call(
             simulation.bodies, self.rows, live.town.network.lanes, live.told_limits, live.default_limit,
             simulation.lights.rows, self.light_rows, live.pole_index, live.light_ids, *self.views,
         )  # fmt: skip
         self._place()
-        head = header(WORLD_OBSERVER, live.frame, simulation.time, ORIGIN)
-        head += struct.pack("<Qdf3iI", live.episode, time.time(), delta, 0, 0, 0, flags)
+        head = HEAD.pack(WORLD_OBSERVER, live.frame, simulation.time, live.episode, time.time(), delta, flags)
         return head, self.message

@@ -12,12 +12,13 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 Part = bytes | memoryview
 
 QUEUE = 3  # whole messages a session may have waiting
 SEND_BUFFER = 1 << 22  # bytes asked of the kernel
+_LENGTH = struct.Struct("<I")
 
 
 class Session:
@@ -71,7 +72,7 @@ class Session:
         if self.idle:
             self.lagging = False
             try:
-                sent = self.socket.sendmsg((struct.pack("<I", size), *parts))
+                sent = self.socket.sendmsg((_LENGTH.pack(size), *parts))
             except (BlockingIOError, InterruptedError):
                 sent = 0
             except OSError:
@@ -79,7 +80,7 @@ class Session:
                 return
             if sent == size + 4:
                 return
-            message = b"".join((struct.pack("<I", size), *parts))
+            message = b"".join((_LENGTH.pack(size), *parts))
             if sent:
                 self.partly = memoryview(message)[sent:]
             else:
@@ -88,7 +89,7 @@ class Session:
         if (not keep_all or self.lagging or self.full) and self.queue:
             self.dropped += len(self.queue)
             self.queue.clear()
-        self.queue.append(b"".join((struct.pack("<I", size), *parts)))
+        self.queue.append(b"".join((_LENGTH.pack(size), *parts)))
 
     def flush(self) -> None:
         """Sends more of what waits."""
@@ -156,15 +157,17 @@ class Streams:
 
     def send(self, stream: int, parts: Sequence[Part], keep_all: bool) -> None:
         """Pushes one message to all who listen; the parts may be changed by the caller afterwards."""
-        size = sum(len(part) for part in parts)
+        size = sum(map(len, parts))
         for session in self.sessions.get(stream, ()):
             session.send(parts, size, keep_all)
             if session.closed or not session.idle:
                 self.changed(session)
 
-    def congested(self) -> Iterator[Session]:
+    def congested(self) -> list[Session]:
         """Sessions that a synchronous tick should wait for."""
-        for sessions in self.sessions.values():
-            for session in sessions:
-                if session.full and not session.lagging and not session.closed:
-                    yield session
+        return [
+            session
+            for sessions in self.sessions.values()
+            for session in sessions
+            if session.queue and session.full and not session.lagging and not session.closed
+        ]
