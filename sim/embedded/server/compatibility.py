@@ -151,7 +151,8 @@ Both run inside the client, and rely on this: a walker that the crowd leads tell
 metre before the kerb; a dead walker lies for 10 s and is gone; a light governs a vehicle until its front is a metre
 past the stop line; from 12 m before a stop sign to the junction a vehicle's `traffic_light_state` is red although it is
 at no light, which makes the TrafficManager stop there. In ten simulated minutes with 30 cars and 30 walkers, in each
-style of town, no car crashed, left its lane, ran a red light, touched a walker or was given up by the TrafficManager.
+style of town, no car crashed, left its lane, ran a red light, touched a walker or was given up by the TrafficManager;
+`make test-slow` asks that again for one seed of the TrafficManager in each style.
 
 The map that clients get has the lanes of the town to the millimetre, but some turns through junctions have another
 reference line than the file in the server: the TrafficManager knows roads by points 5 m apart along that line, and
