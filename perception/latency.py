@@ -221,8 +221,11 @@ def bench(
             progress(f"loading {c.name}")
             graph = our_graph(c, Path(c.file)) if c.ours and c.engine != "torch" else Path(c.file)
             workers.append(stack.enter_context(Worker(replace(c, file=str(graph)))))
+        warming = time.perf_counter()
         for worker in workers:
             worker.run(how.warm_up, keep=False)
+        now = time.perf_counter()
+        frames_a_round = fitting(how.frames, (now - warming) / max(how.warm_up, 1), began + how.seconds - now)
         longest = 0.0
         for number in range(how.rounds):
             started = time.perf_counter()
@@ -230,10 +233,16 @@ def bench(
                 break
             progress(f"round {number + 1} of {how.rounds}")
             for worker in workers:
-                worker.run(how.frames)
+                worker.run(frames_a_round)
             longest = max(longest, time.perf_counter() - started)
         rows = [worker.row() for worker in workers]
     return summary(how, rows)
+
+
+def fitting(frames: int, each: float, left: float) -> int:
+    """How many of a round's frames fit into what is left of the time [s], when a frame of all takes `each` [s]; one at
+    least."""
+    return max(1, min(frames, int(left / max(each, 1e-9))))
 
 
 def summary(how: Benchmark, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
