@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from roadcraft.perception.contender import SMALL, Contender, observed
 from roadcraft.perception.delay import histogram
 from roadcraft.perception.shipped import graph_hash, graph_of, read_card, shipped
-from roadcraft.sim.cache import cache_dir
+from roadcraft.sim.cache import cache_dir, source_digest
 from roadcraft.sim.errors import UserError
 
 CPU = ("openvino", "onnxruntime")  # engines that take anybody's graph
@@ -34,8 +34,8 @@ SHOWN = ("drivable_miou", "vehicle_ap50")  # accuracy that stands beside the lat
 def our_graph(c: Contender, weights: Path) -> Path:
     """Our network's graph at the contender's size, batch and precision, made once into the cache. The graphs beside the
     weights are taken where they fit; int8 elsewhere has ranges from the contender's frames, good for speed alone."""
+    from roadcraft.perception import quantize
     from roadcraft.perception.export import resized, to_onnx
-    from roadcraft.perception.quantize import to_int8
     from roadcraft.perception.weights_io import load_network
 
     card = read_card(weights)
@@ -51,9 +51,10 @@ def our_graph(c: Contender, weights: Path) -> Path:
         to_onnx(network if fits else resized(network, c.height, c.width), graph, card, c.batch, half)
     if c.precision != "int8":
         return graph
-    quantised = graph.with_suffix(".int8.onnx")
+    way = source_digest(quantize)  # an older one's graph is of another speed
+    quantised = graph.with_suffix(f".{way}.int8.onnx")
     if not quantised.is_file():
-        to_int8(graph, quantised, [[observed(k, rgb) for k, rgb in enumerate(np.load(c.frames)[:8])]])
+        quantize.to_int8(graph, quantised, [[observed(k, rgb) for k, rgb in enumerate(np.load(c.frames)[:8])]])
     return quantised
 
 
@@ -220,8 +221,11 @@ def bench(
             progress(f"loading {c.name}")
             graph = our_graph(c, Path(c.file)) if c.ours and c.engine != "torch" else Path(c.file)
             workers.append(stack.enter_context(Worker(replace(c, file=str(graph)))))
+        warming = time.perf_counter()
         for worker in workers:
             worker.run(how.warm_up, keep=False)
+        now = time.perf_counter()
+        frames_a_round = fitting(how.frames, (now - warming) / max(how.warm_up, 1), began + how.seconds - now)
         longest = 0.0
         for number in range(how.rounds):
             started = time.perf_counter()
@@ -229,10 +233,16 @@ def bench(
                 break
             progress(f"round {number + 1} of {how.rounds}")
             for worker in workers:
-                worker.run(how.frames)
+                worker.run(frames_a_round)
             longest = max(longest, time.perf_counter() - started)
         rows = [worker.row() for worker in workers]
     return summary(how, rows)
+
+
+def fitting(frames: int, each: float, left: float) -> int:
+    """How many of a round's frames fit into what is left of the time [s], when a frame of all takes `each` [s]; one at
+    least."""
+    return max(1, min(frames, int(left / max(each, 1e-9))))
 
 
 def summary(how: Benchmark, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from roadcraft.sim.errors import UserError
 
 
 def last_line(error: RuntimeError) -> str:
-    """What went wrong; the lines before say where in OpenVINO."""
-    return str(error).strip().splitlines()[-1]
+    """What went wrong: the operators that OpenVINO does not know, else the last line; those before say where in it."""
+    lines = str(error).strip().splitlines()
+    unknown = [line for line in lines if "No conversion rule" in line]
+    return (unknown or lines)[-1].lstrip("- ")
 
 
 def read_model(onnx: Path) -> ov.Model:

@@ -3,7 +3,7 @@
 The graph is strongly typed: its precision is what the ONNX file says. Engine files are cached under the graph's hash,
 the GPU and the version, and built anew when any of them differs. Building needs no GPU with `tensorrt_rtx`; running
 does. The state lives in two sets of device buffers that change places, because input and output must not alias; each
-of the two has its own CUDA graph of the whole step.
+of the two has its own CUDA graph of the whole step, from pinned input over the network to pinned output.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from roadcraft.sim.errors import UserError
 
 log = logging.getLogger(__name__)
 PACKAGES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
+INPUTS = ("frame", "motion")  # that come from outside, beside the state
 
 
 def bindings() -> Any:
@@ -136,27 +137,34 @@ class TensorRtStepper:
         kinds = {trt.float32: torch.float32, trt.float16: torch.float16, trt.uint8: torch.uint8}
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         self._device: dict[str, Any] = {}
-        for name in names:
-            if name not in model.state and not name.endswith("_next"):
-                shape, kind = tuple(engine.get_tensor_shape(name)), kinds[engine.get_tensor_dtype(name)]
-                self._device[name] = torch.zeros(shape, dtype=kind, device="cuda")
-                self._context.set_tensor_address(name, self._device[name].data_ptr())
-        self._states = [
-            {name: torch.zeros(shape, device="cuda") for name, shape in model.state.items()} for _ in range(2)
-        ]
+        with torch.cuda.stream(self._stream):  # no other stream waits for this one, nor this one for another
+            for name in names:
+                if name not in model.state and not name.endswith("_next"):
+                    shape, kind = tuple(engine.get_tensor_shape(name)), kinds[engine.get_tensor_dtype(name)]
+                    self._device[name] = torch.zeros(shape, dtype=kind, device="cuda")
+                    self._context.set_tensor_address(name, self._device[name].data_ptr())
+            self._states = [
+                {name: torch.zeros(shape, device="cuda") for name, shape in model.state.items()} for _ in range(2)
+            ]
         self._host = {
-            name: torch.zeros(tuple(self._device[name].shape), dtype=torch.float32, pin_memory=True) for name in OUTPUTS
+            name: torch.zeros(tuple(value.shape), dtype=value.dtype, pin_memory=True)
+            for name, value in self._device.items()
         }
+        self._given = {name: self._host[name].numpy() for name in INPUTS}
         self._turn = 0
         self._graphs = [self._capture(turn) for turn in range(2)]
         self.reset()
 
     def _enqueue(self, turn: int) -> None:
+        for name in INPUTS:
+            self._device[name].copy_(self._host[name], non_blocking=True)
         for name, value in self._states[turn].items():
             self._context.set_tensor_address(name, value.data_ptr())
             self._context.set_tensor_address(f"{name}_next", self._states[1 - turn][name].data_ptr())
         if not self._context.execute_async_v3(self._stream.cuda_stream):
             raise RuntimeError("TensorRT could not run the step")
+        for name in OUTPUTS:
+            self._host[name].copy_(self._device[name], non_blocking=True)
 
     def _capture(self, turn: int) -> Any:
         torch = self._torch
@@ -166,23 +174,21 @@ class TensorRtStepper:
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, stream=self._stream):
                 self._enqueue(turn)
-                for name, host in self._host.items():
-                    host.copy_(self._device[name], non_blocking=True)
         return graph
 
     def reset(self) -> None:
         """Zeros."""
-        for values in self._states:
-            for value in values.values():
-                value.zero_()
+        with self._torch.cuda.stream(self._stream):
+            for values in self._states:
+                for value in values.values():
+                    value.zero_()
 
     def step(self, frame: NDArray[np.uint8], motion: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """See `base.Stepper`."""
-        torch = self._torch
-        with torch.cuda.stream(self._stream):
-            self._device["frame"].copy_(torch.from_numpy(frame), non_blocking=True)
-            self._device["motion"].copy_(torch.from_numpy(motion), non_blocking=True)
+        self._given["frame"][:] = frame
+        self._given["motion"][:] = motion
+        with self._torch.cuda.stream(self._stream):
             self._graphs[self._turn].replay()
         self._stream.synchronize()
         self._turn = 1 - self._turn
-        return {name: host[0].numpy() for name, host in self._host.items()}
+        return {name: self._host[name][0].numpy() for name in OUTPUTS}

@@ -18,7 +18,7 @@ from roadcraft.perception.contender import SMALL
 from roadcraft.perception.engines import has_bf16, load_engine
 from roadcraft.perception.engines.base import Model, NetworkEngine
 from roadcraft.perception.heads import OUTPUTS
-from roadcraft.perception.latency import Benchmark, accuracy, bench, image_size, markdown, native, summary
+from roadcraft.perception.latency import Benchmark, accuracy, bench, fitting, image_size, markdown, native, summary
 from roadcraft.perception.reference import TwinLite
 from roadcraft.perception.shipped import read_card, shipped
 from roadcraft.sim.errors import UserError
@@ -119,10 +119,17 @@ def test_a_graph_with_an_unknown_operator_is_refused_by_its_name(tmp_path: Path,
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_an_engine_refuses_it_too(tmp_path: Path, engine: str) -> None:
     model = onnx.load(str(shipped(ending=".onnx")))
-    model.graph.node[-1].op_type = "NoSuchOperator"
+    early = next(node for node in model.graph.node if node.op_type == "Conv")  # those after it have no shape then
+    early.op_type = "NoSuchOperator"
     onnx.save(model, str(tmp_path / "strange.onnx"))
     with pytest.raises(UserError, match=r"strange\.onnx.*NoSuchOperator"):
         load_engine(engine, "f32", tmp_path / "strange.onnx")
+
+
+def test_a_slow_machine_measures_fewer_frames_and_ends_in_time() -> None:
+    assert fitting(25, 0.2, 100.0) == 25
+    assert fitting(25, 2.0, 20.0) == 10
+    assert fitting(25, 2.0, -5.0) == 1
 
 
 def test_what_is_no_graph_is_refused_by_its_name(tmp_path: Path) -> None:

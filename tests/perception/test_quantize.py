@@ -15,7 +15,7 @@ from roadcraft.perception.engines import load_engine
 from roadcraft.perception.engines.tensorrt import PACKAGES, build
 from roadcraft.perception.export import to_onnx
 from roadcraft.perception.network import Architecture, Network
-from roadcraft.perception.quantize import MOST_LOST, accurate, kept_in_float, lost, to_int8, write_meta
+from roadcraft.perception.quantize import MOST_LOST, Histogram, accurate, kept_in_float, lost, to_int8, write_meta
 from roadcraft.perception.shipped import shipped
 from roadcraft.sim.errors import UserError
 
@@ -61,6 +61,38 @@ def test_what_stays_in_float(graph: Path, int8: Path) -> None:
     quantised = {i.name for i in onnx.load(str(int8)).graph.initializer if i.data_type == onnx.TensorProto.INT8}
     assert len(quantised) > 10
     assert not any(name.startswith(("network.detect", "network.moving")) for name in quantised)
+
+
+def test_weights_have_seven_bits_and_the_sums_of_two_products_fit_in_sixteen(int8: Path) -> None:
+    model = onnx.load(str(int8))
+    weights = [onnx.numpy_helper.to_array(i) for i in model.graph.initializer if i.data_type == onnx.TensorProto.INT8]
+    assert max(np.abs(w.astype(int)).max() for w in weights) == 64
+    assert 2 * 255 * 64 < 2**15  # as vpmaddubsw adds them; 8 bits of weight would not fit
+
+
+def test_only_convolutions_and_what_is_added_to_them_read_int8(int8: Path) -> None:
+    nodes = onnx.load(str(int8)).graph.node
+    made = {name: node for node in nodes for name in node.output}
+    readers = [node for node in nodes if any(made[n].op_type == "DequantizeLinear" for n in node.input if n in made)]
+    assert {node.op_type for node in readers} == {"Conv", "Add"}
+    for node in readers:
+        if node.op_type == "Add":
+            assert any(made[n].op_type == "Conv" for n in node.input if n in made)
+
+
+def test_a_range_cuts_what_is_rare_and_keeps_what_is_not() -> None:
+    rng = np.random.default_rng(0)
+    common, rare = rng.random(100_000).astype(np.float32), np.array([1.5], np.float32)
+    seen = Histogram()
+    for part in np.split(common, 4):
+        seen.add(part)
+    assert seen.best() == pytest.approx(1.0, abs=0.001)
+    seen.add(rare)
+    assert seen.best() == pytest.approx(1.0, abs=0.05)
+    for _ in range(100):
+        seen.add(np.repeat(rare, 1000))
+    assert seen.best() == pytest.approx(1.5, abs=0.001)
+    assert seen.counts.sum() == 200_001
 
 
 def test_a_graph_that_loses_too_much_or_does_not_say_is_not_accurate(int8: Path, tmp_path: Path) -> None:
