@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.perception.anticipation import anticipated
 from roadcraft.perception.corridor import corridor
 from roadcraft.perception.detection import Heads, detections, lens
 from roadcraft.perception.foresight import Foresight
@@ -47,7 +48,8 @@ class Decoder:
         light = scene["light"].astype(float)
         light_distance = max(float(scene["light_distance"][0]), 0.0) if light[3] < LIGHT_SEEN else np.inf
         stop = float(scene["stop"][0])
-        events = self.foresight(
+        path = corridor(lanes, observation.route_ego)
+        foreseen = self.foresight(
             self.tracker,
             objects,
             observation.time,
@@ -56,8 +58,9 @@ class Decoder:
             light,
             light_distance,
             scene["events"].astype(float),
-            corridor(lanes, observation.route_ego),
+            path,
         )
+        events = anticipated(foreseen, objects, self.tracker.tracks, path, light, self.foresight.changed)
         return Percept(
             frame=observation.frame,
             time=observation.time,

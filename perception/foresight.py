@@ -3,7 +3,8 @@
 Each track has a memory of its own (a GRU cell) that reads `trackfeatures` frame by frame; from it come the object's
 velocity (a correction of the filter's), its path over the next two seconds beside a constant velocity's, and how far
 off both are. What matters for the ego is gathered from all objects by a maximum (Zaheer et al. 2017, arXiv:1703.06114)
-into a second memory, from which come the probabilities of the events. `foresight_train` makes the weights.
+into a second memory, from which come the probabilities of the events. `foresight_train` makes the weights. What is
+certain of an event needs no learning: `anticipation.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from roadcraft.perception.percept import EVENTS, PATH_TIMES
 from roadcraft.perception.shipped import read_card, shipped
 from roadcraft.perception.tracker import Tracker
-from roadcraft.perception.trackfeatures import FEATURES, SCENE_FEATURES, LightWatch, fill, scene_features
+from roadcraft.perception.trackfeatures import FEATURES, LONG_AGO, SCENE_FEATURES, LightWatch, fill, scene_features
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import njit
 
@@ -87,6 +88,7 @@ class Foresight:
         self._events = np.zeros(GATHERED, np.float32)
         self._time: float | None = None
         self._light = LightWatch()
+        self.changed = LONG_AGO, False  # what it says of the last frame
         self.features = np.zeros((0, FEATURES), np.float32)  # of the last frame, for those who learn
         self.scene = np.zeros(SCENE_FEATURES, np.float32)  # likewise
 
@@ -106,7 +108,8 @@ class Foresight:
         network's own."""
         dt = 0.0 if self._time is None else time - self._time
         self._time = time
-        self.scene = scene_features(speed, yaw_rate, dt, light, light_distance, events, self._light(light, time))
+        self.changed = self._light(light, time)
+        self.scene = scene_features(speed, yaw_rate, dt, light, light_distance, events, self.changed)
         self.features = np.zeros((len(objects), FEATURES), np.float32)
         ego, signs = np.array([speed, yaw_rate, dt, tracker.yaw]), np.array([*light, light_distance])
         fill(self.features, time, ego, signs, corridor, objects, tracker.tracks)
