@@ -87,8 +87,10 @@ class Worker:
         self.times: list[dict[str, float]] = []
         self.peak_mb = 0.0
         command = [sys.executable, "-m", "roadcraft.perception.contender", json.dumps(asdict(contender))]
+        # A pipe that nobody reads would be full one day.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True
         )
 
     def __enter__(self) -> Worker:
@@ -102,6 +104,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
+        self._said.close()
 
     def run(self, frames: int, keep: bool = True) -> None:
         """Times that many frames, in batches of the contender's, one at least."""
@@ -115,10 +118,11 @@ class Worker:
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        assert self._process.stderr is not None
         line = self._process.stdout.readline()
         if not line:
-            said = self._process.stderr.read().strip().splitlines()
+            self._process.wait()
+            self._said.seek(0)
+            said = self._said.read().strip().splitlines()
             raise UserError(f"{self.contender.name}: {said[-1] if said else 'its process died'}")
         answer: dict[str, Any] = json.loads(line)
         return answer

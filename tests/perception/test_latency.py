@@ -14,11 +14,21 @@ import perception_fakes as fake
 import pytest
 import torch
 
-from roadcraft.perception.contender import SMALL
+from roadcraft.perception.contender import SMALL, Contender
 from roadcraft.perception.engines import has_bf16, load_engine
 from roadcraft.perception.engines.base import Model, NetworkEngine
 from roadcraft.perception.heads import OUTPUTS
-from roadcraft.perception.latency import Benchmark, accuracy, bench, fitting, image_size, markdown, native, summary
+from roadcraft.perception.latency import (
+    Benchmark,
+    Worker,
+    accuracy,
+    bench,
+    fitting,
+    image_size,
+    markdown,
+    native,
+    summary,
+)
 from roadcraft.perception.reference import TwinLite
 from roadcraft.perception.shipped import read_card, shipped
 from roadcraft.sim.errors import UserError
@@ -130,6 +140,21 @@ def test_a_slow_machine_measures_fewer_frames_and_ends_in_time() -> None:
     assert fitting(25, 0.2, 100.0) == 25
     assert fitting(25, 2.0, 20.0) == 10
     assert fitting(25, 2.0, -5.0) == 1
+
+
+def test_a_contender_that_says_a_lot_is_not_kept_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a pipe holds, as TensorRT's builder does; the stand-in for the process ends itself if it is stuck."""
+    script = tmp_path / "python"
+    said = (
+        "import signal, sys\nsignal.alarm(10)\nsys.stderr.write('a step\\n' * 50_000)\nprint('{}')\nsys.exit('the end')"
+    )
+    script.write_text(f"#!{sys.executable}\n{said}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with Worker(Contender("one", "x", "openvino", "f32", 640, 360)) as worker:
+        assert worker.loaded == {}
+        with pytest.raises(UserError, match="one: the end"):
+            worker._answer()
 
 
 def test_what_is_no_graph_is_refused_by_its_name(tmp_path: Path) -> None:
