@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from roadcraft.control.export import to_onnx
 from roadcraft.control.policy import Policy
+from roadcraft.launch.machine import versions
 from roadcraft.perception import export
 from roadcraft.perception.engines import model_of, tensorrt
 from roadcraft.perception.engines.onnxruntime import OnnxRuntimeStepper, open_session
@@ -90,6 +91,10 @@ def test_progress_is_shown_at_intervals_and_others_half_written_files_are_left_a
     path.unlink()
     others.append(path.with_suffix(".tmp"))
     assert tensorrt.engine_file(graph).read_bytes() == b"built"
+
+
+def test_a_benchmark_says_which_tensorrt_it_was() -> None:
+    assert any(name.startswith("tensorrt") for name in versions())
 
 
 class Captured(TorchDispatchMode):
