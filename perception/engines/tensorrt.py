@@ -152,11 +152,11 @@ class TensorRtStepper:
         if engine is None:
             raise UserError(f"{path} cannot be loaded by TensorRT {trt.__version__}")
         self._engine = engine  # contexts do not keep it alive
+        self._stream = torch.cuda.Stream()  # the kernels' cache wants torch's CUDA context to be there
         self._runtime_cache: tuple[Path, Any] | None = None
         self._context = self._new_context(path)
         if self._context is None:
             raise UserError(f"TensorRT {trt.__version__} has no room on the GPU for {path}")
-        self._stream = torch.cuda.Stream()
         kinds = {trt.float32: torch.float32, trt.float16: torch.float16, trt.uint8: torch.uint8}
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         self._device: dict[str, Any] = {}
