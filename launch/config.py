@@ -493,10 +493,6 @@ class Export:
         check(self.frames >= 1, f"frames {self.frames} is below 1")
         check(self.what != "policy" or "int8" not in self.precisions, "precisions: the policy has f32 and f16, no int8")
 
-    def writes(self, precision: str) -> bool:
-        """Whether a graph in f16 or int8 is wanted."""
-        return precision in (self.precisions or (("f16",) if self.what == "policy" else ("f16", "int8")))
-
 
 @dataclass(frozen=True)
 class EvaluatePolicy:
