@@ -35,11 +35,16 @@ def run(asked: Export, run: Run) -> None:
         writable(Path(asked.out))
     if asked.what == "policy":
         graph = run.folder / "policy.onnx" if asked.out is None else Path(asked.out)
-        about = export_policy(weights, graph, "f16" in asked.precisions)
+        about = export_policy(weights, graph, writes(asked, "f16"))
     else:
         graph = run.folder / "network.onnx" if asked.out is None else Path(asked.out)
         about = export_perception(asked, weights, graph)
     run.result.update(graph=graph, bytes=graph.stat().st_size, **about)
+
+
+def writes(asked: Export, precision: str) -> bool:
+    """Whether a graph in f16 or int8 is wanted."""
+    return precision in (asked.precisions or (("f16",) if asked.what == "policy" else ("f16", "int8")))
 
 
 def export_perception(asked: Export, weights: Path | None, graph: Path) -> dict[str, Any]:
@@ -52,10 +57,10 @@ def export_perception(asked: Export, weights: Path | None, graph: Path) -> dict[
     with tqdm(desc="export", bar_format="{desc}: {postfix} [{elapsed}]") as bar:
         bar.set_postfix_str("f32")
         to_onnx(network, graph, card)
-        if "f16" in asked.precisions:
+        if writes(asked, "f16"):
             bar.set_postfix_str("f16")
             about["graphs"]["f16"] = to_onnx(network, graph.with_suffix(".f16.onnx"), card, half=True)
-        if "int8" in asked.precisions:
+        if writes(asked, "int8"):
             about["graphs"]["int8"], about["lost"] = export_int8(asked, graph, bar)
     return about
 

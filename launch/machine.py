@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "i8mm", "bf16")
-PACKAGES = ("numpy", "numba", "torch", "openvino", "onnxruntime", "tensorrt", "carla")
+PACKAGES = (
+    *("numpy", "numba", "torch", "openvino", "onnxruntime", "carla"),
+    *("tensorrt", "tensorrt-rtx", "tensorrt-rtx-cu12-bindings", "tensorrt-rtx-cu13-bindings"),
+)
 
 
 def machine() -> dict[str, Any]:

@@ -61,9 +61,11 @@ class Timed(Protocol):
 def serve(contender: Contender) -> None:
     """Loads, says so, and times as many frames as each line of stdin asks for."""
     began = time.perf_counter()
+    free = gpu_free_mb() if contender.engine == "tensorrt" else None
     timed: Timed = TimedEngine(contender) if contender.ours and contender.batch == 1 else TimedGraph(contender)
     timed(0)
-    print(json.dumps({"load_s": time.perf_counter() - began, "threads": timed.threads}), flush=True)
+    loaded = {"load_s": time.perf_counter() - began, "threads": timed.threads}
+    print(json.dumps({**loaded, "gpu_mb": None if free is None else free - (gpu_free_mb() or 0.0)}), flush=True)
     number = 0
     for line in sys.stdin:
         times = []
@@ -80,6 +82,13 @@ def peak_mb() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # macOS counts bytes
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return float(line.split()[1]) / 1024
+
+
+def gpu_free_mb() -> float | None:
+    """Free memory of the GPU, all processes' use taken off, this one's CUDA context too; None without a GPU."""
+    import torch
+
+    return torch.cuda.mem_get_info()[0] / (1 << 20) if torch.cuda.is_available() else None
 
 
 class TimedEngine:

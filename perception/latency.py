@@ -2,7 +2,8 @@
 
 Each contender lives in a process of its own (`contender.py`) and they run in turn, A B C A B C ..., so that noise falls
 on all alike. Others' graphs are timed by themselves, in float; ours is measured at their input's size too, so that
-`ratio_to` compares like with like: frame to percept of ours by the bare graph of theirs.
+`ratio_to` compares like with like: frame to percept of ours by the bare graph of theirs, ours in int8 only where theirs
+is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,13 @@ from numpy.typing import NDArray
 
 from roadcraft.perception.contender import SMALL, Contender, observed
 from roadcraft.perception.delay import histogram
+from roadcraft.perception.engines import graph_precision
 from roadcraft.perception.shipped import graph_hash, graph_of, read_card, shipped
 from roadcraft.sim.cache import cache_dir, source_digest
 from roadcraft.sim.errors import UserError
 
-CPU = ("openvino", "onnxruntime")  # engines that take anybody's graph
+CPU = ("openvino", "onnxruntime")  # engines that take anybody's graph, and batches
+BATCH = 4  # that is measured without being asked
 SHOWN = ("drivable_miou", "vehicle_ap50")  # accuracy that stands beside the latency
 
 
@@ -87,8 +90,10 @@ class Worker:
         self.times: list[dict[str, float]] = []
         self.peak_mb = 0.0
         command = [sys.executable, "-m", "roadcraft.perception.contender", json.dumps(asdict(contender))]
+        # A pipe that nobody reads would be full one day.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True
         )
 
     def __enter__(self) -> Worker:
@@ -102,12 +107,14 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
+        self._said.close()
 
     def run(self, frames: int, keep: bool = True) -> None:
         """Times that many frames, in batches of the contender's, one at least."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{max(frames // self.contender.batch, 1)}\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has died, and its answer says of what
+            self._process.stdin.write(f"{max(frames // self.contender.batch, 1)}\n")
+            self._process.stdin.flush()
         answer = self._answer()
         if keep:
             self.times += answer["times"]
@@ -115,10 +122,11 @@ class Worker:
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        assert self._process.stderr is not None
         line = self._process.stdout.readline()
         if not line:
-            said = self._process.stderr.read().strip().splitlines()
+            self._process.wait()
+            self._said.seek(0)
+            said = self._said.read().strip().splitlines()
             raise UserError(f"{self.contender.name}: {said[-1] if said else 'its process died'}")
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -128,13 +136,7 @@ class Worker:
         c, total = self.contender, np.array([t["total"] for t in self.times])
         parts = {part: float(np.median([t[part] for t in self.times])) for part in self.times[0] if part != "total"}
         return {
-            "name": c.name,
-            "network": c.network,
-            "ours": c.ours,
-            "engine": c.engine,
-            "precision": c.precision,
-            "input": [c.width, c.height],
-            "batch": c.batch,
+            **whose(c),
             "threads": self.loaded["threads"],
             "p50_ms": float(np.percentile(total, 50)),
             "p90_ms": float(np.percentile(total, 90)),
@@ -146,8 +148,21 @@ class Worker:
             "parts_ms": parts,
             "load_s": self.loaded["load_s"],
             "peak_mb": self.peak_mb,
+            "gpu_mb": self.loaded.get("gpu_mb"),
             "frames": len(total) * c.batch,
         }
+
+
+def whose(c: Contender) -> dict[str, Any]:
+    """What a row says of whose it is."""
+    about = {"name": c.name, "network": c.network, "ours": c.ours, "engine": c.engine, "precision": c.precision}
+    return {**about, "input": [c.width, c.height], "batch": c.batch}
+
+
+def floats(engines: Sequence[str]) -> list[tuple[str, str]]:
+    """Those of some engine:precision that take others' graphs in float, and batches."""
+    pairs = [(name, precision) for name, _, precision in (one.partition(":") for one in engines)]
+    return [(name, precision) for name, precision in pairs if name in CPU and precision in ("bf16", "f32")]
 
 
 @dataclass(frozen=True)
@@ -157,13 +172,14 @@ class Benchmark:
     engines: tuple[str, ...]  # each as engine:precision
     weights: tuple[Path, ...] = ()  # checkpoints of ours, the headline's first; the shipped network when empty
     sizes: tuple[tuple[int, int], ...] = ()  # the headline's first; each network's own and SMALL when empty
-    batches: tuple[int, ...] = (1, 4)
+    batches: tuple[int, ...] = ()  # beside 1; BATCH on one engine at one size when empty
     onnx: tuple[Path, ...] = ()  # others' graphs
     threads: int = 0
     rounds: int = 8
     frames: int = 25  # of a round
     warm_up: int = 10
     seconds: float = 165.0  # after which no new round begins
+    strict: bool = True  # whether a contender that is refused ends it; else its row says why
 
     @property
     def checkpoints(self) -> tuple[Path, ...]:
@@ -174,15 +190,33 @@ class Benchmark:
         """At which a network of ours is measured."""
         return self.sizes or tuple(dict.fromkeys((native(read_card(weights)), SMALL)))
 
+    def takers(self, graph: Path) -> list[tuple[str, str]]:
+        """The engines, and in which precision each runs somebody's graph: int8 has no other."""
+        if graph_precision(graph) != "int8":
+            return floats(self.engines)
+        names = dict.fromkeys(one.partition(":")[0] for one in self.engines)
+        return [(name, "int8") for name in names if name in CPU]
+
+    def check(self) -> None:
+        """Raises UserError for what none of the engines can do."""
+        asked = f"none of which is among {', '.join(self.engines)}"
+        if max(self.batches, default=1) > 1 and not floats(self.engines):
+            raise UserError(f"batches: openvino and onnxruntime run them, in f32 or bf16, {asked}")
+        for path in self.onnx:
+            if not self.takers(path):
+                raise UserError(f"{path}: openvino and onnxruntime run others' graphs, in f32 or bf16, {asked}")
+
     def contenders(self, frames: str) -> list[Contender]:
-        """Our networks on each engine at each size (torch at the first alone); the first also in other batches, on the
-        first float engine of a CPU; others' graphs on those engines, and our first network at their sizes."""
+        """Our networks on each engine at each size (torch at the first alone); the first also in batches, as a
+        bare graph in float on engines of a CPU; others' graphs on those engines, and our first network at their sizes.
+        """
         named = [tuple(one.split(":")) for one in self.engines]
-        floats = [one for one in named if one[0] in CPU and one[1] in ("bf16", "f32")]
+        in_float = floats(self.engines)
         out: dict[str, Contender] = {}
 
         def add(weights: Path, engine: str, precision: str, size: tuple[int, int], batch: int = 1) -> None:
-            name = f"{weights.stem} {size[0]}x{size[1]} {engine} {precision}" + (f" batch {batch}" * (batch > 1))
+            name = f"{weights.stem} {size[0]}x{size[1]} {engine} {precision}"
+            name += f" batch {batch}, bare graph" * (batch > 1)
             one = Contender(name, weights.stem, engine, precision, *size, batch, str(weights))
             out[name] = replace(one, threads=self.threads, frames=frames)
 
@@ -191,15 +225,19 @@ class Benchmark:
             for engine, precision in named:
                 for size in sizes[:1] if engine == "torch" else sizes:
                     add(weights, engine, precision, size)
-            for engine, precision in floats[:1] if number == 0 else []:
-                for batch in self.batches:
-                    add(weights, engine, precision, sizes[0], batch)
+            if number == 0 and not self.batches:
+                for engine, precision in in_float[:1]:
+                    add(weights, engine, precision, sizes[0], BATCH)
+            for batch in self.batches if number == 0 else ():
+                for engine, precision in in_float if batch > 1 else []:
+                    for size in sizes:
+                        add(weights, engine, precision, size, batch)
         for path in self.onnx:
             size = image_size(path)
             for engine, precision in named:
                 if engine in CPU:
                     add(self.checkpoints[0], engine, precision, size)
-            for engine, precision in floats:
+            for engine, precision in self.takers(path):
                 name = f"{path.name} {size[0]}x{size[1]} {engine} {precision}"
                 out[name] = Contender(
                     name, path.stem, engine, precision, *size, 1, str(path), ours=False, threads=self.threads
@@ -211,19 +249,37 @@ def bench(
     how: Benchmark, frames: NDArray[np.uint8], progress: Callable[[str], None] = lambda what: None
 ) -> dict[str, Any]:
     """Runs the benchmark on rendered `frames` (N, H, W, 3); `summary` says what comes out. Raises UserError for a graph
-    that cannot run."""
+    that cannot run, unless `strict` is off and another can."""
+    how.check()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         file = Path(folder) / "frames.npy"
         np.save(file, frames, allow_pickle=False)
-        workers = []
+        workers: list[Worker] = []
+        refused: list[dict[str, Any]] = []
+
+        def refuse(c: Contender, error: UserError) -> None:
+            if how.strict:
+                raise error
+            refused.append({**whose(c), "error": str(error)})
+
+        def turn(count: int, keep: bool = True) -> None:
+            for worker in list(workers):
+                try:
+                    worker.run(count, keep)
+                except UserError as error:
+                    workers.remove(worker)
+                    refuse(worker.contender, error)
+
         for c in how.contenders(str(file)):
             progress(f"loading {c.name}")
-            graph = our_graph(c, Path(c.file)) if c.ours and c.engine != "torch" else Path(c.file)
-            workers.append(stack.enter_context(Worker(replace(c, file=str(graph)))))
+            try:
+                graph = our_graph(c, Path(c.file)) if c.ours and c.engine != "torch" else Path(c.file)
+                workers.append(stack.enter_context(Worker(replace(c, file=str(graph)))))
+            except UserError as error:
+                refuse(c, error)
         warming = time.perf_counter()
-        for worker in workers:
-            worker.run(how.warm_up, keep=False)
+        turn(how.warm_up, keep=False)
         now = time.perf_counter()
         frames_a_round = fitting(how.frames, (now - warming) / max(how.warm_up, 1), began + how.seconds - now)
         longest = 0.0
@@ -232,10 +288,9 @@ def bench(
             if number and started + longest > began + how.seconds:
                 break
             progress(f"round {number + 1} of {how.rounds}")
-            for worker in workers:
-                worker.run(frames_a_round)
+            turn(frames_a_round)
             longest = max(longest, time.perf_counter() - started)
-        rows = [worker.row() for worker in workers]
+        rows = [worker.row() for worker in workers] + refused
     return summary(how, rows)
 
 
@@ -248,19 +303,27 @@ def fitting(frames: int, each: float, left: float) -> int:
 def summary(how: Benchmark, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The JSON of some rows. Its top level is our first network at the first size, batch 1, on the fastest engine of a
     CPU; `ratio_to` its p50 at another graph's input size by that graph's, each on the fastest of the same engines, and
-    `ratio_by_engine` the same for each engine and precision that both ran on; `runs` has everything."""
+    `ratio_by_engine` the same for each engine and precision that both ran on; ours in int8 counts where theirs is.
+    `runs` has everything, with `error` in place of figures where a contender was refused. Raises UserError when the
+    first network ran nowhere."""
     cards = {path.stem: read_card(path) for path in how.checkpoints}
     first = how.checkpoints[0].stem
     rows = [{**row, **accuracy(cards[row["network"]], row)} if row["ours"] else row for row in rows]
-    mine = [r for r in rows if r["network"] == first and r["ours"] and r["batch"] == 1]
+    ran = [r for r in rows if "error" not in r]
+    mine = [r for r in ran if r["network"] == first and r["ours"] and r["batch"] == 1]
     headline = [r for r in mine if tuple(r["input"]) == how.sizes_of(how.checkpoints[0])[0]]
+    if not headline:
+        problems = dict.fromkeys(r["error"] for r in rows if "error" in r)
+        raise UserError(f"no engine runs {first}: {'; '.join(problems)}")
     best = min([r for r in headline if r["engine"] != "tensorrt"] or headline, key=lambda r: float(r["p50_ms"]))
     ratios: dict[str, float] = {}
     by_engine: dict[str, dict[str, float]] = {}
     for path in how.onnx:
-        theirs = [r for r in rows if not r["ours"] and r["network"] == path.stem]
+        theirs = [r for r in ran if not r["ours"] and r["network"] == path.stem]
         size = theirs[0]["input"] if theirs else None
+        quantised = any(r["precision"] == "int8" for r in theirs)
         same = [r for r in mine if r["input"] == size and r["engine"] in CPU]
+        same = [r for r in same if quantised or r["precision"] != "int8"]
         if not theirs or not same:
             continue
         ratios[path.stem] = min(r["p50_ms"] for r in same) / min(r["p50_ms"] for r in theirs)
@@ -290,15 +353,19 @@ def markdown(result: dict[str, Any]) -> str:
     head = ["network, input, engine", "batch", "p50 ms", "p90", "p99", "max", "frames/s", "prepare + network + decode"]
     head += ["threads", "load s", "MB", "drivable mIoU", "vehicle AP50"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for r in sorted(result["runs"], key=lambda r: float(r["p50_ms"] / r["batch"])):
+    ran = [r for r in result["runs"] if "error" not in r]
+    memory = lambda r: f"{r['peak_mb']:.0f}" + (f" + {r['gpu_mb']:.0f} of the GPU" if r.get("gpu_mb") else "")  # noqa: E731
+    for r in sorted(ran, key=lambda r: float(r["p50_ms"] / r["batch"])):
         parts = " + ".join(f"{v:.2f}" for v in r["parts_ms"].values()) or "-"
         known = r.get("accuracy") or {}
         seen = " | ".join("-" if known.get(name) is None else f"{known[name]:.3f}" for name in SHOWN)
         lines.append(
             f"| {r['name']} | {r['batch']} | {r['p50_ms']:.2f} | {r['p90_ms']:.2f} | {r['p99_ms']:.2f} | "
             f"{r['max_ms']:.1f} | {r['frames_per_s']:.0f} | {parts} | {r['threads'] or '-'} | {r['load_s']:.1f} | "
-            f"{r['peak_mb']:.0f} | {seen} |"
+            f"{memory(r)} | {seen} |"
         )
+    if refused := [r for r in result["runs"] if "error" in r]:
+        lines += ["", "Not measured:", "", *(f"- {r['name']}: {r['error']}" for r in refused)]
     if result["ratio_to"]:
         lines += ["", "| ours, frame to percept, by | fastest engines | each engine |", "|---|---|---|"]
     for name, ratio in result["ratio_to"].items():

@@ -60,7 +60,8 @@ def compare(
 
     `deviation` by engine and output; `figures` by engine, the reference's under REFERENCE; `lost` by how much each
     figure is lower than the reference's (above 0 worse for a share, better for an error); `missed` names what loses
-    more than `quantize.MOST_LOST`.
+    more than `quantize.MOST_LOST`, or has no figure where the reference has one; `unmeasured` the figures of those
+    that the reference has not, such as the AP of a class that is not in these drives.
     """
     everyone = {REFERENCE: reference, **engines}
     deviations = {name: Deviation() for name in engines}
@@ -82,10 +83,12 @@ def compare(
     found = {name: {k: v for k, v in figures(r).items() if isinstance(v, float)} for name, r in records.items()}
     exact = found[REFERENCE]
     lost = {name: {k: exact[k] - v for k, v in found[name].items()} for name in engines}
+    known = [k for k in MOST_LOST if np.isfinite(exact.get(k, np.nan))]
     return {
         "deviation": {name: deviation.relative() for name, deviation in deviations.items()},
         "lost": lost,
-        "missed": [f"{name} {k}" for name in engines for k, most in MOST_LOST.items() if lost[name][k] > most],
+        "missed": [f"{name} {k}" for name in engines for k in known if not lost[name].get(k, np.nan) <= MOST_LOST[k]],
+        "unmeasured": [k for k in MOST_LOST if k not in known],
         "figures": found,
         "frames": frames,
     }
@@ -105,4 +108,7 @@ def markdown(result: dict[str, Any]) -> str:
         if np.isfinite(exact):
             cells = [f"{result['lost'][name][key]:+.4f}" for name in names]
             lines.append(f"| {key} | {exact:.4f} | {' | '.join(cells)} |")
+    for key in ("missed", "unmeasured"):
+        if result[key]:
+            lines += ["", f"{key.capitalize()}: {', '.join(result[key])}."]
     return "\n".join(lines) + "\n"

@@ -14,6 +14,7 @@ from roadcraft.sim.messages import Camera
 REFERENCE_FOCAL = 320.0 / np.tan(np.radians(35.0))  # [pixels] of the default camera
 STRIDE = 8  # input pixels in a cell of the heatmaps
 REFERENCE_HEIGHT = 1.5  # [m]
+MOST_CUT = 8  # times the network's height that a picture scaled to its width may be high
 LONGEST_GAP = 0.5  # [s] between frames; after a longer one the memory means nothing
 
 
@@ -48,7 +49,8 @@ class Fitter:
         self._room = np.zeros((1, height, width, 3), np.uint8)
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(H, W, 3) to (1, height, width, 3); the answer is reused by the next call. ValueError for no picture."""
+        """(H, W, 3) to (1, height, width, 3); the answer is reused by the next call. ValueError for no picture,
+        and for one so wide or high that fitting it makes no sense."""
         if rgb.ndim != 3 or rgb.shape[2] != 3 or min(rgb.shape) < 1:
             raise ValueError(f"a frame must have shape (H, W, 3), this one has {rgb.shape}")
         if rgb.dtype != np.uint8:
@@ -58,6 +60,8 @@ class Fitter:
         import cv2  # not in the slim installation, whose kernels are compiled by a frame of the right size
 
         scaled_height = round(rgb.shape[0] * self.width / rgb.shape[1])
+        if not 1 <= scaled_height <= MOST_CUT * self.height:
+            raise ValueError(f"a frame of shape {rgb.shape} does not fit into {self.width}x{self.height}")
         shrinks = self.width < rgb.shape[1]
         scaled = cv2.resize(
             rgb, (self.width, scaled_height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

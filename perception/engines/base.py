@@ -61,12 +61,18 @@ class NetworkEngine:
         self._last: float | None = None
 
     def __call__(self, observation: Observation) -> Percept:
-        """Perceives one frame. Raises ValueError for a missing image, a wrong type, a number that is not finite and
-        a time that does not go on."""
+        """Perceives one frame. Raises ValueError for a missing image, a wrong type, a size that is not the camera's, a
+        number that is not finite and a time that does not go on."""
         began = time.perf_counter()
         if observation.rgb is None:
             raise ValueError(f"frame {observation.frame} has no image: the episode needs a camera")
+        camera = observation.camera or Camera()
         frame = self._fitter(observation.rgb)
+        if observation.rgb.shape[:2] != (camera.height, camera.width):
+            height, width = observation.rgb.shape[:2]
+            raise ValueError(
+                f"frame {observation.frame} is {width}x{height}, its camera says {camera.width}x{camera.height}"
+            )
         motion = self._motion(observation)
         fitted = time.perf_counter()
         self.heads = heads = self._stepper.step(frame, motion)

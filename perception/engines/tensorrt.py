@@ -4,12 +4,14 @@ The graph is strongly typed: its precision is what the ONNX file says. Engine fi
 the GPU and the version, and built anew when any of them differs. Building needs no GPU with `tensorrt_rtx`; running
 does. The state lives in two sets of device buffers that change places, because input and output must not alias; each
 of the two has its own CUDA graph of the whole step, from pinned input over the network to pinned output.
+Where TensorRT says that the step cannot be captured, it is enqueued piece by piece.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +23,15 @@ from tqdm import tqdm
 
 from roadcraft.perception.engines.base import Model
 from roadcraft.perception.heads import OUTPUTS
-from roadcraft.sim.cache import cache_dir, digest
+from roadcraft.sim.cache import cache_dir, digest, write_atomically
 from roadcraft.sim.errors import UserError
 
 log = logging.getLogger(__name__)
 PACKAGES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 INPUTS = ("frame", "motion")  # that come from outside, beside the state
+# How engines are built, where the version knows the flag: float32 is not rounded to TF32, and TensorRT-RTX allocates
+# nothing while it runs, without which a CUDA graph cannot capture it (release notes of 1.2).
+FLAGS = {"TF32": False, "REQUIRE_USER_ALLOCATION": True}
 
 
 def bindings() -> Any:
@@ -61,6 +66,7 @@ def build(graph: Path, progress: Callable[[str], None] = lambda what: None) -> b
         errors = "; ".join(f"operator {error.node_operator()}: {error.desc().splitlines()[0]}" for error in found)
         raise UserError(f"{graph}: TensorRT {trt.__version__} refuses it: {errors}")
     config = builder.create_builder_config()
+    set_flags(trt, config)
     timings = cache_dir() / f"tensorrt-timings-{digest(trt.__version__, gpu_name())}.bin"
     cache = None
     if "rtx" not in trt.__name__:  # TensorRT-RTX times nothing when it builds
@@ -73,8 +79,16 @@ def build(graph: Path, progress: Callable[[str], None] = lambda what: None) -> b
     if plan is None:
         raise UserError(f"{graph}: TensorRT {trt.__version__} could not build an engine of it")
     if cache is not None:
-        timings.write_bytes(memoryview(cache.serialize()))
+        write_atomically(timings, lambda file: file.write(memoryview(cache.serialize())))
     return bytes(plan)
+
+
+def set_flags(trt: Any, config: Any) -> None:
+    """FLAGS, in a builder's configuration."""
+    for name, wanted in FLAGS.items():
+        flag = getattr(trt.BuilderFlag, name, None)
+        if flag is not None:
+            (config.set_flag if wanted else config.clear_flag)(flag)
 
 
 def monitor(trt: Any, progress: Callable[[str], None]) -> Any:
@@ -99,15 +113,21 @@ def monitor(trt: Any, progress: Callable[[str], None]) -> Any:
 
 
 def engine_file(graph: Path) -> Path:
-    """The cached engine of a graph for this GPU and version, built if there is none."""
+    """The cached engine of a graph for this GPU, version and FLAGS, built if there is none."""
     trt = bindings()
-    key = digest(graph.read_bytes(), gpu_name(), trt.__name__, trt.__version__)
+    key = digest(graph.read_bytes(), gpu_name(), trt.__name__, trt.__version__, json.dumps(FLAGS))
     path = cache_dir() / f"tensorrt-{key}.engine"
     if not path.is_file():
-        with tqdm(desc=f"engine for {gpu_name() or 'no GPU'}", bar_format="{desc}: {postfix} [{elapsed}]") as bar:
-            plan = build(graph, bar.set_postfix_str)
-        path.with_suffix(".tmp").write_bytes(plan)
-        path.with_suffix(".tmp").replace(path)
+        about = f"engine for {gpu_name() or 'no GPU'}"
+        with tqdm(desc=about, bar_format="{desc}: {postfix} [{elapsed}]", miniters=0) as bar:
+
+            def tell(what: str) -> None:
+                bar.set_postfix_str(what, refresh=False)  # TensorRT reports hundreds of steps a second
+                bar.update(0)  # shows it if the last was shown long enough ago
+
+            plan = build(graph, tell)
+        write_atomically(path, lambda file: file.write(plan))
+    log.info("TensorRT %s: %s is %s", trt.__version__, graph.name, path)
     return path
 
 
@@ -127,13 +147,16 @@ class TensorRtStepper:
         engine = runtime.deserialize_cuda_engine(path.read_bytes())
         if engine is None:
             log.warning("%s is damaged or of another driver: building it anew", path)
-            path.unlink()
+            path.unlink(missing_ok=True)
             engine = runtime.deserialize_cuda_engine(engine_file(graph).read_bytes())
         if engine is None:
             raise UserError(f"{path} cannot be loaded by TensorRT {trt.__version__}")
         self._engine = engine  # contexts do not keep it alive
-        self._context = engine.create_execution_context()
-        self._stream = torch.cuda.Stream()
+        self._stream = torch.cuda.Stream()  # the kernels' cache wants torch's CUDA context to be there
+        self._runtime_cache: tuple[Path, Any] | None = None
+        self._context = self._new_context(path)
+        if self._context is None:
+            raise UserError(f"TensorRT {trt.__version__} has no room on the GPU for {path}")
         kinds = {trt.float32: torch.float32, trt.float16: torch.float16, trt.uint8: torch.uint8}
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         self._device: dict[str, Any] = {}
@@ -153,7 +176,31 @@ class TensorRtStepper:
         self._given = {name: self._host[name].numpy() for name in INPUTS}
         self._turn = 0
         self._graphs = [self._capture(turn) for turn in range(2)]
+        self._keep_runtime_cache()
         self.reset()
+
+    def _new_context(self, path: Path) -> Any:
+        """A context; TensorRT-RTX compiles its kernels when it is made, or takes them from the cache beside the
+        engine, which it refuses when it is of another GPU or driver."""
+        if not hasattr(self._engine, "create_runtime_config"):
+            return self._engine.create_execution_context()
+        config = self._engine.create_runtime_config()
+        if hasattr(config, "create_runtime_cache"):  # of TensorRT-RTX
+            file, cache = path.with_suffix(".kernels"), config.create_runtime_cache()
+            if file.is_file() and not cache.deserialize(file.read_bytes()):
+                log.warning("%s is of another GPU or driver: its kernels are compiled anew", file)
+            config.set_runtime_cache(cache)
+            self._runtime_cache = file, cache
+        return self._engine.create_execution_context(config)
+
+    def _keep_runtime_cache(self) -> None:
+        """Writes the kernels down once they have run."""
+        if self._runtime_cache is None:
+            return
+        path, cache = self._runtime_cache
+        kernels = bytes(cache.serialize())
+        if not path.is_file() or path.read_bytes() != kernels:
+            write_atomically(path, lambda file: file.write(kernels))
 
     def _enqueue(self, turn: int) -> None:
         for name in INPUTS:
@@ -167,12 +214,17 @@ class TensorRtStepper:
             self._host[name].copy_(self._device[name], non_blocking=True)
 
     def _capture(self, turn: int) -> Any:
+        """The step as a CUDA graph; None, and said, where it cannot be captured."""
         torch = self._torch
         with torch.cuda.stream(self._stream):
             self._enqueue(turn)  # once outside of a graph: the first call may allocate
             self._stream.synchronize()
+            capturable = getattr(self._context, "is_stream_capturable", lambda stream: True)
+            if not capturable(self._stream.cuda_stream):
+                log.warning("TensorRT's step cannot be captured: it is enqueued piece by piece, which is slower")
+                return None
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, stream=self._stream):
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._enqueue(turn)
         return graph
 
@@ -188,7 +240,11 @@ class TensorRtStepper:
         self._given["frame"][:] = frame
         self._given["motion"][:] = motion
         with self._torch.cuda.stream(self._stream):
-            self._graphs[self._turn].replay()
+            graph = self._graphs[self._turn]
+            if graph is None:
+                self._enqueue(self._turn)
+            else:
+                graph.replay()
         self._stream.synchronize()
         self._turn = 1 - self._turn
         return {name: self._host[name][0].numpy() for name in OUTPUTS}

@@ -14,12 +14,16 @@ import pytest
 
 from roadcraft.control.ppo import policy_of
 from roadcraft.launch.__main__ import main
+from roadcraft.launch.bench import against, read_baseline
 from roadcraft.launch.bench_ppo import Learner
 from roadcraft.launch.bench_world import drive_start
 from roadcraft.launch.config import BenchEnv
 from roadcraft.perception.data import Shards
+from roadcraft.perception.percept import Percept
 from roadcraft.perception.shipped import read_card, shipped
 from roadcraft.perception.truth import ErrorModel
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Observation
 from roadcraft.sim.scores import KINDS
 
 
@@ -58,6 +62,8 @@ def test_export_policy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert Path(exported["graphs"]["f16"]) == Path("mine/policy.f16.onnx")
     assert main(["export", "--what", "policy", "--weights", "none.safetensors"]) == 2
     assert "none.safetensors" in capsys.readouterr().err
+    assert main(["export", "--what", "policy", "--precisions", "[int8]"]) == 2
+    assert "no int8" in capsys.readouterr().err
     Path("file").touch()
     assert main(["export", "--what", "policy", "--out", "file/policy.onnx"]) == 2
     assert "out file/policy.onnx" in capsys.readouterr().err
@@ -231,6 +237,44 @@ def test_bench_loop_and_its_gate(runs: Path, capsys: pytest.CaptureFixture[str])
     assert "missed_100_hz" in capsys.readouterr().err
     assert main(["bench", "loop", "bench-loop-tiny", "--gate", "p50_ms=0.0001"]) == 1
     assert "gate missed: p50_ms" in capsys.readouterr().err
+
+
+def test_a_loop_without_percepts_misses_its_gate(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Blind:
+        name, precision, why = "blind", "f32", "a test"
+
+        def reset(self) -> None:
+            pass
+
+        def __call__(self, observation: Observation) -> Percept:
+            raise RuntimeError("the runtime fails")
+
+    monkeypatch.setattr("roadcraft.launch.build.build_engine", lambda asked: Blind())
+    found = ran(capsys, "bench", "loop", "bench-loop-tiny", "--ticks", "3", "--warmup", "0")
+    assert found["unperceived"] == 3
+    assert main(["bench", "loop", "bench-loop-tiny", "--ticks", "3", "--gate", "p99_ms=100000"]) == 1
+    said = capsys.readouterr().err
+    assert "3 of 3 ticks without a percept: the runtime fails" in said
+    assert "gate missed: unperceived 3.00 > 0" in said
+
+
+def test_a_baseline_is_looked_at_before_the_run_and_has_rows_in_common_or_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    for rows in ([{"name": "a"}], [{"name": "a", "error": "refused"}], [{"name": "a", "p50_ms": "fast"}], []):
+        path.write_text(json.dumps({"runs": rows}))
+        with pytest.raises(UserError, match=r"not a bench\.json"):
+            read_baseline(path)
+    path.write_text(json.dumps({"runs": [{"name": "a", "p50_ms": 2.0}, {"name": "b", "error": "refused"}]}))
+    now = {"runs": [{"name": "a", "p50_ms": 3.0}, {"name": "b", "p50_ms": 1.0}, {"name": "c", "error": "refused"}]}
+    assert against(now, read_baseline(path)) == {"a": 1.5}
+
+
+def test_parity_that_is_missed_exits_1(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for missed, status in ([], 0), (["openvino:f32 drivable_miou"], 1):
+        monkeypatch.setattr("roadcraft.launch.bench.bench_parity", lambda asked, run, missed=missed: {"missed": missed})
+        assert main(["bench", "parity", "bench-parity-tiny"]) == status
 
 
 @pytest.mark.slow

@@ -117,7 +117,6 @@ def test_no_int8_beside_the_weights_names_the_command(tmp_path: Path) -> None:
 
 
 @trt
-@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".onnx", ".f16.onnx", ".int8.onnx"])
 def test_tensorrt_builds_the_shipped_graphs(ending: str) -> None:
     assert len(build(shipped(ending=ending))) > 100_000
