@@ -54,7 +54,7 @@ def spawn_actor_with_parent(
     return spawn(server, what, where, parent, attachment).wire(server.port + 1)
 
 
-@call("destroy_actor", VALUE, u32, note="what was attached to it stays where it is, as in CARLA")
+@call("destroy_actor", VALUE, u32, note="what was attached to it stays where it is, as in CARLA; props are met again")
 def destroy_actor(server: Server, number: int) -> bool:
     server.sensors.forget(server.live.destroy(number))
     return True
@@ -160,7 +160,7 @@ def simulate_physics(server: Server, number: int, on: bool) -> None:
 def collisions(server: Server, number: int, on: bool) -> None:
     actor = server.live.actors.get(number)
     if actor.is_body:
-        server.live.simulation.set_collides(number, on)
+        server.live.set_collides(actor, on)
 
 
 @call("set_actor_enable_gravity", VOID, u32, flag)

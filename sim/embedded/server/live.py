@@ -68,6 +68,7 @@ class LiveWorld:
         self.slippery: dict[int, float] = {}  # vehicles inside one, and the friction there
         self.own_friction: dict[int, float] = {}  # theirs outside
         self.forgetful: set[int] = set()  # vehicles without sticky control
+        self.carried: set[int] = set()  # props that touch nothing because they ride along, not because a client said so
         self.dying: dict[int, float] = {}  # dead walkers, and the simulation time [s] at which they go
         self.led: set[int] = set()  # walkers that a client's crowd has placed since the last tick
         self.walking: set[int] = set()  # those of the tick before
@@ -193,6 +194,7 @@ class LiveWorld:
                 self.simulation.set_physics(actor.id, False)
                 if holder is not None:  # it is carried, and is not in the way
                     self.simulation.set_collides(actor.id, False)
+                    self.carried.add(actor.id)
         else:
             actor.id = self.new_id()
             if type_id.startswith("sensor."):
@@ -222,10 +224,11 @@ class LiveWorld:
         )
 
     def destroy(self, number: int) -> Actor:
-        """Removes an actor and returns it; what was attached to it stays. Raises NoActor."""
+        """Removes an actor and returns it; what was attached to it stays, and is in the way. Raises NoActor."""
         actor = self.actors.get(number)
         if actor is self.spectator or actor.signal >= 0:
             raise NoActor(f"actor {number} ({actor.type_id}) belongs to the map and cannot be destroyed")
+        self._set_down(number)
         self.actors.remove(number)
         if actor.is_body:
             self.simulation.remove(number)
@@ -235,9 +238,23 @@ class LiveWorld:
             notes.pop(number, None)
         self.dying.pop(number, None)
         self.doors.forget(number)
-        for group in (self.forgetful, self.led, self.walking):
+        for group in (self.forgetful, self.led, self.walking, self.carried):
             group.discard(number)
         return actor
+
+    def set_collides(self, actor: Actor, on: bool) -> None:
+        """A client says whether a body touches others; a prop that is carried keeps to that when it is no longer."""
+        self.simulation.set_collides(actor.id, on)
+        self.carried.discard(actor.id)
+
+    def _set_down(self, holder: int) -> None:
+        """Props that an actor carried, itself or by what has no body, are in the way from now on."""
+        for number in self.actors.children.get(holder, ()):
+            if number in self.carried:
+                self.simulation.set_collides(number, True)
+                self.carried.discard(number)
+            elif not self.actors.by_id[number].is_body:
+                self._set_down(number)
 
     def let_die(self, walker: Actor) -> None:
         """A walker falls, lies and is gone after a while: see `buried`."""
