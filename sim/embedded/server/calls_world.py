@@ -67,7 +67,7 @@ def map_info(server: Server) -> list[Any]:
 
 @call("get_map_data", VALUE)
 def map_data(server: Server) -> str:
-    return told_map(server.live.town.xodr)
+    return told_map(server.live.town)
 
 
 @call("load_new_episode", VOID, text, flag, u16)

@@ -154,9 +154,11 @@ at no light, which makes the TrafficManager stop there. In ten simulated minutes
 style of town, no car crashed, left its lane, ran a red light, touched a walker or was given up by the TrafficManager;
 `make test-slow` asks that again for one seed of the TrafficManager in each style.
 
-The map that clients get has the lanes of the town to the millimetre, but some turns through junctions have another
-reference line than the file in the server: the TrafficManager knows roads by points 5 m apart along that line, and
-where a turn ended far from the last of them it cut the corner by a metre.
+The map that clients get of this server's own towns has the town's lanes and crosswalks to the millimetre, but some
+turns through junctions have another reference line than the town's own file: the TrafficManager knows roads by points
+5 m apart along that line, and where a turn ended far from the last of them it cut the corner by a metre. In such turns
+the `s` of a waypoint and the length of the road differ from those in that file. OpenDRIVE files and texts, those of
+these towns as well, are told as they are written.
 
 What belongs to the client shows here as well:
 
