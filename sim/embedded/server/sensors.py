@@ -83,6 +83,11 @@ def equipment(actor: Actor) -> Camera | Sensor:
     return SENSORS[actor.type_id](actor)
 
 
+def looks(actor: Actor) -> bool:
+    """Whether a sensor sees bodies, and so can be told to ignore some: a camera, or one that casts rays."""
+    return isinstance(actor.sensor, (Camera, Lidar, SemanticLidar, Radar, ObstacleSensor))
+
+
 class Sensors:
     """The sensors of the present world."""
 
