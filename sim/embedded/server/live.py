@@ -19,6 +19,7 @@ from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
 from roadcraft.sim.embedded.server.snapshot import Snapshots
 from roadcraft.sim.embedded.server.spawn_points import told_spawns
+from roadcraft.sim.embedded.server.stop_signs import StopSigns
 from roadcraft.sim.embedded.server.street_lights import StreetLights
 from roadcraft.sim.embedded.server.wire import CITY_TAGS, LARGEST, Pose, relative
 from roadcraft.sim.embedded.state import Simulation
@@ -56,7 +57,7 @@ class LiveWorld:
         while self.simulation.new_id() < after:
             pass
         self.actors, self.doors = Actors(), Doors()
-        self.snapshots = Snapshots()
+        self.snapshots, self.stop_signs = Snapshots(), StopSigns(town.network)
         self.told_weather = Weather()  # as clients set it
         self.blinks_from = 0.0  # simulation time [s] when synchronous mode began: for indicators and rain
         self.street_lights = StreetLights(town.scenery)
@@ -320,6 +321,7 @@ class LiveWorld:
         self.contacts = contacts[0] if steps == 1 else np.concatenate(contacts)
         self.frame += 1
         self._cast_out()
+        self.stop_signs.step(self.simulation.bodies, dt)
         self._forget_controls()
         if self.triggers or self.slippery:
             self._slip()
