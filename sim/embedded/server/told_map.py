@@ -171,10 +171,9 @@ def _measure_widths(lane: ET.Element, plan: Plan, new: Plan) -> None:
         a, b, c, d = (float(written[k].attrib[name]) for name in "abcd")
         u, scale = s - begins[k], plan.parts[part].length / new.parts[part].length
         values = (a + u * (b + u * (c + u * d)), b + u * (2 * c + 3 * u * d), c + 3 * u * d, d)
-        along = {
-            name: _text(value * scale**power) for power, (name, value) in enumerate(zip("abcd", values, strict=True))
-        }
-        width = ET.Element("width", sOffset=_text(float(np.interp(s, plan.stations, new.stations))), **along)
+        width = ET.Element("width", sOffset=_text(float(np.interp(s, plan.stations, new.stations))))
+        for power, name in enumerate("abcd"):
+            width.set(name, _text(values[power] * scale**power))
         width.tail = written[k].tail
         lane.insert(place, width)
 
