@@ -81,6 +81,7 @@ class Town:
     network: RoadNetwork
     scenery: Scenery
     look: int = 0  # what its surfaces are made of, see `render.looks`
+    generated: bool = False  # by this project's layouts; not read from a file or a client's text
 
 
 def load_town(name: str) -> Town:
@@ -89,8 +90,8 @@ def load_town(name: str) -> Town:
 
     Raises UserError for an unknown name and for a file that is missing or broken.
     """
-    look = 0
-    if match := NAME.fullmatch(name):
+    look, match = 0, NAME.fullmatch(name)
+    if match:
         text, look = town_text(match[1], int(match[2] or 0)), int(match[3] or 0)
         network = cached_network(text, name, trusted=True)
     elif name.endswith(".xodr"):
@@ -101,7 +102,7 @@ def load_town(name: str) -> Town:
             f"unknown town {name!r}: there are {', '.join(STYLES)}, each also with a number as in grid-7 "
             "and a look as in grid-7@3, and OpenDRIVE files by their path (.xodr)"
         )
-    return Town(name, text, network, read_scenery(text, network), look)
+    return Town(name, text, network, read_scenery(text, network), look, generated=match is not None)
 
 
 def town_text(style: str, number: int) -> str:

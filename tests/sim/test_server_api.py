@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from raw_client import RawClient
+
+from roadcraft.sim.embedded.server.process import ServerProcess
 
 carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
 EGO = "vehicle.lincoln.mkz_2020"
@@ -197,6 +200,29 @@ def test_a_sensor_looks_through_the_vehicles_that_it_ignores(world: Any) -> None
     assert seen() == [True, True, False]
     with pytest.raises(RuntimeError, match="is no vehicle"):
         eyes[0].set_ignored_vehicles([lidar.id])
+    gone = world.spawn_actor(library.find(EGO), world.get_map().get_spawn_points()[1])
+    gone.destroy()
+    eyes[0].set_ignored_vehicles([gone.id, car.id])
+    assert seen() == [False, True, False]
+
+
+@pytest.mark.parametrize("kind", ["other.gnss", "other.imu", "other.collision", "other.lane_invasion"])
+def test_what_sees_nothing_cannot_ignore_vehicles(world: Any, server: ServerProcess, kind: str) -> None:
+    """Asked by hand, because the client's lane invasion sensor has no such method."""
+    library = world.get_blueprint_library()
+    car = world.spawn_actor(library.find(EGO), world.get_map().get_spawn_points()[0])
+    sensor = world.spawn_actor(library.find(f"sensor.{kind}"), carla.Transform(), attach_to=car)
+    with RawClient(server.port) as raw, pytest.raises(RuntimeError, match="sees no vehicles"):
+        raw.call("set_ignored_vehicles", sensor.id, [car.id])
+
+
+@pytest.mark.parametrize(
+    "kind", ["camera.rgb", "camera.depth", "camera.dvs", "lidar.ray_cast", "other.radar", "other.obstacle"]
+)
+def test_what_sees_can_ignore_vehicles(world: Any, kind: str) -> None:
+    library = world.get_blueprint_library()
+    car = world.spawn_actor(library.find(EGO), world.get_map().get_spawn_points()[0])
+    world.spawn_actor(library.find(f"sensor.{kind}"), carla.Transform(), attach_to=car).set_ignored_vehicles([car.id])
 
 
 def test_gbuffers_are_refused_with_the_reason(world: Any) -> None:

@@ -11,6 +11,7 @@ from test_server import spawn, ticks
 
 from roadcraft.sim.embedded.server.live import AFTER_DEATH, LiveWorld
 from roadcraft.sim.embedded.server.records import AT_LIGHT, GREEN, OVER_LINE, RED
+from roadcraft.sim.embedded.server.stop_signs import AGAIN, BOX, STOP
 from roadcraft.sim.embedded.server.walkways import SHY
 from roadcraft.sim.embedded.server.wire import Pose
 from roadcraft.sim.embedded.town import load_town
@@ -82,17 +83,128 @@ def test_walkers_keep_off_the_kerb(world: Any) -> None:
         assert place.distance_2d(lane.transform.location) < lane.lane_width / 2 - SHY + 0.15
 
 
+class Stop:
+    """A car that stands at a suburb's stop sign, without physics, and others that are put beside it."""
+
+    def __init__(self, town: str = "suburb") -> None:
+        self.live = LiveWorld(load_town(town), town)
+        self.network = network = self.live.town.network
+        lanes = network.lanes
+        signed = (lanes["stop"] >= 0) & (lanes["stop_s"] > AT_LIGHT + 2.0)
+        self.lane = next(
+            each for each in np.flatnonzero(signed).tolist()
+            if any(len(network.conflicts(way)) for way in network.successors(each))
+        )  # fmt: skip
+        self.line, self.length = float(lanes["stop_s"][self.lane]), float(lanes["length"][self.lane])
+        self.car = self.put(self.line - AT_LIGHT - 2.0)
+
+    def put(self, at: float, lane: int | None = None, car: Any = None) -> Any:
+        """A car, a new one where none is given, so many metres along a lane."""
+        x, y, yaw, _ = self.network.point(self.lane if lane is None else lane, at)
+        if car is None:
+            car = self.live.spawn("vehicle.lincoln.mkz_2020", [], Pose(x, y, 0.5, yaw))
+            self.live.simulation.set_physics(car.id, False)
+        self.live.place(car, Pose(x, y, 0.0, yaw))
+        return car
+
+    def told(self, seconds: float = 0.0, car: Any = None) -> int:
+        """What light the car is told after so long; it is at none."""
+        for _ in range(round(seconds / 0.05)):
+            self.live.step(0.05)
+        self.live.snapshots.pack(self.live, 0.05, 0)
+        records = self.live.snapshots.views[1]
+        row = self.live.snapshots.records["id"][: len(records)].tolist().index((car or self.car).id)
+        assert records["has_light"][row] == 0
+        return int(records["light_state"][row])
+
+
 def test_a_stop_sign_is_told_as_red_without_a_light() -> None:
     """By that the clients' TrafficManager stops before it enters; where nothing is to be stopped for it is green."""
-    live = LiveWorld(load_town("suburb"), "suburb")
-    lanes = live.town.network.lanes
-    lane = int(np.flatnonzero((lanes["stop"] >= 0) & (lanes["stop_s"] > 2 * AT_LIGHT))[0])
-    stop = float(lanes["stop_s"][lane])
-    x, y, yaw, _ = live.town.network.point(lane, 1.0)
-    car = live.spawn("vehicle.lincoln.mkz_2020", [], Pose(x, y, 0.5, yaw))
-    for at, told in ((stop - AT_LIGHT - 3.0, GREEN), (stop - AT_LIGHT + 1.0, RED), (float(lanes["length"][lane]), RED)):
-        x, y, yaw, _ = live.town.network.point(lane, at)
-        live.place(car, Pose(x, y, 0.0, yaw))
-        live.snapshots.pack(live, 0.05, 0)
-        (record,) = live.snapshots.views[1]
-        assert (record["has_light"], record["light_state"]) == (0, told), at
+    stop = Stop()
+    assert stop.told(3.0) == GREEN
+    for at in (stop.line - AT_LIGHT + 1.0, stop.length):
+        stop.put(at, car=stop.car)
+        assert stop.told() == RED, at
+
+
+@pytest.mark.parametrize("at", [AT_LIGHT - 1.0, 3.0])
+def test_who_has_stopped_for_two_seconds_may_go(at: float) -> None:
+    """As in CARLA, if nobody is on the ways that cross; with somebody there it is looked again each second."""
+    stop = Stop()
+    stop.put(stop.line - at, car=stop.car)
+    assert stop.told(STOP - 0.1) == RED
+    assert stop.told(0.1) == GREEN
+    assert stop.told(5.0) == GREEN
+    crossing = stop.network.conflicts(int(stop.network.successors(stop.lane)[0]))
+    lane = max(crossing.tolist(), key=lambda each: float(stop.network.lanes["length"][each]))
+    other = stop.put(float(stop.network.lanes["length"][lane]) / 2, lane)
+    assert stop.told(0.05) == RED
+    assert stop.told(4.0) == RED
+    stop.live.destroy(other.id)
+    assert stop.told(AGAIN - 0.1) == RED
+    assert stop.told(0.1) == GREEN
+
+
+def test_who_is_over_the_line_goes_on() -> None:
+    """Whoever comes then: a front on the crosswalk or in the crossing road would be in the way."""
+    stop = Stop()
+    stop.put(stop.line - stop.car.extent[0], car=stop.car)
+    crossing = stop.network.conflicts(int(stop.network.successors(stop.lane)[0]))
+    assert stop.told(STOP) == GREEN
+    other = stop.put(1.0, int(crossing[0]))
+    assert stop.told(0.05) == RED
+    stop.live.destroy(other.id)
+    assert stop.told(AGAIN) == GREEN
+    stop.put(stop.line - stop.car.extent[0] + 1.5, car=stop.car)
+    assert stop.told(0.05) == GREEN
+    stop.put(1.0, int(crossing[0]))
+    assert stop.told(1.0) == GREEN
+
+
+def test_a_stop_is_each_cars_own_and_needs_a_stand() -> None:
+    """Who is second in the lane has not stopped at the sign, nor has who rolls towards CARLA's box before it."""
+    stop = Stop()
+    stop.put(stop.line - 4.0, car=stop.car)
+    second = stop.put(stop.line - 11.0)
+    assert (stop.told(3.0), stop.told(0.0, second)) == (GREEN, RED)
+    stop.live.destroy(stop.car.id)
+    assert stop.told(STOP - 0.1, second) == RED
+    assert stop.told(0.1, second) == GREEN
+    stop.put(stop.line - AT_LIGHT - 2.0, car=second)
+    assert stop.told(0.1, second) == GREEN
+
+    def rolls(ticks: int) -> list[int]:
+        """What it is told in each tick."""
+        found = []
+        for _ in range(ticks):
+            stop.live.simulation.set_velocity(second.id, (1.0, 1.0))
+            found.append(stop.told(0.05, second))
+        return found
+
+    stop.put(stop.line - second.extent[0] - BOX - 1.0, car=second)
+    assert rolls(60) == [RED] * 60
+    stop.put(stop.line - second.extent[0] - BOX + 1.0, car=second)
+    assert rolls(60) == [RED] * 39 + [GREEN] * 21
+
+
+def test_of_two_who_wait_the_first_goes_first() -> None:
+    """At signs whose ways cross."""
+    stop = Stop("grid")
+    lanes, network = stop.network.lanes, stop.network
+    pairs = (
+        (int(lane), int(other))
+        for lane in np.flatnonzero(lanes["stop"] >= 0)
+        for way in network.successors(int(lane))
+        for met in network.conflicts(way)
+        for other in network.predecessors(int(met))
+        if other != lane and lanes["stop"][other] >= 0
+    )
+    lane, other = next(pairs)
+    line, across = float(lanes["stop_s"][lane]), float(lanes["stop_s"][other])
+    stop.live.destroy(stop.car.id)
+    late, early = stop.put(line - AT_LIGHT - 2.0, lane), stop.put(across - 4.0, other)
+    stop.told(0.5, early)
+    stop.put(line - 4.0, lane, late)
+    assert [stop.told(3.0, early), stop.told(0.0, late)] == [GREEN, RED]
+    stop.live.destroy(early.id)
+    assert stop.told(AGAIN, late) == GREEN

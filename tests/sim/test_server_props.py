@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from roadcraft.sim.embedded.catalogue import PROPS, find
+from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.process import ServerProcess
+from roadcraft.sim.embedded.server.wire import Pose
+from roadcraft.sim.embedded.town import load_town
 
 carla = pytest.importorskip("carla", reason="the carla wheel does not exist for this machine")
 EGO = "vehicle.lincoln.mkz_2020"
@@ -117,3 +120,26 @@ def test_an_empty_actor_carries_sensors(world: Any) -> None:
     car.destroy()
     world.tick()
     assert {car.id, base.id, sensor.id} & {actor.id for actor in world.get_actors()} == {base.id, sensor.id}
+
+
+@pytest.mark.parametrize("between", [False, True], ids=["on the car", "on an empty actor on the car"])
+@pytest.mark.parametrize("told", [None, False, True])
+def test_what_a_vanished_car_carried_is_in_the_way(told: bool | None, between: bool) -> None:
+    """A prop that rode along is met once its car is gone, unless a client has switched its collisions off."""
+    live = LiveWorld(load_town("grid"), "grid")
+    x, y, yaw = live.told_spawns[0].tolist()
+    ahead = Pose(x + 12.0 * np.cos(yaw), y + 12.0 * np.sin(yaw), 0.0, yaw)
+    carrier = live.spawn(EGO, [], ahead)
+    holder = live.spawn("util.actor.empty", [], Pose(), parent=carrier.id) if between else carrier
+    machine = live.spawn("static.prop.atm", [], Pose(x=-4.0), parent=holder.id)
+    if told is not None:
+        live.set_collides(machine, told)
+    live.step(0.05)
+    live.destroy(carrier.id)
+    car = live.spawn(EGO, [], Pose(x, y, 0.0, yaw))
+    live.simulation.set_velocity(car.id, (12.0 * np.cos(yaw), 12.0 * np.sin(yaw)))
+    met = set()
+    for _ in range(30):
+        live.step(0.05)
+        met |= {machine.id} & {*live.contacts["a"].tolist(), *live.contacts["b"].tolist()}
+    assert bool(met) is (told is not False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from roadcraft.sim.embedded.server import recording
 from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.server.recording import MAGIC, STATE, Recorder, Recording, blocked, inside, read
+from roadcraft.sim.embedded.server.replay import Replay
+from roadcraft.sim.embedded.server.sensors import Sensors
+from roadcraft.sim.embedded.server.wire import Pose
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.errors import UserError
 
@@ -136,6 +140,41 @@ def test_a_replay_takes_over_what_is_still_there(recorder: Any) -> None:
     world.tick()
     assert len(world.get_actors()) == before
     car.destroy()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_after_a_replay_physics_is_as_it_was(again: bool, tmp_path: Path) -> None:
+    """Of actors that were still there; those that the replay spawned anew have what a new actor of their kind has."""
+    live = LiveWorld(load_town("grid"), "grid")
+    spots = [Pose(x, y, 0.0, yaw) for x, y, yaw in live.told_spawns[:4].tolist()]
+    machine = live.spawn("static.prop.vendingmachine", [], spots[0]._replace(z=50.0))
+    car = live.spawn(EGO, [], spots[1])
+    box = live.spawn("static.prop.box01", [], Pose(z=3.0), parent=car.id)
+    parked, walker = live.spawn("vehicle.audi.tt", [], spots[2]), live.spawn("walker.pedestrian.0001", [], spots[3])
+    live.simulation.set_physics(parked.id, False)
+    recorder = Recorder(tmp_path / "stand.log", live)
+    for _ in range(3):
+        live.step(0.05)
+        recorder.frame(live, 0.05)
+    recorder.close()
+    if again:
+        for actor in (machine, box, car, parked, walker):
+            live.destroy(actor.id)
+    server: Any = SimpleNamespace(live=live, replay_ignores_hero=False, replay_ignores_spectator=False)
+    server.sensors = Sensors(server)
+    replay = Replay(server, read(tmp_path / "stand.log"), 0.0, 0.0, 0, False, Pose())
+    here = {actor: live.actors.get(replay.actors[actor.id]) for actor in (machine, box, car, parked, walker)}
+    while replay.advance(0.05, 1.0):
+        live.step(0.05)
+        assert not any(live.body(actor)["physics"] for actor in here.values())
+    replay.finish(keep=True)
+    on = {actor.type_id for actor in here.values() if live.body(actor)["physics"]}
+    assert on == {car.type_id, walker.type_id} | ({parked.type_id} if again else set())
+    for _ in range(20):
+        live.step(0.05)
+    assert live.pose_of(here[machine]).z == pytest.approx(50.0)
+    ridden = live.pose_of(here[car])
+    assert live.pose_of(here[box]).z == pytest.approx(ridden.z + 3.0, abs=0.05)
 
 
 def _ids(world: Any) -> list[int]:

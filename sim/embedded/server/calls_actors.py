@@ -9,6 +9,7 @@ from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.blueprints import MESH
 from roadcraft.sim.embedded.server.calls import Result, Status, call
+from roadcraft.sim.embedded.server.sensors import looks
 from roadcraft.sim.embedded.server.wire import Pose, Vector, box_wire, flag, pose, text, u8, u32, vector
 from roadcraft.sim.errors import UserError
 
@@ -54,7 +55,7 @@ def spawn_actor_with_parent(
     return spawn(server, what, where, parent, attachment).wire(server.port + 1)
 
 
-@call("destroy_actor", VALUE, u32, note="what was attached to it stays where it is, as in CARLA")
+@call("destroy_actor", VALUE, u32, note="what was attached to it stays where it is, as in CARLA; props are met again")
 def destroy_actor(server: Server, number: int) -> bool:
     server.sensors.forget(server.live.destroy(number))
     return True
@@ -160,7 +161,7 @@ def simulate_physics(server: Server, number: int, on: bool) -> None:
 def collisions(server: Server, number: int, on: bool) -> None:
     actor = server.live.actors.get(number)
     if actor.is_body:
-        server.live.simulation.set_collides(number, on)
+        server.live.set_collides(actor, on)
 
 
 @call("set_actor_enable_gravity", VOID, u32, flag)
@@ -175,11 +176,18 @@ def set_dead(server: Server, number: int) -> None:
     server.live.let_die(server.live.actors.get(number, Category.WALKER))
 
 
-@call("set_ignored_vehicles", VOID, u32, wire.listed(u32), note="of cameras, lidars, radars and obstacle sensors")
+@call(
+    "set_ignored_vehicles", VOID, u32, wire.listed(u32),
+    note="of cameras, lidars, radars and obstacle sensors; refused for others; vehicles that are gone are skipped",
+)  # fmt: skip
 def ignore_vehicles(server: Server, number: int, vehicles: list[int]) -> None:
     """A sensor looks through these vehicles from now on, and through no others."""
-    sensor = server.live.actors.get(number, Category.SENSOR)
-    sensor.ignored = tuple(sorted(server.live.actors.get(each, Category.VEHICLE).id for each in set(vehicles)))
+    actors = server.live.actors
+    sensor = actors.get(number, Category.SENSOR)
+    if not looks(sensor):
+        raise UserError(f"actor {number} ({sensor.type_id}) sees no vehicles, so it cannot ignore any")
+    there = sorted({each for each in vehicles if each in actors.by_id})
+    sensor.ignored = tuple(actors.get(each, Category.VEHICLE).id for each in there)
 
 
 @call("set_actor_autopilot", VOID, u32, flag, note="the client's TrafficManager drives: the server has nothing to do")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import degrees
 from typing import TYPE_CHECKING, Any
 
+from roadcraft.sim.embedded.physics import DRY_FRICTION
 from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.bones import bones_wire
 from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
@@ -87,7 +88,8 @@ def get_physics(server: Server, actor: int) -> list[Any]:
 @call(
     "apply_physics_control", VOID, u32, physics_control, status=Status.PARTLY,
     note="all is remembered and told; the vehicle is one track: wheels share friction, radius and brakes, and damping "
-    "of wheels and sweep_wheel_collision have no effect",
+    f"of wheels and sweep_wheel_collision have no effect, nor has a tire_friction above {DRY_FRICTION}, which is a dry "
+    "road's",
 )  # fmt: skip
 def set_physics(server: Server, actor: int, control: tuple[Any, ...]) -> None:
     decode_physics(server.live, _vehicle(server, actor), control)

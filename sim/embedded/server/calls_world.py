@@ -9,6 +9,7 @@ from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.blueprints import definitions
 from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
 from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP
+from roadcraft.sim.embedded.server.sensors import FAILURES
 from roadcraft.sim.embedded.server.told_map import told_map
 from roadcraft.sim.embedded.server.wire import Pose, flag, long_text, number, text, transform_wire, u16, u32
 from roadcraft.sim.errors import UserError
@@ -40,8 +41,14 @@ def episode_info(server: Server) -> list[Any]:
     return [server.live.episode, [wire.token(server.episode_stream, server.port + 1)]]
 
 
-@call("get_sensor_token", VALUE, u32)
+@call(
+    "get_sensor_token", VALUE, u32,
+    note=f"a sensor that fails sends nothing in that tick; after {FAILURES} such ticks in a row it is silent for good, "
+    "and `listen` raises the reason",
+)  # fmt: skip
 def sensor_token(server: Server, stream: int) -> list[bytes]:
+    if stream in server.sensors.silenced:
+        raise UserError(server.sensors.silenced[stream])
     # `listen` asks this and connects afterwards: a synchronous tick waits for that, see `Server._hindered`.
     if server.caller is not None and stream <= server.streams.last:
         server.caller.announced.add(stream)
@@ -67,7 +74,7 @@ def map_info(server: Server) -> list[Any]:
 
 @call("get_map_data", VALUE)
 def map_data(server: Server) -> str:
-    return told_map(server.live.town.xodr)
+    return told_map(server.live.town)
 
 
 @call("load_new_episode", VOID, text, flag, u16)

@@ -149,14 +149,21 @@ TRAFFIC = """\
 
 Both run inside the client, and rely on this: a walker that the crowd leads tells its velocity; the mesh ends half a
 metre before the kerb; a dead walker lies for 10 s and is gone; a light governs a vehicle until its front is a metre
-past the stop line; from 12 m before a stop sign to the junction a vehicle's `traffic_light_state` is red although it is
-at no light, which makes the TrafficManager stop there. In ten simulated minutes with 30 cars and 30 walkers, in each
-style of town, no car crashed, left its lane, ran a red light, touched a walker or was given up by the TrafficManager;
-`make test-slow` asks that again for one seed of the TrafficManager in each style.
+past the stop line; from 12 m before a stop sign a vehicle's `traffic_light_state` is red although it is at no light,
+which makes the TrafficManager stop there. As in CARLA it is green again after two seconds if nobody is on the ways that
+cross, and otherwise a second after that was last so. It differs from CARLA in this: there red begins 3 m before the
+sign, and the two seconds with it; here they begin as well when the first car in the lane stands. Of two who wait at
+signs whose ways cross one goes at a time, and who is a metre over the line goes on.
 
-The map that clients get has the lanes of the town to the millimetre, but some turns through junctions have another
-reference line than the file in the server: the TrafficManager knows roads by points 5 m apart along that line, and
-where a turn ended far from the last of them it cut the corner by a metre.
+In ten simulated minutes with 30 cars and 30 walkers, in each style of town, no car crashed, left its lane, ran a red
+light, touched a walker or was given up by the TrafficManager; `make test-slow` asks that again for one seed of the
+TrafficManager in each style.
+
+The map that clients get of this server's own towns has the town's lanes and crosswalks to the millimetre, but some
+turns through junctions have another reference line than the town's own file: the TrafficManager knows roads by points
+5 m apart along that line, and where a turn ended far from the last of them it cut the corner by a metre. In such turns
+the `s` of a waypoint and the length of the road differ from those in that file. OpenDRIVE files and texts, those of
+these towns as well, are told as they are written.
 
 What belongs to the client shows here as well:
 

@@ -19,6 +19,7 @@ from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
 from roadcraft.sim.embedded.server.snapshot import Snapshots
 from roadcraft.sim.embedded.server.spawn_points import told_spawns
+from roadcraft.sim.embedded.server.stop_signs import StopSigns
 from roadcraft.sim.embedded.server.street_lights import StreetLights
 from roadcraft.sim.embedded.server.wire import CITY_TAGS, LARGEST, Pose, relative
 from roadcraft.sim.embedded.state import Simulation
@@ -56,7 +57,7 @@ class LiveWorld:
         while self.simulation.new_id() < after:
             pass
         self.actors, self.doors = Actors(), Doors()
-        self.snapshots = Snapshots()
+        self.snapshots, self.stop_signs = Snapshots(), StopSigns(town.network)
         self.told_weather = Weather()  # as clients set it
         self.blinks_from = 0.0  # simulation time [s] when synchronous mode began: for indicators and rain
         self.street_lights = StreetLights(town.scenery)
@@ -68,6 +69,7 @@ class LiveWorld:
         self.slippery: dict[int, float] = {}  # vehicles inside one, and the friction there
         self.own_friction: dict[int, float] = {}  # theirs outside
         self.forgetful: set[int] = set()  # vehicles without sticky control
+        self.carried: set[int] = set()  # props that touch nothing because they ride along, not because a client said so
         self.dying: dict[int, float] = {}  # dead walkers, and the simulation time [s] at which they go
         self.led: set[int] = set()  # walkers that a client's crowd has placed since the last tick
         self.walking: set[int] = set()  # those of the tick before
@@ -193,6 +195,7 @@ class LiveWorld:
                 self.simulation.set_physics(actor.id, False)
                 if holder is not None:  # it is carried, and is not in the way
                     self.simulation.set_collides(actor.id, False)
+                    self.carried.add(actor.id)
         else:
             actor.id = self.new_id()
             if type_id.startswith("sensor."):
@@ -222,10 +225,11 @@ class LiveWorld:
         )
 
     def destroy(self, number: int) -> Actor:
-        """Removes an actor and returns it; what was attached to it stays. Raises NoActor."""
+        """Removes an actor and returns it; what was attached to it stays, and is in the way. Raises NoActor."""
         actor = self.actors.get(number)
         if actor is self.spectator or actor.signal >= 0:
             raise NoActor(f"actor {number} ({actor.type_id}) belongs to the map and cannot be destroyed")
+        self._set_down(number)
         self.actors.remove(number)
         if actor.is_body:
             self.simulation.remove(number)
@@ -235,9 +239,23 @@ class LiveWorld:
             notes.pop(number, None)
         self.dying.pop(number, None)
         self.doors.forget(number)
-        for group in (self.forgetful, self.led, self.walking):
+        for group in (self.forgetful, self.led, self.walking, self.carried):
             group.discard(number)
         return actor
+
+    def set_collides(self, actor: Actor, on: bool) -> None:
+        """A client says whether a body touches others; a prop that is carried keeps to that when it is no longer."""
+        self.simulation.set_collides(actor.id, on)
+        self.carried.discard(actor.id)
+
+    def _set_down(self, holder: int) -> None:
+        """Props that an actor carried, itself or by what has no body, are in the way from now on."""
+        for number in self.actors.children.get(holder, ()):
+            if number in self.carried:
+                self.simulation.set_collides(number, True)
+                self.carried.discard(number)
+            elif not self.actors.by_id[number].is_body:
+                self._set_down(number)
 
     def let_die(self, walker: Actor) -> None:
         """A walker falls, lies and is gone after a while: see `buried`."""
@@ -303,6 +321,7 @@ class LiveWorld:
         self.contacts = contacts[0] if steps == 1 else np.concatenate(contacts)
         self.frame += 1
         self._cast_out()
+        self.stop_signs.step(self.simulation.bodies, dt)
         self._forget_controls()
         if self.triggers or self.slippery:
             self._slip()

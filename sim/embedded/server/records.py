@@ -17,7 +17,7 @@ AT_LIGHT = 12.0  # [m] before a stop line from which a vehicle's origin counts a
 OVER_LINE = 1.0  # [m] of a vehicle's front past the line, from where it goes on whatever the light shows
 KM_H = 3.6  # km/h in a m/s
 GREEN = 2  # what a vehicle at no light is told
-RED = 0  # what it is told, as in CARLA, from before a stop sign to the junction, though no light is there
+RED = 0  # what it is told, as in CARLA, before a stop sign until it may go on, though no light is there
 DEGREES = 180.0 / pi
 
 
@@ -43,19 +43,20 @@ LIGHT = _part("green:<f4:97 yellow:<f4:101 red:<f4:105 elapsed:<f4:109 pole:<u4:
 
 @njit
 def fill(  # type: ignore[no-untyped-def]  # numba's signature
-    bodies, rows, lanes, limits, default_limit, signals, light_rows, poles, actors, moved, driven, walking, lights
+    bodies, go, rows, lanes, limits, default_limit, signals, light_rows, poles, actors, moved, driven, walking, lights
 ):
     """The records of bodies in the order of `rows` (vehicles, walkers, props), and of the lights of `light_rows`.
 
-    `limits` [m/s] of lane points; `signals` rows of a LightTable; `poles`, `actors` of the network's signals. `moved`
-    (rows,) MOTION, `driven` (v,) VEHICLE, `walking` (w,) WALKER, `lights` (light_rows,) LIGHT are views of the message.
+    `go` (n,) bool: bodies that have made their stop at a sign. `limits` [m/s] of lane points; `signals` rows of a
+    LightTable; `poles`, `actors` of the network's signals. `moved` (rows,) MOTION, `driven` (v,) VEHICLE, `walking`
+    (w,) WALKER, `lights` (light_rows,) LIGHT are views of the message.
     """
     vehicles, feet = driven.shape[0], driven.shape[0] + walking.shape[0]
     for k in range(rows.shape[0]):
         b = bodies[rows[k]]
         _motion(b, vehicles <= k < feet, moved[k])
         if k < vehicles:
-            _controls(b, lanes, limits, default_limit, signals, actors, driven[k])
+            _controls(b, go[rows[k]], lanes, limits, default_limit, signals, actors, driven[k])
         elif k < feet:
             out = walking[k - vehicles]
             out.dx, out.dy, out.speed = b.target_direction[0], 0.0 - b.target_direction[1], b.target_speed
@@ -78,7 +79,7 @@ def _motion(b, on_foot, out):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _controls(b, lanes, limits, default_limit, signals, actors, out):  # type: ignore[no-untyped-def]
+def _controls(b, go, lanes, limits, default_limit, signals, actors, out):  # type: ignore[no-untyped-def]
     """A vehicle's controls, the speed limit where it is, the light that it is at or the stop sign."""
     out.throttle, out.steer, out.brake = b.throttle, 0.0 - b.steer, b.brake
     out.hand_brake, out.reverse, out.manual, out.gear = b.hand_brake, b.reverse, b.manual_gear, b.gear
@@ -90,7 +91,7 @@ def _controls(b, lanes, limits, default_limit, signals, actors, out):  # type: i
         ahead = lane.signal_s - b.lane_s
         if b.extent[0] - OVER_LINE < ahead < AT_LIGHT:
             signal = lane.signal
-        halt = lane.stop >= 0 and lane.stop_s - b.lane_s < AT_LIGHT
+        halt = not go and lane.stop >= 0 and lane.stop_s - b.lane_s < AT_LIGHT
     out.speed_limit = limit * KM_H
     out.has_light = signal >= 0
     out.light_state = signals[signal].state if signal >= 0 else RED if halt else GREEN

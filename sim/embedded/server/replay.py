@@ -40,6 +40,7 @@ class Replay:
         self.follow, self.sensors, self.offset = follow, sensors, offset
         self.actors: dict[int, int] = {}  # of the recording, and here
         self.made: set[int] = set()  # those here that there were not before
+        self.physics: dict[int, bool] = {}  # whether that of an actor here is on before and after the replay
         self.frame = -1
         self._show()
 
@@ -52,15 +53,15 @@ class Replay:
         return True
 
     def finish(self, keep: bool) -> None:
-        """Gives the actors back to physics; `keep` False removes those that the replay brought."""
+        """Gives the actors the physics that they had before; `keep` False removes those that the replay brought."""
         live = self.server.live
         for number in self.actors.values():
             if number not in live.actors.by_id:
                 continue
             if not keep and number in self.made:
                 self.server.sensors.forget(live.destroy(number))
-            elif live.actors.by_id[number].is_body:
-                live.simulation.set_physics(number, True)
+            elif number in self.physics:
+                live.simulation.set_physics(number, self.physics[number])
 
     def _show(self) -> None:
         """Brings actors in and out up to the present time, and puts them between their two nearest frames."""
@@ -96,7 +97,8 @@ class Replay:
             except UserError:
                 continue  # the place is taken by something that is not of the recording
             self.actors[number] = actor.id
-            if actor.is_body:
+            if actor.is_body:  # that of what was spawned is on or off as for any actor of its kind: props stand
+                self.physics[actor.id] = bool(live.body(actor)["physics"])
                 live.simulation.set_physics(actor.id, False)
         for number in frame["went"]:
             mine = self.actors.pop(number, 0)

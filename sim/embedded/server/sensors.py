@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.live import LiveWorld
 
 log = logging.getLogger(__name__)
+FAILURES = 3  # in a row, of a sensor that sends nothing any more after them
 Payload = Sequence[Part]
 
 
@@ -82,6 +83,11 @@ def equipment(actor: Actor) -> Camera | Sensor:
     return SENSORS[actor.type_id](actor)
 
 
+def looks(actor: Actor) -> bool:
+    """Whether a sensor sees bodies, and so can be told to ignore some: a camera, or one that casts rays."""
+    return isinstance(actor.sensor, (Camera, Lidar, SemanticLidar, Radar, ObstacleSensor))
+
+
 class Sensors:
     """The sensors of the present world."""
 
@@ -89,6 +95,9 @@ class Sensors:
         self.server = server
         self.equipped: dict[int, Actor] = {}
         self.due_at: dict[int, float] = {}  # simulation time [s] of the next message
+        self.failures: dict[int, int] = {}  # in a row, of the sensors whose last attempt failed
+        self.named: set[int] = set()  # those that ever failed
+        self.silenced: dict[int, str] = {}  # streams of sensors that failed for good, and what a client is told
         self.cameras = Cameras()
 
     def equip(self, actor: Actor) -> None:
@@ -101,14 +110,17 @@ class Sensors:
         self.due_at[actor.id] = 0.0
 
     def forget(self, actor: Actor) -> None:
-        """An actor is gone."""
+        """An actor is gone, or sends nothing any more."""
         self.equipped.pop(actor.id, None)
         self.due_at.pop(actor.id, None)
+        self.failures.pop(actor.id, None)
+        self.named.discard(actor.id)
+        self.silenced.pop(actor.stream, None)
 
     def clear(self) -> None:
         """A new world begins."""
-        self.equipped.clear()
-        self.due_at.clear()
+        for notes in (self.equipped, self.due_at, self.failures, self.named, self.silenced):
+            notes.clear()
 
     def after_tick(self, delta: float) -> None:
         """Sends what is due and heard."""
@@ -132,29 +144,43 @@ class Sensors:
         try:
             for payload in actor.sensor.sense(self.server.live, actor, delta):
                 self._send(actor, payload, "sensor.drop")
-        except Exception:
-            self._silence(actor)
+        except Exception as error:
+            self._failed(actor, error)
+        else:
+            self.failures.pop(actor.id, None)
 
     def _picture(self, cameras: list[Actor]) -> None:
         """Sends the pictures of a tick's cameras: of all together, of those that are left one by one if one fails."""
         left = {actor.id: actor for actor in cameras}
         try:
             for actor, pixels in self.cameras.images(self.server.live, cameras):
-                del left[actor.id]
                 self._send(actor, pixels, "camera.drop")
+                del left[actor.id]
+                self.failures.pop(actor.id, None)
         except Exception:
             log.debug("cameras failed together", exc_info=True)
         for actor in list(left.values()):
             try:
                 for _, pixels in self.cameras.images(self.server.live, [actor]):
                     self._send(actor, pixels, "camera.drop")
-            except Exception:
-                self._silence(actor)
+            except Exception as error:
+                self._failed(actor, error)
+            else:
+                self.failures.pop(actor.id, None)
 
-    def _silence(self, actor: Actor) -> None:
-        """A sensor has failed: it is named, and sends nothing any more; the world goes on with the others."""
-        log.exception("sensor %d (%s) failed and sends nothing any more", actor.id, actor.type_id)
-        self.forget(actor)
+    def _failed(self, actor: Actor, error: Exception) -> None:
+        """A sensor has nothing to send in this tick. The world goes on with the others, and with it in its next tick;
+        after some failures in a row it is named, and sends nothing any more."""
+        times = self.failures[actor.id] = self.failures.get(actor.id, 0) + 1
+        name = f"sensor {actor.id} ({actor.type_id})"
+        if actor.id not in self.named:
+            self.named.add(actor.id)
+            log.warning("%s failed and sends nothing in this tick", name, exc_info=error)
+        if times >= FAILURES:
+            told = f"{name} failed {times} times in a row and sends nothing any more: {type(error).__name__}: {error}"
+            log.error("%s", told, exc_info=error)
+            self.forget(actor)
+            self.silenced[actor.stream] = told
 
     def _send(self, actor: Actor, payload: Payload, fault: str) -> None:
         live = self.server.live

@@ -58,6 +58,7 @@ class Snapshots:
         vehicles, walkers, bodies = (ends[Category.VEHICLE], ends[Category.WALKER], ends[Category.PROP])
         lights = slice(ends[Category.SENSOR], ends[Category.LIGHT])
         self.version = live.actors.version
+        live.stop_signs.fit(len(live.simulation.bodies))
         self.records = records = np.zeros(len(actors), ANY)
         self.message = records.view(np.uint8).data
         records["id"], records["state"] = [actor.id for actor in actors], ACTIVE
@@ -89,8 +90,9 @@ class Snapshots:
             self._rebuild(live)
         simulation = live.simulation
         self.fill.call(
-            simulation.bodies, self.rows, live.town.network.lanes, live.told_limits, live.default_limit,
-            simulation.lights.rows, self.light_rows, live.pole_index, live.light_ids, *self.views,
+            simulation.bodies, live.stop_signs.go, self.rows, live.town.network.lanes, live.told_limits,
+            live.default_limit, simulation.lights.rows, self.light_rows, live.pole_index, live.light_ids,
+            *self.views,
         )  # fmt: skip
         self._place()
         head = HEAD.pack(WORLD_OBSERVER, live.frame, simulation.time, live.episode, time.time(), delta, flags)

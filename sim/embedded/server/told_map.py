@@ -6,6 +6,7 @@ next road. Where a turn through a junction ends up to 5 m after its last point, 
 by half a metre, and the car, which looks ahead, by twice that: it cuts into whoever waits in the street that it turns
 into. Lanes do not care where their road's reference line runs, so such roads get another line beside their own, as much
 longer or shorter as it takes to end right behind a point, and a lane offset that puts the lanes back where they were.
+Maps of others, from files or clients, are told as they are written.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.planview import Part, Plan, offset
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
-VENDOR = 'vendor="Roadcraft"'  # whose maps are told so; others are told as they are written
 STEP = 5.0  # [m] between the TrafficManager's points along a reference line
 PAST = 0.1  # [m] from the last point to the end of a road that was measured anew
 ASTRAY = 0.17  # [m] from the middle of the lane that the path may be
@@ -35,11 +36,14 @@ class Line(NamedTuple):
     plan: Plan
 
 
-@lru_cache(maxsize=8)
-def told_map(xodr: str) -> str:
-    """The OpenDRIVE text that clients get for that of a town: the same lanes, some with other reference lines."""
-    if VENDOR not in xodr[:1000]:
-        return xodr
+def told_map(town: Town) -> str:
+    """The OpenDRIVE text that clients get for a town: the same lanes, some by other reference lines."""
+    return measured(town.xodr) if town.generated else town.xodr
+
+
+@lru_cache(maxsize=8)  # texts of generated towns only, which are small
+def measured(xodr: str) -> str:
+    """The text of a generated town with other reference lines where the path would leave the lanes."""
     root, changed = ET.fromstring(xodr), False
     roads = {road.get("id"): road for road in root.iter("road")}
     for road in roads.values():
@@ -69,9 +73,16 @@ def astray(plan: Plan, after: float) -> float:
 
 
 def _simple(road: ET.Element) -> bool:
-    """Whether a road is as this project writes those of junctions: one section, to the right, flat, without signals."""
+    """Whether a road is as this project writes those of junctions: of lines and arcs, one section, to the right, flat,
+    without signals, with whole polynomials for its widths and nothing else that begins further on."""
+    widths = road.findall("lanes/laneSection/right/lane/width")
+    parts = road.findall("planView/geometry")
     return (
-        len(road.findall("lanes/laneSection")) == 1
+        bool(parts)
+        and all(part.find("line") is not None or part.find("arc") is not None for part in parts)
+        and all({"sOffset", "a", "b", "c", "d"} <= set(width.keys()) for width in widths)
+        and all(float(mark.get("sOffset", 0.0)) == 0.0 for mark in road.iter("roadMark"))
+        and len(road.findall("lanes/laneSection")) == 1
         and road.find("lanes/laneOffset") is None
         and road.find("lanes/laneSection/left") is None
         and road.find("signals/signal") is None
@@ -136,14 +147,35 @@ def _measure(road: ET.Element, plan: Plan, line: Line) -> None:
     shift = ET.Element("laneOffset", s="0", a=_text(-line.t), b="0", c="0", d="0")
     shift.tail = lanes.text
     lanes.insert(0, shift)
-    scale = plan.length / new.length
-    for width in road.iterfind("lanes/laneSection/right/lane/width"):
-        width.set("sOffset", _text(float(width.attrib["sOffset"]) / scale))
-        for power, name in enumerate("bcd", 1):
-            width.set(name, _text(float(width.attrib[name]) * scale**power))
+    for lane in road.iterfind("lanes/laneSection/right/lane"):
+        _measure_widths(lane, plan, new)
     for thing in road.iterfind("objects/object"):
         thing.set("s", _text(float(np.interp(float(thing.attrib["s"]), plan.stations, new.stations))))
         thing.set("t", _text(float(thing.attrib["t"]) - line.t))
+
+
+def _measure_widths(lane: ET.Element, plan: Plan, new: Plan) -> None:
+    """Writes a lane's widths along another reference line: one polynomial for each stretch of one scale."""
+    written = lane.findall("width")
+    if not written:
+        return
+    begins = [float(width.attrib["sOffset"]) for width in written]
+    place = list(lane).index(written[0])
+    for width in written:
+        lane.remove(width)
+    for s in sorted({*begins, *plan.stations[: len(plan.parts)].tolist()}, reverse=True):
+        part = int(np.searchsorted(plan.stations[: len(plan.parts)], s, "right")) - 1
+        k = int(np.searchsorted(begins, s, "right")) - 1
+        if k < 0:
+            continue
+        a, b, c, d = (float(written[k].attrib[name]) for name in "abcd")
+        u, scale = s - begins[k], plan.parts[part].length / new.parts[part].length
+        values = (a + u * (b + u * (c + u * d)), b + u * (2 * c + 3 * u * d), c + 3 * u * d, d)
+        width = ET.Element("width", sOffset=_text(float(np.interp(s, plan.stations, new.stations))))
+        for power, name in enumerate("abcd"):
+            width.set(name, _text(values[power] * scale**power))
+        width.tail = written[k].tail
+        lane.insert(place, width)
 
 
 def _text(value: float) -> str:
