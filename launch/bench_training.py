@@ -52,7 +52,7 @@ def bench_training(asked: BenchTraining, run: Run) -> None:
 
 def resumed(asked: BenchTraining, out: Path) -> dict[str, Any]:
     """What a run does in all its parts, as it began. Raises UserError for a resume that is told otherwise."""
-    wanted = {name: getattr(asked, name) for name in KEPT}
+    wanted = {**{name: getattr(asked, name) for name in KEPT}, "looks": asked.collect.looks}
     if asked.resume is None:
         return {**wanted, "shards": []}
     try:

@@ -744,6 +744,8 @@ class BenchTraining:
     def __post_init__(self) -> None:
         check((self.data is None) == (self.validation is None), "data and validation are named together or not at all")
         seed_range(self.seeds)
+        looks = self.collect.looks
+        check(looks == 1 or 0 <= self.look < looks, f"look {self.look} is none of the {looks} looks, 0 to {looks - 1}")
         for name in ("frames", "steps", "batch", "length", "threads"):
             check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
 

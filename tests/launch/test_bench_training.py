@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from roadcraft.launch.bench_ablation import (
     style_and_weather,
     told,
 )
+from roadcraft.launch.bench_training import resumed
+from roadcraft.launch.config import BenchTraining, Collect
 from roadcraft.perception.data import Shards
 from roadcraft.perception.losses import TASKS
 from roadcraft.perception.metrics import Records
@@ -157,3 +160,14 @@ def test_the_table_shows_what_was_learned_and_nothing_else() -> None:
     assert table["all", "only-drivable"] == ["0.500", *["-"] * (len(COLUMNS) - 2), "- |"]
     assert table["all", "reference"][-1] == "- |"
     assert told(rows, HOW)["only-drivable"] == {"all": {"drivable_miou": 0.5}}
+
+
+def test_looks_must_be_those_that_were_recorded(tmp_path: Path) -> None:
+    """Else the drives would be told apart wrongly, and nothing would say so."""
+    with pytest.raises(UserError, match="look 3 is none of the 3 looks"):
+        BenchTraining(look=3, collect=Collect(looks=3))
+    asked = BenchTraining(collect=Collect(looks=3), resume=str(tmp_path))
+    (tmp_path / "plan.json").write_text(json.dumps({**resumed(replace(asked, resume=None), tmp_path)}))
+    assert resumed(asked, tmp_path)["looks"] == 3
+    with pytest.raises(UserError, match="looks was 3, not 4"):
+        resumed(replace(asked, collect=Collect(looks=4)), tmp_path)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.render import Images, Renderer, Scene, View
 from roadcraft.sim.embedded.render.looks import look_of
-from roadcraft.sim.embedded.render.materials import ROAD, ROAD_LINE, SIDEWALK, TERRAIN
+from roadcraft.sim.embedded.render.materials import BUILDING, ROAD, ROAD_LINE, SIDEWALK, TERRAIN, VEGETATION
 from roadcraft.sim.embedded.render.palette import CLASS_OF, COLORS
+from roadcraft.sim.embedded.render.parts import build_parts
 from roadcraft.sim.embedded.server.maps import Maps
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.errors import UserError
@@ -41,6 +44,22 @@ def test_a_look_changes_colours_and_nothing_else() -> None:
         assert all(np.abs(a - b).max() > 3 for a, b in ((means[0], means[1]), (means[1], means[2])))
     sky = plain.semantic == 11
     assert (rgb[0][sky] == rgb[1][sky]).all(-1).mean() > 0.9  # all but where its edges are smoothed
+
+
+def test_houses_and_leaves_are_painted_and_nothing_else() -> None:
+    town = load_town("grid")
+    parts, _ = build_parts(town.scenery, town.network)
+    painted = parts.copy()
+    look = replace(look_of(3), windows=1, alike=1.0, walls=np.array((0.1, 0.2, 0.3)), leaves=np.array((0.5, 1.0, 9.0)))
+    look.paint(painted)
+    houses, leaves = parts["tag"] == BUILDING, parts["tag"] == VEGETATION
+    assert houses.any()
+    assert leaves.any()
+    assert painted["paint"][houses] == pytest.approx(np.tile((0.1, 0.2, 0.3), (houses.sum(), 1)))
+    assert (painted["style"][houses] == parts["style"][houses] + 1).all()
+    assert painted["paint"][leaves, 0] == pytest.approx(parts["paint"][leaves, 0] / 2)
+    assert painted["paint"][leaves].max() <= 1.0
+    assert np.array_equal(painted[~houses & ~leaves], parts[~houses & ~leaves])
 
 
 def test_towns_look_as_ever_without_a_look() -> None:
