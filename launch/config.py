@@ -276,6 +276,45 @@ class TrainPerception:
 
 
 @dataclass(frozen=True)
+class TrainRoi:
+    """Trains the network's second stage, which looks at peaks again at the camera's resolution; the rest stays."""
+
+    data: str | None = None
+    """Folder of shards to train on."""
+    validation: str | None = None
+    """Folder of shards that are judged while training; needed with data."""
+    collect: Collect = field(
+        default_factory=lambda: Collect(
+            seeds="640-745", frames=12, clips=8, jitter=0.25, swerve=0.3, traffic=Traffic(35, 40)
+        )
+    )
+    """What is recorded to train on when no data is named."""
+    validation_seeds: str = "1000-1039"
+    """What is recorded to validate on when no data is named."""
+    resume: str | None = None
+    """Folder of an earlier run whose recordings are taken."""
+    init: str | None = None
+    """Weights that get the second stage (.safetensors); those that ship when not given."""
+    peaks: int = 24
+    """Peaks of a frame that are looked at again."""
+    steps: int = 8000
+    """Training steps."""
+    batch: int = 256
+    """Peaks a step."""
+    rate: float = 2e-3
+    """Highest learning rate."""
+    seed: int = 0
+    """Draws weights and peaks."""
+
+    def __post_init__(self) -> None:
+        check((self.data is None) == (self.validation is None), "data and validation are named together or not at all")
+        for name in ("peaks", "steps", "batch"):
+            check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
+        check(0.0 < self.rate < 1.0, f"rate {self.rate} is not between 0 and 1")
+        seed_range(self.validation_seeds)
+
+
+@dataclass(frozen=True)
 class TrainForesight:
     """Trains what foresees velocities, paths and events from tracked objects, on drives that the network watches."""
 
@@ -783,7 +822,7 @@ VERBS: dict[str, type | dict[str, type]] = {
     "drive": Drive,
     "show": Show,
     "collect": Collect,
-    "train": {"perception": TrainPerception, "foresight": TrainForesight, "policy": TrainPolicy},
+    "train": {"perception": TrainPerception, "roi": TrainRoi, "foresight": TrainForesight, "policy": TrainPolicy},
     "perceive": Perceive,
     "export": Export,
     "evaluate": {"perception": EvaluatePerception, "policy": EvaluatePolicy, "latency": EvaluateLatency},

@@ -4,6 +4,7 @@ roadcraft train perception --init X.safetensors --size slim --prune true --teach
                                                          a smaller one out of X, which teaches it beside the labels
 roadcraft train perception --resume runs/X               goes on where that run stopped, step for step
 torchrun --nproc-per-node 4 -m roadcraft.launch train perception    one process for each of four GPUs
+roadcraft train roi                                      its second stage alone, on what the first finds
 roadcraft train foresight                                records what the network sees in drives, then trains on it
 roadcraft train policy                                   clones the expert, then PPO
 roadcraft train policy --steps 0                         clones alone
@@ -23,16 +24,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roadcraft.launch.config import TrainForesight, TrainPerception, TrainPolicy, seed_range
+from roadcraft.launch.config import TrainForesight, TrainPerception, TrainPolicy, TrainRoi, seed_range
 from roadcraft.launch.runs import Run
 from roadcraft.launch.train_foresight import train_foresight
+from roadcraft.launch.train_roi import train_roi
 from roadcraft.sim.errors import UserError
 
 if TYPE_CHECKING:
     from roadcraft.perception.train import Training
 
 
-def run(asked: TrainPerception | TrainForesight | TrainPolicy, run: Run) -> None:
+def run(asked: TrainPerception | TrainRoi | TrainForesight | TrainPolicy, run: Run) -> None:
     """The verb."""
     out = Path(asked.resume) if asked.resume is not None else run.folder
     if not out.is_dir():
@@ -41,6 +43,8 @@ def run(asked: TrainPerception | TrainForesight | TrainPolicy, run: Run) -> None
         train_policy(asked, run, out)
     elif isinstance(asked, TrainForesight):
         train_foresight(asked, run, out, command())
+    elif isinstance(asked, TrainRoi):
+        train_roi(asked, run, out, *shards(asked, run, out), command())
     else:
         train_perception(asked, run, out)
 
@@ -147,7 +151,7 @@ def tell(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def shards(asked: TrainPerception, run: Run, out: Path) -> tuple[Path, Path]:
+def shards(asked: TrainPerception | TrainRoi, run: Run, out: Path) -> tuple[Path, Path]:
     """The folders to train and validate on; recorded first, where neither was named nor recorded before."""
     from roadcraft.launch.collect import record
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from roadcraft.perception.heads import FIELDS, GROUPS, LANE_COLUMNS, LANE_ROWS, MOTION, OUTPUTS, SCENE, SIGNS
+from roadcraft.perception.roi import RoiHead, said_again
 from roadcraft.perception.temporal import KEPT, AttentionMemory, GRUMemory, State
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import LANE_LINES, LANE_X
@@ -33,6 +34,7 @@ class Architecture:
     scene: int = 128  # size of the scene's memory
     describe: int = 0  # residual blocks of their own for where objects are and what they are like
     fine: int = 0  # residual blocks at stride 4 for objects alone: a person at 40 m is 5 pixels wide; 0: no such branch
+    roi: int = 0  # peaks of a frame that the second stage looks at again (`roi.py`); 0: no second stage
     memory: str = "gru"  # "gru", "attention" or "none"
 
     def __post_init__(self) -> None:
@@ -229,6 +231,7 @@ class Network(nn.Module):
         self.heat = nn.Conv2d(a.neck, GROUPS, 1)
         self.describe = nn.Sequential(*(Bottleneck(a.neck) for _ in range(a.describe)))
         self.objects = nn.Conv2d(a.neck, sum(FIELDS.values()), 1)
+        self.roi = RoiHead(a.neck) if a.roi else None
         self.signs = nn.Sequential(ConvBlock(a.neck, 32), nn.Conv2d(32, SIGNS, 1))
         self.scene = SceneHead(a.neck, w4, embed, a.scene)
         self.lane = LaneHead(a.neck, a.scene)
@@ -249,10 +252,13 @@ class Network(nn.Module):
             zeros((batch, self.architecture.scene)),
         )
 
+    def normalised(self, frames: Tensor) -> Tensor:
+        """Pixels as they are computed with."""
+        return (frames.to(self.place_row.dtype) - 110.0) * (1 / 60.0)
+
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Everything before the memory: frames (B, H, W, 3) uint8 to maps at strides 4, 8, 16 (fused), 32."""
-        x = ((frames.to(self.place_row.dtype) - 110.0) * (1 / 60.0)).permute(0, 3, 1, 2)
-        c1, c2, c3, c4 = self.encoder(x)
+        c1, c2, c3, c4 = self.encoder(self.normalised(frames).permute(0, 3, 1, 2))
         p3 = self.fuse3(_enlarge(self.lateral4(c4), c3) + self.lateral3(c3))
         return c1, self.lateral2(c2), p3, c4
 
@@ -275,8 +281,9 @@ class Network(nn.Module):
 
     def heads(self, c1: Tensor, p2: Tensor, moved: Tensor, signs: Tensor, scene: Tensor) -> dict[str, Tensor]:
         """Raw heads: masks (B, 2, H/4, W/4) logits of drivable and lane line; heat (B, 3, H/8, W/8) logits; objects
-        (B, FIELDS, H/8, W/8); signs (B, 4, H/8, W/8) logits; lane_column (B, 4, 10, 80) logits; lane_point (B, 4, 10)
-        logits; lane_line (B, 4, 3) logits; scene (B, SCENE)."""
+        (B, FIELDS, H/8, W/8); detected (B, neck, H/8, W/8), from which those two are read; signs (B, 4, H/8, W/8)
+        logits; lane_column (B, 4, 10, 80) logits; lane_point (B, 4, 10) logits; lane_line (B, 4, 3) logits; scene
+        (B, SCENE)."""
         mask = F.pixel_shuffle(self.mask(p2), 2)[:, :, : c1.shape[2], : c1.shape[3]] + self.mask_fine(c1)
         sharp = p2 if self.fine is None else p2 + self.fine(c1)
         detected = self.describe(self.detect(torch.cat([sharp, moved], 1)))
@@ -285,6 +292,7 @@ class Network(nn.Module):
             "masks": mask,
             "heat": self.heat(detected),
             "objects": self.objects(detected),
+            "detected": detected,
             "signs": signs,
             "lane_column": column.reshape(-1, LANE_LINES, len(LANE_X), LANE_COLUMNS),
             "lane_point": point.reshape(-1, LANE_LINES, len(LANE_X)),
@@ -293,10 +301,14 @@ class Network(nn.Module):
         }
 
     def step(self, state: State, frames: Tensor, motion: Tensor) -> tuple[dict[str, Tensor], State]:
-        """One frame (B, H, W, 3) uint8 with its motion vector (B, MOTION)."""
+        """One frame (B, H, W, 3) uint8 with its motion vector (B, MOTION); where there is a second stage, with what it
+        says as the heads `roi_cells`, `roi_box` and `roi_classes`, see `roi.RoiHead.step`."""
         c1, l2, p3, c4 = self.encode(frames)
         *found, state = self.recall(l2, p3, c4, self.motion(motion), state)
-        return self.heads(c1, *found), state
+        heads = self.heads(c1, *found)
+        if self.roi is not None:
+            heads |= self.roi.step(self.architecture.roi, self.normalised(frames), heads, peaks(heads["heat"]))
+        return heads, state
 
     def forward(self, frames: Tensor, motion: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
         """A clip (B, T, H, W, 3) uint8 with (B, T, MOTION) to heads of shape (B, T, ...): T steps, computed at once
@@ -320,11 +332,18 @@ def _enlarge(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")[:, :, : like.shape[2], : like.shape[3]]
 
 
+def peaks(heat: Tensor) -> Tensor:
+    """Probabilities where heatmaps' logits (B, GROUPS, h, w) are highest among their neighbours, zeros elsewhere."""
+    p = torch.sigmoid(heat.float())
+    return p * (p == F.max_pool2d(p, 3, 1, 1)).to(p.dtype)
+
+
 def publish(heads: dict[str, Tensor]) -> dict[str, Tensor]:
     """Raw heads of one frame (B, ...) as engines give them, see OUTPUTS: probabilities instead of logits, peaks
     instead of heatmaps, lane columns as shares of the width with their spread."""
-    heat = torch.sigmoid(heads["heat"].float())
-    is_peak = (heat == F.max_pool2d(heat, 3, 1, 1)).to(heat.dtype)
+    heat, objects = peaks(heads["heat"]), heads["objects"].float()
+    if "roi_cells" in heads:
+        heat, objects = said_again(heads, heat, objects)
     column_p = torch.softmax(heads["lane_column"].float(), -1)
     at = (torch.arange(LANE_COLUMNS, device=heat.device, dtype=torch.float32) + 0.5) / LANE_COLUMNS
     column = (column_p * at).sum(-1)
@@ -342,8 +361,8 @@ def publish(heads: dict[str, Tensor]) -> dict[str, Tensor]:
     ]
     values = (
         torch.sigmoid(heads["masks"].float()),
-        heat * is_peak,
-        heads["objects"].float(),
+        heat,
+        objects,
         torch.amax(torch.sigmoid(heads["signs"].float()), (2, 3)),
         column,
         spread,

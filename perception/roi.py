@@ -1,0 +1,207 @@
+"""The second stage: each of the best peaks is looked at again, at the camera's resolution; a RoI head (Girshick 2015).
+
+A person 40 m away is three pixels wide, less than half a cell of the heatmaps. So a square of pixels around each peak's
+box, one pixel in 1, 2, 4 or 8 so that the box fits, goes through a small CNN, which says with the cell's features where
+the edges are and what it is, if anything. What it says replaces the first stage's word in the same heads.
+
+Squares are gathered at whole pixels, and edges are told from where the square really is: arithmetic of 8 or 16 bits
+moves a square a little, never a box.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from roadcraft.perception.heads import GROUPS
+from roadcraft.perception.view import STRIDE
+
+SIDE = 32  # pixels of a square
+ROOM = 1.3  # times the box's longer side that a square spans, at least
+MARGIN = 6.0  # [pixels] and so much more
+SCALES = (1, 2, 4, 8)  # one pixel in so many
+LOG_BOX = -3.0, 5.0  # what `detection` believes, too
+BINS = SIDE // 2  # places in a square at which an edge may be
+PLACE = 5  # numbers that say where a box is in the picture
+
+
+class RoiHead(nn.Module):
+    """Squares of pixels, and what the first stage says of them, to edges and classes."""
+
+    def __init__(self, neck: int, widths: tuple[int, int, int] = (16, 24, 40), hidden: int = 96) -> None:
+        super().__init__()
+        a, b, c = widths
+        self.near = nn.Sequential(_conv(3 + 2, a, 5, 2), _conv(a, b, 3, 1))
+        self.far = nn.Sequential(_conv(b, c, 3, 2), _conv(c, c, 3, 1))
+        self.lateral = nn.Conv2d(c, b, 1)
+        self.fuse = _conv(b, b, 3, 1)
+        self.across, self.down = (
+            nn.Sequential(nn.Conv1d(2 * b, c, 3, padding=1), nn.ReLU(inplace=True), nn.Conv1d(c, 2, 3, padding=1))
+            for _ in range(2)
+        )
+        self.trust = nn.Parameter(torch.tensor(1.0))  # in the first stage's edges, per bin
+        self.told = nn.Linear(4 * c + neck + GROUPS + PLACE + 8, hidden)
+        self.classes = nn.Sequential(nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, GROUPS + 1))
+
+    def forward(self, squares: Tensor, inside: Tensor, known: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        """Squares (N, 3, SIDE, SIDE), the first stage's boxes in them (N, 4), see `within`, what is told of their cells
+        (N, neck + GROUPS) and where they are (N, PLACE) to boxes (N, 4) in the squares and logits (N, GROUPS + 1) of
+        the classes and of none."""
+        near = self.near(torch.cat([squares, relative(inside).to(squares.dtype)], 1))
+        far = self.far(near)
+        fused = self.fuse(F.relu(near + F.interpolate(self.lateral(far), scale_factor=2.0, mode="nearest")))
+        left_right, spread_x = self.edges(self.across(profile(fused, 2)), inside[:, 0::2])
+        top_bottom, spread_y = self.edges(self.down(profile(fused, 3)), inside[:, 1::2])
+        box = torch.stack([left_right, top_bottom], 2).flatten(1)
+        pooled = F.avg_pool2d(far, SIDE // 8).flatten(1)
+        said = torch.cat([pooled, known, place, box - inside, spread_x, spread_y], 1)
+        return box, self.classes(self.told(said))
+
+    def edges(self, logits: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """Where two edges are (N, 2) and how unsure that is (N, 2), from logits (N, 2, BINS) of where they might be and
+        where the first stage has them (N, 2)."""
+        at = bins(logits)
+        doubt = (at - before[..., None]).abs() * (BINS / 2)
+        p = torch.softmax(logits - F.softplus(self.trust) * doubt.to(logits.dtype), -1)
+        found = (p * at).sum(-1)
+        return found, (p * (at - found[..., None]).abs()).sum(-1)
+
+    def step(self, most: int, pixels: Tensor, heads: dict[str, Tensor], peaks: Tensor) -> dict[str, Tensor]:
+        """What is said of the `most` highest peaks (B, GROUPS, h, w) of normalised pictures (B, H, W, 3): `roi_cells`
+        (B, K) row * w + column, `roi_box` (B, K, 4) edges [cells], `roi_classes` (B, K, GROUPS + 1) logits."""
+        b, height, width, _ = pixels.shape
+        cells = candidates(peaks, most)
+        boxes = first_boxes(at_cells(heads["objects"], cells)[..., :4].float(), cells, peaks.shape[3])
+        seen, where = squares(pixels, boxes)
+        known = torch.cat([at_cells(heads["detected"], cells), at_cells(heads["heat"], cells)], 2)
+        inside, there = within(boxes, *where), place(boxes, where[2], height, width)
+        box, classes = self(*(x.flatten(0, 1).to(pixels.dtype) for x in (seen, inside, known, there)))
+        box = outside(box.float().unflatten(0, (b, most)), *where)
+        return {"roi_cells": cells, "roi_box": box / STRIDE, "roi_classes": classes.unflatten(0, (b, most))}
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def relative(inside: Tensor) -> Tensor:
+    """(N, 2, SIDE, SIDE): how far right and down of the box's middle each pixel is, in half boxes, 2 at most."""
+    at = ((torch.arange(SIDE, device=inside.device, dtype=inside.dtype) + 0.5) * (2 / SIDE) - 1.0)[None]
+    half = ((inside[:, 2:] - inside[:, :2]) / 2).clamp(min=1 / SIDE)
+    middle = (inside[:, 2:] + inside[:, :2]) / 2
+    u = ((at - middle[:, :1]) / half[:, :1]).clamp(-2.0, 2.0)
+    v = ((at - middle[:, 1:]) / half[:, 1:]).clamp(-2.0, 2.0)
+    return torch.stack([u[:, None].expand(-1, SIDE, -1), v[:, :, None].expand(-1, -1, SIDE)], 1)
+
+
+def profile(maps: Tensor, along: int) -> Tensor:
+    """(N, 2 C, BINS): mean and maximum of maps (N, C, BINS, BINS) along an axis."""
+    return torch.cat([maps.mean(along), maps.amax(along)], 1)
+
+
+def bins(like: Tensor) -> Tensor:
+    """(BINS,) where in a square the places are at which an edge may be."""
+    return (torch.arange(BINS, device=like.device, dtype=like.dtype) + 0.5) * (2 / BINS) - 1.0
+
+
+def first_boxes(said: Tensor, cells: Tensor, cols: int) -> Tensor:
+    """The first stage's boxes (..., 4) [input pixels] from the offsets and sizes (..., 4) that are `said` at cells of a
+    map `cols` wide."""
+    middle = torch.stack([cells % cols, cells // cols], -1).to(said.dtype) + 0.5 + said[..., :2]
+    half = torch.exp(said[..., 2:].clamp(*LOG_BOX)) / 2
+    return torch.cat([middle - half, middle + half], -1) * STRIDE
+
+
+def squares_of(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The square of each box (..., 4): left and top [pixels] and how many pixels one of its own is, all int64."""
+    span = (boxes[..., 2:] - boxes[..., :2]).amax(-1) * ROOM + MARGIN
+    scale = torch.ones_like(span, dtype=torch.int64)
+    for less, more in pairwise(SCALES):
+        scale = scale + (span > SIDE * less).long() * (more - less)
+    middle = ((boxes[..., :2] + boxes[..., 2:]) / 2).round().long()
+    corner = middle - scale[..., None] * (SIDE // 2)
+    return corner[..., 0], corner[..., 1], scale
+
+
+def pixels_of(left: Tensor, top: Tensor, scale: Tensor, height: int, width: int, side: int = SIDE) -> Tensor:
+    """Places (..., side * side) of the squares' pixels in a picture laid out as (height * width); of those outside of
+    it, the nearest inside."""
+    steps = torch.arange(side, device=left.device)
+    rows = (top[..., None] + scale[..., None] * steps).clamp(0, height - 1)
+    cols = (left[..., None] + scale[..., None] * steps).clamp(0, width - 1)
+    return (rows[..., :, None] * width + cols[..., None, :]).flatten(-2)
+
+
+def within(boxes: Tensor, left: Tensor, top: Tensor, scale: Tensor) -> Tensor:
+    """Boxes (..., 4) in units of half their square from its middle."""
+    half = scale.to(boxes.dtype)[..., None] * (SIDE / 2)
+    corner = torch.stack([left, top, left, top], -1).to(boxes.dtype)
+    return (boxes - corner) / half - 1.0
+
+
+def outside(box: Tensor, left: Tensor, top: Tensor, scale: Tensor) -> Tensor:
+    """Boxes (..., 4) [pixels] of the picture, from where they are in their squares: `within` undone."""
+    corner = torch.stack([left, top, left, top], -1).to(box.dtype)
+    return corner + (box + 1.0) * (scale.to(box.dtype)[..., None] * (SIDE / 2))
+
+
+def place(boxes: Tensor, scale: Tensor, height: int, width: int) -> Tensor:
+    """(..., PLACE): the size of the first stage's boxes (..., 4), their place in the picture, the square's scale."""
+    size = torch.log((boxes[..., 2:] - boxes[..., :2]).clamp(min=0.5)) - 3.0
+    middle = boxes[..., :2] + boxes[..., 2:]
+    where = torch.stack([middle[..., 0] / width - 1.0, middle[..., 1] / height - 1.0], -1)
+    return torch.cat([size, where, torch.log(scale.to(boxes.dtype))[..., None]], -1)
+
+
+def candidates(peaks: Tensor, most: int) -> Tensor:
+    """Cells (B, most) of the highest peaks (B, GROUPS, h, w) of any group, as row * w + column, best first."""
+    return peaks.amax(1).flatten(1).topk(most, sorted=True).indices
+
+
+def said_again(heads: dict[str, Tensor], peaks: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:
+    """Peaks (B, GROUPS, h, w) and objects (B, FIELDS, h, w) with what the second stage says of its cells in place of
+    the first's."""
+    cells, box, cols = heads["roi_cells"], heads["roi_box"], peaks.shape[3]
+    classes = torch.softmax(heads["roi_classes"].float(), -1)[..., :GROUPS]
+    at = torch.stack([cells % cols, cells // cols], -1).to(box.dtype) + 0.5
+    size = (box[..., 2:] - box[..., :2]).clamp(min=1e-3)
+    place = torch.cat([(box[..., :2] + box[..., 2:]) / 2 - at, torch.log(size)], -1)
+    boxes, rest = objects.split([4, objects.shape[1] - 4], 1)
+    return put(peaks, cells, classes), torch.cat([put(boxes, cells, place), rest], 1)
+
+
+def put(maps: Tensor, cells: Tensor, values: Tensor) -> Tensor:
+    """Maps (B, C, h, w) with values (B, K, C) at cells (B, K)."""
+    flat = maps.flatten(2)
+    index = cells[:, None].expand(-1, flat.shape[1], -1)
+    return flat.scatter(2, index, values.transpose(1, 2).to(flat.dtype)).reshape(maps.shape)
+
+
+def at_cells(maps: Tensor, cells: Tensor) -> Tensor:
+    """(B, K, C) of maps (B, C, h, w) at cells (B, K)."""
+    flat = maps.flatten(2)
+    return flat.gather(2, cells[:, None].expand(-1, flat.shape[1], -1)).transpose(1, 2)
+
+
+def squares(pixels: Tensor, boxes: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """What is around boxes (B, K, 4) in pictures (B, H, W, 3): (B, K, 3, SIDE, SIDE), and where, as `squares_of`."""
+    height, width, channels = pixels.shape[1:]
+    where = squares_of(boxes)
+    at = pixels_of(*where, height, width).flatten(1)
+    found = pixels.flatten(1, 2).gather(1, at[..., None].expand(-1, -1, channels))
+    return found.unflatten(1, (boxes.shape[1], SIDE, SIDE)).movedim(-1, 2), where

@@ -1,0 +1,208 @@
+"""Training of the second stage alone, on peaks that a trained first stage found; the rest of the network stays.
+
+A peak is taught to be an object's class when the box that the head now says has an IoU of 0.5 with that object, and
+none otherwise: so its score is the probability of a box that counts.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from roadcraft.perception.heads import GROUPS
+from roadcraft.perception.losses import box_loss
+from roadcraft.perception.network import Network
+from roadcraft.perception.roi import SIDE, RoiHead, place, within
+from roadcraft.perception.roi_data import SHIFT, Peaks
+from roadcraft.perception.weights_io import save_weights
+from roadcraft.sim.errors import UserError
+
+OFTEN = np.array([1.0, 2.0, 2.0, 0.35])  # how often peaks on vehicles, cyclists, pedestrians and nothing are drawn
+CLASS_WEIGHT = 2.0  # of the classes' loss beside the boxes'
+COUNTS = 0.5  # IoU from which a box is right
+MIRRORED = 0.5  # share of the squares
+DROP = 0.1  # share of the features that is left out
+AVERAGE = 0.998  # per step, of the averaged weights that are shipped
+WARM_UP = 100  # steps
+EVERY = 500  # steps from one validation to the next
+
+
+@dataclass(frozen=True)
+class RoiTraining:
+    """A training of the second stage."""
+
+    peaks: Path  # folders of recorded peaks
+    validation: Path
+    out: Path
+    command: str = ""
+    first_stage: str = ""  # hash of the weights whose second stage is trained
+    steps: int = 8000
+    batch: int = 256  # peaks
+    rate: float = 2e-3
+    seed: int = 0
+
+
+def load_peaks(folder: Path) -> Peaks:
+    """All peaks in a folder. Raises UserError when there are none."""
+    parts = [Peaks.load(path) for path in sorted(folder.glob("*.npz")) if not path.stem.endswith(".part")]
+    if not parts:
+        raise UserError(f"no recorded peaks in {folder}")
+    return Peaks.joined(parts)
+
+
+def batch_of(peaks: Peaks, rows: NDArray[np.int64], rng: np.random.Generator | None) -> dict[str, Tensor]:
+    """Peaks as the head is fed them; with `rng` squares are moved, light and colours changed, noise added and half of
+    them mirrored, of which the first stage then says nothing (its features know left from right)."""
+    n = len(rows)
+    shift = np.zeros((n, 2), int) if rng is None else rng.integers(-SHIFT, SHIFT + 1, (n, 2))
+    at = SHIFT + shift[:, :, None] + np.arange(SIDE)
+    crops = peaks.pixels[rows][np.arange(n)[:, None, None], at[:, 1, :, None], at[:, 0, None, :]]
+    pixels = (torch.from_numpy(crops).float() - 110.0) / 60.0
+    boxes, truth = torch.from_numpy(peaks.boxes[rows]), torch.from_numpy(peaks.truth[rows])
+    square = torch.from_numpy(peaks.squares[rows].astype(np.int64))
+    scale = square[:, 2]
+    left, top = (square[:, :2] + torch.from_numpy(shift) * scale[:, None]).unbind(1)
+    height, width = peaks.size.tolist()
+    edge = within(torch.tensor([0.0, 0.0, width, height]).expand(n, 4), left, top, scale)
+    inside, truth, there = (
+        within(boxes, left, top, scale),
+        within(truth, left, top, scale),
+        place(boxes, scale, height, width),
+    )
+    known = torch.from_numpy(peaks.features[rows].astype(np.float32))
+    if rng is not None:
+        pixels = spoiled(pixels, rng)
+        flip = torch.from_numpy(rng.random(n) < MIRRORED)
+        pixels[flip] = pixels[flip].flip(2)
+        known[flip] = 0.0
+        there[flip, 2] *= -1.0
+        for box in (inside, truth, edge):
+            box[flip] = box[flip][:, [2, 1, 0, 3]] * box.new_tensor([-1.0, 1.0, -1.0, 1.0])
+    return {
+        "pixels": pixels.permute(0, 3, 1, 2),
+        "inside": inside,
+        "known": known,
+        "place": there,
+        "truth": truth,
+        "edge": edge,
+        "group": torch.from_numpy(peaks.group[rows].astype(np.int64)),
+        "weight": torch.from_numpy((peaks.judged[rows] / OFTEN[peaks.group[rows]]).astype(np.float32)),
+    }
+
+
+def spoiled(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Normalised pixels (N, H, W, 3) in other light and colours, a third of them noisy."""
+
+    def drawn(low: float, high: float, channels: int = 1) -> Tensor:
+        return torch.from_numpy(rng.uniform(low, high, (len(pixels), 1, 1, channels)).astype(np.float32))
+
+    changed = pixels * drawn(0.87, 1.13) + drawn(-0.15, 0.15) + drawn(-0.05, 0.05, 3)
+    noise = torch.from_numpy(rng.standard_normal(pixels.shape, np.float32))
+    return changed + noise * drawn(-0.3, 0.15).clamp(min=0.0)
+
+
+def losses(head: RoiHead, batch: dict[str, Tensor], drop: float = 0.0) -> dict[str, Tensor]:
+    """The boxes' and the classes' loss, and of how many objects the box counts before and after."""
+    known = F.dropout(batch["known"], drop)
+    pixels = batch["pixels"].contiguous(memory_format=torch.channels_last)
+    box, classes = head(pixels, batch["inside"], known, batch["place"])
+    truth, meant, edge = batch["truth"], batch["group"] < GROUPS, batch["edge"]
+    with torch.no_grad():
+        before, after = (
+            overlap(b.maximum(edge[:, [0, 1, 0, 1]]).minimum(edge[:, [2, 3, 2, 3]]), truth)
+            for b in (batch["inside"], box)
+        )
+        wanted = torch.where(meant & (after >= COUNTS), batch["group"], GROUPS)
+    each = F.cross_entropy(classes, wanted, reduction="none") * batch["weight"]
+    return {
+        "boxes": box_loss(box[meant] * SIDE, truth[meant] * SIDE).sum() / meant.sum().clamp(min=1),
+        "classes": each.sum() / batch["weight"].sum(),
+        "objects": meant.float().sum(),
+        "before": (before[meant] >= COUNTS).float().sum(),
+        "after": (after[meant] >= COUNTS).float().sum(),
+    }
+
+
+def overlap(a: Tensor, b: Tensor) -> Tensor:
+    """IoU (N,) of boxes (N, 4) pair by pair; 0 where one is NaN."""
+    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
+    shared = (high - low).clamp(min=0).prod(1)
+    union = (a[:, 2:] - a[:, :2]).clamp(min=0).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - shared
+    return torch.nan_to_num(shared / union.clamp(min=1e-6))
+
+
+def with_second_stage(network: Network, most: int, seed: int) -> Network:
+    """A network with a new second stage for `most` peaks a frame; all else is the same."""
+    torch.manual_seed(seed)
+    whole = Network(replace(network.architecture, roi=most))
+    whole.load_state_dict(whole.state_dict() | {k: v for k, v in network.state_dict().items() if k[:4] != "roi."})
+    return whole.eval()
+
+
+def train_roi(how: RoiTraining, network: Network, card: dict[str, Any], say: Callable[[str], None] = print) -> Path:
+    """Trains the second stage of a network, which has one; returns the path of the whole network's weights. The same
+    peaks and seed give the same weights. Raises UserError for a loss that is not finite."""
+    torch.set_num_threads(1)
+    torch.manual_seed(how.seed)
+    peaks, validation = load_peaks(how.peaks), load_peaks(how.validation)
+    assert network.roi is not None
+    head, rng = copy.deepcopy(network.roi).train(), np.random.default_rng(how.seed)
+    averaged = copy.deepcopy(head).eval()
+    optimizer = torch.optim.AdamW(head.parameters(), how.rate, weight_decay=0.02)
+    kept = {name: value for name, value in card.items() if name != "figures"}  # which are of the network without it
+    chance = OFTEN[peaks.group]
+    chance /= chance.sum()
+    path, found = how.out / "best.safetensors", {}
+    for step in tqdm(range(how.steps), unit="step", mininterval=5.0):
+        share = step / how.steps
+        for group in optimizer.param_groups:
+            warm = min(1.0, (step + 1) / WARM_UP)
+            group["lr"] = how.rate * warm * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * share)))
+        lost = losses(head, batch_of(peaks, rng.choice(len(chance), how.batch, p=chance), rng), DROP)
+        total = lost["boxes"] + CLASS_WEIGHT * lost["classes"]
+        if not torch.isfinite(total):
+            raise UserError(f"the loss is not finite in step {step} (seed {how.seed}); {path} is the best so far")
+        optimizer.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(head.parameters(), 5.0)
+        optimizer.step()
+        follow(averaged, head, min(AVERAGE, (1 + step) / (10 + step)))
+        if (step + 1) % EVERY == 0 or step + 1 == how.steps:
+            found = judged(averaged, validation, how.batch)
+            say(f"step {step + 1}: " + json.dumps({k: round(v, 4) for k, v in found.items()}))
+            training = {name: value for name, value in asdict(how).items() if not isinstance(value, Path)}
+            network.roi = averaged
+            save_weights(path, network, kept | {"second_stage": {"step": step + 1, **training, "validation": found}})
+    return path
+
+
+def follow(averaged: RoiHead, head: RoiHead, keep: float) -> None:
+    """Moves averaged weights towards those being trained."""
+    with torch.no_grad():
+        for mine, theirs in zip(averaged.state_dict().values(), head.state_dict().values(), strict=True):
+            if mine.dtype.is_floating_point:
+                mine.lerp_(theirs, 1 - keep)
+            else:
+                mine.copy_(theirs)
+
+
+@torch.no_grad()
+def judged(head: RoiHead, peaks: Peaks, batch: int) -> dict[str, float]:
+    """The mean of `losses` over some peaks of all drives, and the share of objects whose box counts."""
+    some = np.arange(0, len(peaks.group), 5)
+    rows = [some[at : at + batch] for at in range(0, len(some), batch)]
+    each = [losses(head, batch_of(peaks, r, None)) for r in rows]
+    mean = {name: float(np.mean([float(one[name]) for one in each])) for name in each[0]}
+    return {**mean, "before": mean["before"] / mean["objects"], "after": mean["after"] / mean["objects"]}

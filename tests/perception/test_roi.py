@@ -1,0 +1,224 @@
+"""The second stage: squares are where they say, what is said lands in the heads, and training sharpens boxes."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import perception_fakes as fake
+import pytest
+import torch
+
+from roadcraft.perception.data import Recipe, Shards, collect
+from roadcraft.perception.detection import detections
+from roadcraft.perception.heads import FIELDS, GROUPS
+from roadcraft.perception.labels import FrameLabels, frame_labels
+from roadcraft.perception.network import Architecture, Network, publish
+from roadcraft.perception.roi import (
+    SCALES,
+    SIDE,
+    RoiHead,
+    outside,
+    pixels_of,
+    said_again,
+    squares,
+    squares_of,
+    within,
+)
+from roadcraft.perception.roi_data import WIDE, Peaks, meant, record
+from roadcraft.perception.roi_train import RoiTraining, batch_of, load_peaks, losses, train_roi, with_second_stage
+from roadcraft.perception.view import Fitter
+from roadcraft.perception.weights_io import load_network
+from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Camera, Episode
+
+BOXES = torch.tensor(
+    [[100.0, 80, 103, 95], [10, 20, 40, 60], [0, 0, 90, 70], [300, 100, 640, 360], [638, 350, 646, 366]]
+)
+
+
+def test_a_square_spans_its_box_and_no_more_than_it_must() -> None:
+    left, top, scale = squares_of(BOXES)
+    assert set(scale.tolist()) <= set(SCALES)
+    for box, x, y, s in zip(BOXES.tolist(), left.tolist(), top.tolist(), scale.tolist(), strict=True):
+        span = SIDE * s
+        longer = max(box[2] - box[0], box[3] - box[1])
+        assert s == SCALES[-1] or (x < box[0] and y < box[1] and x + span > box[2] and y + span > box[3])
+        assert s == 1 or longer * 1.3 + 6 > span / 2
+
+
+def test_squares_show_the_picture_at_their_scale_and_its_edge_beyond() -> None:
+    picture = torch.arange(360 * 640 * 3, dtype=torch.float32).reshape(1, 360, 640, 3)
+    seen, (left, top, scale) = squares(picture, BOXES[None])
+    assert seen.shape == (1, len(BOXES), 3, SIDE, SIDE)
+    for k in range(len(BOXES)):
+        x, y, s = int(left[0, k]), int(top[0, k]), int(scale[0, k])
+        rows = np.clip(y + s * np.arange(SIDE), 0, 359)
+        cols = np.clip(x + s * np.arange(SIDE), 0, 639)
+        expected = picture[0].numpy()[rows[:, None], cols[None]].transpose(2, 0, 1)
+        np.testing.assert_array_equal(seen[0, k].numpy(), expected)
+    wide = pixels_of(left - 3 * scale, top - 3 * scale, scale, 360, 640, WIDE).reshape(1, -1, WIDE, WIDE)
+    np.testing.assert_array_equal(
+        wide[0, :, 3:-3, 3:-3].flatten(1), pixels_of(left, top, scale, 360, 640)[0]
+    )  # with room around, the same middle
+
+
+def test_within_and_outside_are_each_others_inverse() -> None:
+    where = squares_of(BOXES)
+    inside = within(BOXES, *where)
+    torch.testing.assert_close(outside(inside, *where), BOXES)
+    middle = torch.stack([where[0], where[1], where[0], where[1]], 1) + SIDE / 2 * where[2][:, None]
+    torch.testing.assert_close(within(middle.float(), *where), torch.zeros(len(BOXES), 4))
+
+
+def test_what_is_said_again_stands_at_its_cells_and_all_else_stays() -> None:
+    rng = np.random.default_rng(0)
+    peaks = torch.from_numpy(rng.uniform(0, 0.1, (1, GROUPS, 45, 80)).astype(np.float32))
+    objects = torch.from_numpy(rng.normal(0, 0.1, (1, sum(FIELDS.values()), 45, 80)).astype(np.float32))
+    cells = torch.tensor([[12 * 80 + 30, 20 * 80 + 70]])
+    box = torch.tensor([[[29.0, 10.0, 31.5, 14.0], [69.5, 19.0, 73.0, 22.0]]])  # [cells]
+    classes = torch.log(torch.tensor([[[0.7, 0.1, 0.1, 0.1], [0.02, 0.03, 0.9, 0.05]]]))
+    heads = {"roi_cells": cells, "roi_box": box, "roi_classes": classes}
+    now, said = said_again(heads, peaks, objects)
+    torch.testing.assert_close(now[0, :, 12, 30], torch.tensor([0.7, 0.1, 0.1]))
+    torch.testing.assert_close(now[0, :, 20, 70], torch.tensor([0.02, 0.03, 0.9]))
+    changed = (now != peaks).any(1) | (said != objects).any(1)
+    assert changed[0].flatten().nonzero()[:, 0].tolist() == cells[0].tolist()
+    torch.testing.assert_close(said[:, 4:], objects[:, 4:])
+    heads = {"peaks": now[0].numpy(), "objects": said[0].numpy()}
+    found = detections(heads, Camera(), Fitter(640, 360), 0.5)
+    assert found["group"].tolist() == [2, 0]
+    np.testing.assert_allclose(found["box"], [[556, 152, 584, 176], [232, 80, 252, 112]], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    first = Network(Architecture.named("tiny")).eval()
+    assert first.heat.bias is not None
+    torch.nn.init.constant_(first.heat.bias, -1.0)  # untrained, but it believes in something
+    return with_second_stage(first, 6, 0)
+
+
+def test_a_new_second_stage_leaves_the_network_as_it_was_and_boxes_about_where_they_were(network: Network) -> None:
+    first = Network(Architecture.named("tiny")).eval()
+    first.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("roi.")})
+    frame = torch.randint(0, 256, (2, 360, 640, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        heads, _ = network.step(network.initial(2), frame, torch.zeros(2, 7))
+        plain, _ = first.step(first.initial(2), frame, torch.zeros(2, 7))
+    for name, value in plain.items():
+        torch.testing.assert_close(heads[name], value)
+    assert heads["roi_cells"].shape == (2, 6)
+    before, after = publish(plain), publish(heads)
+    torch.testing.assert_close(before["masks"], after["masks"])
+    at = heads["roi_cells"][0]
+    old, new = (p["objects"][0, :4].flatten(1)[:, at].T for p in (before, after))
+    span = torch.exp(old[:, 2:]).amax(1) * 8 * 1.3 + 6
+    apart = (old[:, :2] - new[:, :2]).abs().amax(1) * 8  # [pixels]
+    assert (apart <= 0.15 * span).all()
+
+
+RECIPE = Recipe(frames=5, clips=1, warm_up=2, jitter=0.0, swerve=0.0)
+
+
+@pytest.fixture(scope="module")
+def recorded(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("roi")
+    collect(fake.DrawnWorld(), [Episode("grid", 1)], fake.coasting, folder / "shards", RECIPE)
+    shards = Shards(folder / "shards")
+    shards.refresh()
+    assert len(list(record(network, shards, folder / "peaks"))) == 1
+    return folder / "peaks"
+
+
+def test_recorded_peaks_show_the_pixels_around_them(recorded: Path) -> None:
+    peaks = Peaks.load(next(recorded.glob("*.npz")))
+    n = len(peaks.group)
+    assert n == len(peaks.boxes) == len(peaks.pixels) == len(peaks.judged) > 0
+    assert (np.isnan(peaks.truth).all(1) == (peaks.group == GROUPS)).all()
+    batch = batch_of(peaks, np.arange(n), None)
+    expected = (peaks.pixels[:, 3:-3, 3:-3].astype(np.float32) - 110) / 60
+    np.testing.assert_allclose(batch["pixels"].permute(0, 2, 3, 1), expected, atol=1e-6)
+
+
+def test_other_files_and_folders_without_peaks_are_refused(recorded: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"a\.npz holds no peaks"):
+        Peaks.load(tmp_path / "a.npz")
+    (tmp_path / "a.npz").unlink()
+    with pytest.raises(UserError, match="no recorded peaks"):
+        load_peaks(tmp_path)
+
+
+def test_a_box_is_meant_for_the_object_it_overlaps_most_and_judged_where_that_can_be_told() -> None:
+    tick = fake.DrawnWorld()
+    tick.reset(Episode("grid"))
+    now = tick.step(fake.Control())
+    labels = frame_labels(now, np.zeros(5, bool))
+    car = labels.objects[labels.objects["pixels"] > 0][0]
+    assert now.labels is not None
+    semantic = now.labels.semantic.copy()
+    semantic[:60, :60] = 0  # nobody labelled this corner
+    boxes = np.stack([car["box"] + (1, 1, 1, 1), [0, 0, 40, 40], [500, 100, 540, 140]]).astype(np.float32)
+    truth, group, judged = meant(boxes, np.zeros(3, int), labels, semantic)
+    np.testing.assert_array_equal(truth[0], car["box"])
+    assert group.tolist() == [0, GROUPS, GROUPS]
+    assert judged.tolist() == [True, False, True]
+    hidden = FrameLabels(labels.frame, labels.objects.copy())
+    hidden.objects["fraction"] = 0.01
+    assert meant(boxes[:1], np.zeros(1, int), hidden, semantic)[2].tolist() == [False]
+
+
+def bricks(n: int, seed: int) -> Peaks:
+    """Bright bricks on a dark ground, whose first boxes are off by up to a third of their size."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(20, 60, (n, WIDE, WIDE, 3)).astype(np.uint8)
+    boxes, truth = np.zeros((n, 4), np.float32), np.zeros((n, 4), np.float32)
+    for k in range(n):
+        wide, high = rng.integers(4, 15, 2)
+        left, top = rng.integers(12, 24 - wide // 2), rng.integers(12, 24 - high // 2)
+        pixels[k, top : top + high, left : left + wide] = rng.integers(140, 255, 3)
+        truth[k] = left - 3, top - 3, left - 3 + wide, top - 3 + high
+        off = rng.uniform(-0.35, 0.35, 4) * (wide, high, wide, high)
+        boxes[k] = truth[k] + off
+    squares = np.tile(np.array([0, 0, 1], np.int32), (n, 1))
+    known = np.zeros((n, 16 + GROUPS), np.float16)
+    return Peaks(
+        pixels, known, boxes, squares, truth, np.zeros(n, np.int8), np.ones(n, bool), np.array([360, 640], np.int32)
+    )
+
+
+def test_training_sharpens_boxes_of_what_was_not_trained_on_and_is_the_same_each_time(
+    network: Network, tmp_path: Path
+) -> None:
+    for name, seed in (("train", 1), ("validate", 2)):
+        (tmp_path / name).mkdir()
+        bricks(400, seed).save(tmp_path / name / "a.npz")
+    card = {"command": "", "figures": {"vehicle_ap50": 0.5}}
+    how = RoiTraining(tmp_path / "train", tmp_path / "validate", tmp_path, steps=160, batch=48)
+    said: list[str] = []
+    best = train_roi(how, copy.deepcopy(network), card, said.append)
+    rows, held = np.arange(400), bricks(400, 3)
+    trained, written = load_network(best)
+    assert isinstance(trained.roi, RoiHead)
+    with torch.no_grad():
+        found = losses(trained.roi, batch_of(held, rows, None))
+    assert float(found["after"]) / 400 > 0.95 > float(found["before"]) / 400 + 0.1
+    assert written["second_stage"]["step"] == 160
+    assert "figures" not in written  # they are another network's
+    for name, value in network.state_dict().items():
+        if not name.startswith("roi."):
+            torch.testing.assert_close(trained.state_dict()[name], value)
+    few = [train_roi(replace(how, steps=4), copy.deepcopy(network), card, said.append).read_bytes() for _ in range(2)]
+    assert few[0] == few[1]
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(network: Network, tmp_path: Path) -> None:
+    bad = bricks(60, 1)
+    bad.features[:] = np.nan
+    bad.save(tmp_path / "a.npz")
+    with pytest.raises(UserError, match="not finite in step 0"):
+        train_roi(RoiTraining(tmp_path, tmp_path, tmp_path, steps=2, batch=30), copy.deepcopy(network), {})
