@@ -29,9 +29,10 @@ from roadcraft.sim.messages import Camera, Observation
 
 Clip = list[Observation]
 # Modules that stay in float beside the stem and the heads' last layers: what moves is a small difference of two
-# frames, scores and boxes need more than the 7 bits that a symmetric int8 has above zero, and everything hangs on the
-# memory, on what comes early and on the few layers between maps of different size.
+# frames, scores and boxes (and edges within a square) need more than the 7 bits that a symmetric int8 has above zero,
+# and everything hangs on the memory, on what comes early and on the few layers between maps of different size.
 FLOAT = (
+    "roi",
     "moving",
     "detect",
     "describe",

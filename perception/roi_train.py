@@ -55,11 +55,14 @@ class RoiTraining:
 
 
 def load_peaks(folder: Path) -> Peaks:
-    """All peaks in a folder. Raises UserError when there are none."""
+    """All peaks in a folder. Raises UserError when there are none, of objects or at all."""
     parts = [Peaks.load(path) for path in sorted(folder.glob("*.npz")) if not path.stem.endswith(".part")]
     if not parts:
         raise UserError(f"no recorded peaks in {folder}")
-    return Peaks.joined(parts)
+    peaks = Peaks.joined(parts)
+    if (peaks.group == GROUPS).all():
+        raise UserError(f"the first stage found no object in all that is recorded in {folder}: train it first")
+    return peaks
 
 
 def batch_of(peaks: Peaks, rows: NDArray[np.int64], rng: np.random.Generator | None) -> dict[str, Tensor]:

@@ -54,6 +54,24 @@ def test_collect_then_train_perception_then_export(runs: Path, capsys: pytest.Ca
     assert exported["weights"] == json.loads(Path(trained["weights"]).with_suffix(".json").read_text())["hash"]
 
 
+def test_train_roi_then_export(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second stage of the shipped network, on a few frames; what is noted once is taken again."""
+    ran(capsys, "collect", "collect-tiny", "--out", "shards")
+    words = ["train", "roi", "--data", "shards", "--validation", "shards", "--steps", "2", "--batch", "16"]
+    trained = ran(capsys, *words, "--peaks", "5")
+    noted = {path: path.stat().st_mtime_ns for path in Path(trained["out"]).rglob("*.npz")}
+    assert len(noted) == 2
+    again = ran(capsys, *words, "--peaks", "5", "--resume", trained["out"])
+    assert {path: path.stat().st_mtime_ns for path in Path(again["out"]).rglob("*.npz")} == noted
+    exported = ran(capsys, "export", "--weights", again["weights"], "--precisions", "[f32]")
+    network = json.loads(Path(again["weights"]).with_suffix(".json").read_text())
+    assert exported["weights"] == network["hash"]
+    assert network["architecture"]["roi"] == 5
+    assert network["second_stage"]["command"].startswith("roadcraft")
+    assert main(["train", "roi", "--data", "shards", "--validation", "none"]) == 2
+    assert "none" in capsys.readouterr().err
+
+
 def test_export_policy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exported = ran(capsys, "export", "--what", "policy", "--out", "mine/policy.onnx")
     assert Path(exported["graph"]) == Path("mine/policy.onnx")

@@ -151,6 +151,11 @@ def test_other_files_and_folders_without_peaks_are_refused(recorded: Path, tmp_p
     (tmp_path / "a.npz").unlink()
     with pytest.raises(UserError, match="no recorded peaks"):
         load_peaks(tmp_path)
+    none = bricks(3, 0)
+    none.group[:] = GROUPS
+    none.save(tmp_path / "a.npz")
+    with pytest.raises(UserError, match="found no object"):
+        load_peaks(tmp_path)
 
 
 def test_a_box_is_meant_for_the_object_it_overlaps_most_and_judged_where_that_can_be_told() -> None:
