@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,8 @@ def chosen(names: Sequence[str], size: str, looks: int = 1) -> list[str]:
     for name in names:
         if name not in VARIANTS:
             raise UserError(f"no training {name!r}: {', '.join(VARIANTS)} exist")
-    ours = read_card(shipped())["architecture"] == Architecture.named(size).as_dict()
+    ships = Architecture.from_dict(read_card(shipped())["architecture"])
+    ours = replace(ships, roi=0) == Architecture.named(size)  # a second stage is trained by itself
     cannot = {name for name, variant in VARIANTS.items() if variant.without == LOOK and looks < 2}
     cannot |= {name for name, variant in VARIANTS.items() if variant.init == "shipped" and not ours}
     found = [name for name in VARIANTS if name in names or (not names and name not in cannot)]

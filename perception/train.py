@@ -38,7 +38,7 @@ from roadcraft.perception.losses import TASKS, Balance, score
 from roadcraft.perception.network import Architecture, Network, publish
 from roadcraft.perception.objective import Objective, heads_of, losses_of, tensors
 from roadcraft.perception.prune import pruned
-from roadcraft.perception.shipped import file_hash
+from roadcraft.perception.shipped import file_hash, read_card
 from roadcraft.perception.weights_io import fill, load_network, save_weights
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera
@@ -331,6 +331,8 @@ def _begun(how: Training) -> tuple[Network, list[str]]:
     network = Network(architecture)
     if how.init is not None and (misfits := fill(network, how.init, partly=True)):
         log.warning("not in %s, or of another shape: %s", how.init, ", ".join(misfits))
+    if how.init is not None and read_card(how.init)["architecture"].get("roi"):
+        log.warning("the second stage of %s is left out: `roadcraft train roi` trains another", how.init)
     return network, []
 
 
