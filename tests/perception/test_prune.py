@@ -40,6 +40,8 @@ def heads(of: Network) -> dict[str, torch.Tensor]:
 def assert_same(a: Network, b: Network) -> None:
     theirs = heads(b)
     for name, value in heads(a).items():
+        if name == "detected":
+            continue  # channels inside, which are left out themselves
         assert value.std() > 0, name
         torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-4, msg=name)
 
