@@ -42,6 +42,7 @@ class Peaks:
     squares: NDArray[np.int32]  # (N, 3) left, top, scale, see `roi.squares_of`
     truth: NDArray[np.float32]  # (N, 4) the object's box; NaN where there is none
     group: NDArray[np.int8]  # (N,) of the object; GROUPS where there is none
+    main: NDArray[np.bool_]  # (N,) whether it is the highest of its object's
     judged: NDArray[np.bool_]  # (N,) whether it can be told what this should have been
     size: NDArray[np.int32]  # (2,) height and width of the pictures
 
@@ -123,26 +124,29 @@ def peaks_of(heads: dict[str, Tensor], frame: NDArray[np.uint8], sample: Sample)
 
 def meant(
     boxes: NDArray[np.float32], first: NDArray[np.int64], labels: FrameLabels, semantic: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.int8], NDArray[np.bool_]]:
-    """The object that each box (N, 4), of a group (N,) by the first stage, is meant for: its box (N, 4), its group (N,)
-    and whether anybody can tell: not of boxes on what has no label or on objects too hidden to be asked for."""
+) -> tuple[NDArray[np.float32], NDArray[np.int8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """The object that each box (N, 4), of a group (N,) by the first stage, best first, is meant for: the object's box
+    (N, 4) and group (N,), whether no better box is meant for it, and whether anybody can tell: not of boxes on what has
+    no label or on objects too hidden to be asked for."""
     seen = labels.objects[labels.objects["pixels"] > 0]
     asked, group = asked_for(FrameLabels(labels.frame, seen)), GROUP[seen["kind"]]
     truth, groups = np.full((len(boxes), 4), np.nan, np.float32), np.full(len(boxes), GROUPS, np.int8)
     judged = np.array([unlabelled(box, semantic) <= UNKNOWN for box in boxes], bool)
     if not len(seen) or not len(boxes):
-        return truth, groups, judged
+        return truth, groups, np.zeros(len(boxes), bool), judged
     overlap = iou(boxes, seen["box"])
     liking = overlap * np.where(asked, 1.0, 0.5) * np.where(group[None] == first[:, None], 1.3, 1.0)
     nearest = liking.argmax(1)
     rows = np.flatnonzero(overlap[np.arange(len(boxes)), nearest] >= SAME)
     truth[rows], groups[rows] = seen["box"][nearest[rows]], group[nearest[rows]]
+    main = np.zeros(len(boxes), bool)
+    main[rows[np.unique(nearest[rows], return_index=True)[1]]] = True
     on_hidden = ((overlap > 0.2) & ~asked).any(1)
     meant_for = np.zeros(len(boxes), bool)
     meant_for[rows] = asked[nearest[rows]]
     hidden = np.zeros(len(boxes), bool)
     hidden[rows] = ~asked[nearest[rows]]
-    return truth, groups, judged & ~hidden & (meant_for | ~on_hidden)
+    return truth, groups, main, judged & ~hidden & (meant_for | ~on_hidden)
 
 
 def unlabelled(box: NDArray[np.float32], semantic: NDArray[np.uint8]) -> float:

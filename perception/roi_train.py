@@ -1,7 +1,7 @@
 """Training of the second stage alone, on peaks that a trained first stage found; the rest of the network stays.
 
-A peak is taught to be an object's class when the box that the head now says has an IoU of 0.5 with that object, and
-none otherwise: so its score is the probability of a box that counts.
+A peak is taught to be an object's class when no higher one is meant for that object and the box that the head now says
+has an IoU of 0.5 with it, and none otherwise: so its score is the probability of a box that counts.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from roadcraft.sim.errors import UserError
 
 OFTEN = np.array([1.0, 2.0, 2.0, 0.35])  # how often peaks on vehicles, cyclists, pedestrians and nothing are drawn
 CLASS_WEIGHT = 2.0  # of the classes' loss beside the boxes'
+LESSER = 0.2  # what the box of a peak counts that is not its object's highest
 COUNTS = 0.5  # IoU from which a box is right
 MIRRORED = 0.5  # share of the squares
 DROP = 0.1  # share of the features that is left out
@@ -100,6 +101,7 @@ def batch_of(peaks: Peaks, rows: NDArray[np.int64], rng: np.random.Generator | N
         "place": there,
         "truth": truth,
         "edge": edge,
+        "main": torch.from_numpy(peaks.main[rows]),
         "group": torch.from_numpy(peaks.group[rows].astype(np.int64)),
         "weight": torch.from_numpy((peaks.judged[rows] / OFTEN[peaks.group[rows]]).astype(np.float32)),
     }
@@ -124,17 +126,19 @@ def losses(head: RoiHead, batch: dict[str, Tensor], drop: float = 0.0) -> dict[s
     truth, meant, edge = batch["truth"], batch["group"] < GROUPS, batch["edge"]
     with torch.no_grad():
         before, after = (
-            overlap(b.maximum(edge[:, [0, 1, 0, 1]]).minimum(edge[:, [2, 3, 2, 3]]), truth)
+            overlap(b.maximum(edge[:, [0, 1, 0, 1]]).minimum(edge[:, [2, 3, 2, 3]]), truth) >= COUNTS
             for b in (batch["inside"], box)
         )
-        wanted = torch.where(meant & (after >= COUNTS), batch["group"], GROUPS)
+        wanted = torch.where(batch["main"] & after, batch["group"], GROUPS)
     each = F.cross_entropy(classes, wanted, reduction="none") * batch["weight"]
+    asked = torch.where(batch["main"], 1.0, LESSER)[meant]
+    objects = batch["main"] & (batch["weight"] > 0)
     return {
-        "boxes": box_loss(box[meant] * SIDE, truth[meant] * SIDE).sum() / meant.sum().clamp(min=1),
-        "classes": each.sum() / batch["weight"].sum(),
-        "objects": meant.float().sum(),
-        "before": (before[meant] >= COUNTS).float().sum(),
-        "after": (after[meant] >= COUNTS).float().sum(),
+        "boxes": (box_loss(box[meant] * SIDE, truth[meant] * SIDE) * asked).sum() / asked.sum().clamp(min=1.0),
+        "classes": each.sum() / batch["weight"].sum().clamp(min=1.0),
+        "objects": objects.float().sum(),
+        "before": before[objects].float().sum(),
+        "after": after[objects].float().sum(),
     }
 
 

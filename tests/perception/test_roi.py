@@ -168,13 +168,18 @@ def test_a_box_is_meant_for_the_object_it_overlaps_most_and_judged_where_that_ca
     semantic = now.labels.semantic.copy()
     semantic[:60, :60] = 0  # nobody labelled this corner
     boxes = np.stack([car["box"] + (1, 1, 1, 1), [0, 0, 40, 40], [500, 100, 540, 140]]).astype(np.float32)
-    truth, group, judged = meant(boxes, np.zeros(3, int), labels, semantic)
-    np.testing.assert_array_equal(truth[0], car["box"])
-    assert group.tolist() == [0, GROUPS, GROUPS]
-    assert judged.tolist() == [True, False, True]
+    boxes = np.concatenate([boxes, boxes[:1] + 1])
+    truth, group, main, judged = meant(boxes, np.zeros(4, int), labels, semantic)
+    np.testing.assert_array_equal(truth[[0, 3]], [car["box"], car["box"]])
+    assert group.tolist() == [0, GROUPS, GROUPS, 0]
+    assert main.tolist() == [True, False, False, False]
+    assert judged.tolist() == [True, False, True, True]
     hidden = FrameLabels(labels.frame, labels.objects.copy())
     hidden.objects["fraction"] = 0.01
-    assert meant(boxes[:1], np.zeros(1, int), hidden, semantic)[2].tolist() == [False]
+    assert meant(boxes[:1], np.zeros(1, int), hidden, semantic)[3].tolist() == [False]
+
+
+SIZE = np.array([360, 640], np.int32)
 
 
 def bricks(n: int, seed: int) -> Peaks:
@@ -191,9 +196,7 @@ def bricks(n: int, seed: int) -> Peaks:
         boxes[k] = truth[k] + off
     squares = np.tile(np.array([0, 0, 1], np.int32), (n, 1))
     known = np.zeros((n, 16 + GROUPS), np.float16)
-    return Peaks(
-        pixels, known, boxes, squares, truth, np.zeros(n, np.int8), np.ones(n, bool), np.array([360, 640], np.int32)
-    )
+    return Peaks(pixels, known, boxes, squares, truth, np.zeros(n, np.int8), np.ones(n, bool), np.ones(n, bool), SIZE)
 
 
 def test_training_sharpens_boxes_of_what_was_not_trained_on_and_is_the_same_each_time(
