@@ -4,8 +4,8 @@ A person 40 m away is three pixels wide, less than half a cell of the heatmaps. 
 box, one pixel in 1, 2, 4 or 8 so that the box fits, goes through a small CNN, which says with the cell's features where
 the edges are and what it is, if anything. What it says replaces the first stage's word in the same heads.
 
-Squares are gathered at whole pixels, and edges are told from where the square really is: arithmetic of 8 or 16 bits
-moves a square a little, never a box.
+Boxes and squares are told from the middle of their cell, in small numbers, and squares are gathered at whole pixels: in
+bfloat16 a column of 600 is off by two pixels, a distance of 10 by a thirtieth of one.
 """
 
 from __future__ import annotations
@@ -71,24 +71,18 @@ class RoiHead(nn.Module):
 
     def step(self, most: int, pixels: Tensor, heads: dict[str, Tensor], peaks: Tensor) -> dict[str, Tensor]:
         """What is said of the `most` highest peaks (B, GROUPS, h, w) of normalised pictures (B, H, W, 3): `roi_cells`
-        (B, K) row * w + column, `roi_box` (B, K, 4) edges [cells], `roi_classes` (B, K, GROUPS + 1) logits."""
+        (B, K) row * w + column; `roi_box` (B, K, 4) edges [cells] from the cell's middle; `roi_classes`
+        (B, K, GROUPS + 1) logits."""
         b, height, width, _ = pixels.shape
         cells = candidates(peaks, most)
-        boxes = first_boxes(at_cells(heads["objects"], cells)[..., :4].float(), cells, peaks.shape[3])
-        seen, where = squares(pixels, boxes)
+        boxes, middle = first_boxes(at_cells(heads["objects"], cells)), middles(cells, peaks.shape[3])
+        where = left, top, scale = squares_of(boxes)
+        seen = squares(pixels, left + middle[..., 0], top + middle[..., 1], scale)
         known = torch.cat([at_cells(heads["detected"], cells), at_cells(heads["heat"], cells)], 2)
-        inside, there = within(boxes, *where), place(boxes, where[2], height, width)
+        inside, there = within(boxes, *where), place(boxes, middle, scale, height, width)
         box, classes = self(*(x.flatten(0, 1).to(pixels.dtype) for x in (seen, inside, known, there)))
         box = outside(box.float().unflatten(0, (b, most)), *where)
         return {"roi_cells": cells, "roi_box": box / STRIDE, "roi_classes": classes.unflatten(0, (b, most))}
-
-
-def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
@@ -119,12 +113,15 @@ def bins(like: Tensor) -> Tensor:
     return (torch.arange(BINS, device=like.device, dtype=like.dtype) + 0.5) * (2 / BINS) - 1.0
 
 
-def first_boxes(said: Tensor, cells: Tensor, cols: int) -> Tensor:
-    """The first stage's boxes (..., 4) [input pixels] from the offsets and sizes (..., 4) that are `said` at cells of a
-    map `cols` wide."""
-    middle = torch.stack([cells % cols, cells // cols], -1).to(said.dtype) + 0.5 + said[..., :2]
-    half = torch.exp(said[..., 2:].clamp(*LOG_BOX)) / 2
-    return torch.cat([middle - half, middle + half], -1) * STRIDE
+def first_boxes(said: Tensor) -> Tensor:
+    """The first stage's boxes (..., 4) [input pixels] from their cells' middles, from what is `said` (..., FIELDS)."""
+    offset, half = said[..., :2].float(), torch.exp(said[..., 2:4].float().clamp(*LOG_BOX)) / 2
+    return torch.cat([offset - half, offset + half], -1) * STRIDE
+
+
+def middles(cells: Tensor, cols: int) -> Tensor:
+    """Pixels (..., 2) int64, column and row, in the middle of cells (...) of a map `cols` wide."""
+    return torch.stack([cells % cols, cells // cols], -1) * STRIDE + STRIDE // 2
 
 
 def squares_of(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,8 +130,7 @@ def squares_of(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     scale = torch.ones_like(span, dtype=torch.int64)
     for less, more in pairwise(SCALES):
         scale = scale + (span > SIDE * less).long() * (more - less)
-    middle = ((boxes[..., :2] + boxes[..., 2:]) / 2).round().long()
-    corner = middle - scale[..., None] * (SIDE // 2)
+    corner = ((boxes[..., :2] + boxes[..., 2:]) / 2).round().long() - scale[..., None] * (SIDE // 2)
     return corner[..., 0], corner[..., 1], scale
 
 
@@ -160,11 +156,12 @@ def outside(box: Tensor, left: Tensor, top: Tensor, scale: Tensor) -> Tensor:
     return corner + (box + 1.0) * (scale.to(box.dtype)[..., None] * (SIDE / 2))
 
 
-def place(boxes: Tensor, scale: Tensor, height: int, width: int) -> Tensor:
-    """(..., PLACE): the size of the first stage's boxes (..., 4), their place in the picture, the square's scale."""
+def place(boxes: Tensor, middle: Tensor, scale: Tensor, height: int, width: int) -> Tensor:
+    """(..., PLACE): the size of the first stage's boxes (..., 4), their place in the picture, the square's scale. Boxes
+    are seen from `middle` (..., 2)."""
     size = torch.log((boxes[..., 2:] - boxes[..., :2]).clamp(min=0.5)) - 3.0
-    middle = boxes[..., :2] + boxes[..., 2:]
-    where = torch.stack([middle[..., 0] / width - 1.0, middle[..., 1] / height - 1.0], -1)
+    at = (boxes[..., :2] + boxes[..., 2:]) + 2 * middle.to(boxes.dtype)
+    where = torch.stack([at[..., 0] / width - 1.0, at[..., 1] / height - 1.0], -1)
     return torch.cat([size, where, torch.log(scale.to(boxes.dtype))[..., None]], -1)
 
 
@@ -176,13 +173,12 @@ def candidates(peaks: Tensor, most: int) -> Tensor:
 def said_again(heads: dict[str, Tensor], peaks: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:
     """Peaks (B, GROUPS, h, w) and objects (B, FIELDS, h, w) with what the second stage says of its cells in place of
     the first's."""
-    cells, box, cols = heads["roi_cells"], heads["roi_box"], peaks.shape[3]
+    cells, box = heads["roi_cells"], heads["roi_box"]
     classes = torch.softmax(heads["roi_classes"].float(), -1)[..., :GROUPS]
-    at = torch.stack([cells % cols, cells // cols], -1).to(box.dtype) + 0.5
     size = (box[..., 2:] - box[..., :2]).clamp(min=1e-3)
-    place = torch.cat([(box[..., :2] + box[..., 2:]) / 2 - at, torch.log(size)], -1)
+    said = torch.cat([(box[..., :2] + box[..., 2:]) / 2, torch.log(size)], -1)
     boxes, rest = objects.split([4, objects.shape[1] - 4], 1)
-    return put(peaks, cells, classes), torch.cat([put(boxes, cells, place), rest], 1)
+    return put(peaks, cells, classes), torch.cat([put(boxes, cells, said), rest], 1)
 
 
 def put(maps: Tensor, cells: Tensor, values: Tensor) -> Tensor:
@@ -198,10 +194,9 @@ def at_cells(maps: Tensor, cells: Tensor) -> Tensor:
     return flat.gather(2, cells[:, None].expand(-1, flat.shape[1], -1)).transpose(1, 2)
 
 
-def squares(pixels: Tensor, boxes: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """What is around boxes (B, K, 4) in pictures (B, H, W, 3): (B, K, 3, SIDE, SIDE), and where, as `squares_of`."""
+def squares(pixels: Tensor, left: Tensor, top: Tensor, scale: Tensor) -> Tensor:
+    """(B, K, 3, SIDE, SIDE) what squares (B, K) show of pictures (B, H, W, 3)."""
     height, width, channels = pixels.shape[1:]
-    where = squares_of(boxes)
-    at = pixels_of(*where, height, width).flatten(1)
+    at = pixels_of(left, top, scale, height, width).flatten(1)
     found = pixels.flatten(1, 2).gather(1, at[..., None].expand(-1, -1, channels))
-    return found.unflatten(1, (boxes.shape[1], SIDE, SIDE)).movedim(-1, 2), where
+    return found.unflatten(1, (left.shape[1], SIDE, SIDE)).movedim(-1, 2)

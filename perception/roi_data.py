@@ -19,7 +19,7 @@ from roadcraft.perception.detection import iou
 from roadcraft.perception.heads import GROUPS
 from roadcraft.perception.labels import UNLABELLED, FrameLabels
 from roadcraft.perception.network import Network, peaks
-from roadcraft.perception.roi import SIDE, at_cells, candidates, first_boxes, pixels_of, squares_of
+from roadcraft.perception.roi import SIDE, at_cells, candidates, first_boxes, middles, pixels_of, squares_of
 from roadcraft.perception.targets import GROUP, asked_for
 from roadcraft.sim.errors import UserError
 
@@ -105,8 +105,9 @@ def peaks_of(heads: dict[str, Tensor], frame: NDArray[np.uint8], sample: Sample)
     cells = candidates(found, min(MOST, found[0, 0].numel()))
     best = found.amax(1).flatten(1).gather(1, cells)
     cells = cells[:, best[0] > LEAST]
-    boxes = first_boxes(at_cells(heads["objects"], cells)[..., :4].float(), cells, cols)[0]
+    boxes, middle = first_boxes(at_cells(heads["objects"], cells))[0], middles(cells, cols)[0]
     left, top, scale = squares_of(boxes)
+    left, top, boxes = left + middle[:, 0], top + middle[:, 1], boxes + middle.repeat(1, 2)
     at = pixels_of(left - SHIFT * scale, top - SHIFT * scale, scale, height, width, WIDE)
     features = torch.cat([at_cells(heads["detected"], cells), at_cells(heads["heat"], cells)], 2)[0]
     clipped = boxes.numpy().copy()

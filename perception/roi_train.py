@@ -83,7 +83,7 @@ def batch_of(peaks: Peaks, rows: NDArray[np.int64], rng: np.random.Generator | N
     inside, truth, there = (
         within(boxes, left, top, scale),
         within(truth, left, top, scale),
-        place(boxes, scale, height, width),
+        place(boxes, torch.zeros(n, 2), scale, height, width),
     )
     known = torch.from_numpy(peaks.features[rows].astype(np.float32))
     if rng is not None:

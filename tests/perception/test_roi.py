@@ -20,6 +20,8 @@ from roadcraft.perception.roi import (
     SCALES,
     SIDE,
     RoiHead,
+    first_boxes,
+    middles,
     outside,
     pixels_of,
     said_again,
@@ -51,7 +53,8 @@ def test_a_square_spans_its_box_and_no_more_than_it_must() -> None:
 
 def test_squares_show_the_picture_at_their_scale_and_its_edge_beyond() -> None:
     picture = torch.arange(360 * 640 * 3, dtype=torch.float32).reshape(1, 360, 640, 3)
-    seen, (left, top, scale) = squares(picture, BOXES[None])
+    left, top, scale = (x[None] for x in squares_of(BOXES))
+    seen = squares(picture, left, top, scale)
     assert seen.shape == (1, len(BOXES), 3, SIDE, SIDE)
     for k in range(len(BOXES)):
         x, y, s = int(left[0, k]), int(top[0, k]), int(scale[0, k])
@@ -59,10 +62,10 @@ def test_squares_show_the_picture_at_their_scale_and_its_edge_beyond() -> None:
         cols = np.clip(x + s * np.arange(SIDE), 0, 639)
         expected = picture[0].numpy()[rows[:, None], cols[None]].transpose(2, 0, 1)
         np.testing.assert_array_equal(seen[0, k].numpy(), expected)
-    wide = pixels_of(left - 3 * scale, top - 3 * scale, scale, 360, 640, WIDE).reshape(1, -1, WIDE, WIDE)
-    np.testing.assert_array_equal(
-        wide[0, :, 3:-3, 3:-3].flatten(1), pixels_of(left, top, scale, 360, 640)[0]
-    )  # with room around, the same middle
+    left, top, scale = left[0], top[0], scale[0]
+    wide = pixels_of(left - 3 * scale, top - 3 * scale, scale, 360, 640, WIDE).reshape(-1, WIDE, WIDE)
+    inner = wide[:, 3:-3, 3:-3].flatten(1)  # with room around, the same middle
+    np.testing.assert_array_equal(inner, pixels_of(left, top, scale, 360, 640))
 
 
 def test_within_and_outside_are_each_others_inverse() -> None:
@@ -78,7 +81,8 @@ def test_what_is_said_again_stands_at_its_cells_and_all_else_stays() -> None:
     peaks = torch.from_numpy(rng.uniform(0, 0.1, (1, GROUPS, 45, 80)).astype(np.float32))
     objects = torch.from_numpy(rng.normal(0, 0.1, (1, sum(FIELDS.values()), 45, 80)).astype(np.float32))
     cells = torch.tensor([[12 * 80 + 30, 20 * 80 + 70]])
-    box = torch.tensor([[[29.0, 10.0, 31.5, 14.0], [69.5, 19.0, 73.0, 22.0]]])  # [cells]
+    box = torch.tensor([[[29.0, 10.0, 31.5, 14.0], [69.5, 19.0, 73.0, 22.0]]])  # [cells] of the picture
+    box = box - torch.tensor([[[30.5, 12.5, 30.5, 12.5], [70.5, 20.5, 70.5, 20.5]]])
     classes = torch.log(torch.tensor([[[0.7, 0.1, 0.1, 0.1], [0.02, 0.03, 0.9, 0.05]]]))
     heads = {"roi_cells": cells, "roi_box": box, "roi_classes": classes}
     now, said = said_again(heads, peaks, objects)
@@ -91,6 +95,18 @@ def test_what_is_said_again_stands_at_its_cells_and_all_else_stays() -> None:
     found = detections(heads, Camera(), Fitter(640, 360), 0.5)
     assert found["group"].tolist() == [2, 0]
     np.testing.assert_allclose(found["box"], [[556, 152, 584, 176], [232, 80, 252, 112]], atol=1e-3)
+
+
+def test_in_bfloat16_a_box_moves_with_its_size_not_with_its_place() -> None:
+    said = torch.tensor([[0.3, -0.2, -1.0, 0.6], [0.1, 0.4, 2.5, 1.5]]).bfloat16()
+    exact = first_boxes(said)
+    where = squares_of(exact.bfloat16())
+    inside = within(exact.bfloat16(), *where)
+    assert inside.dtype == torch.bfloat16
+    off = (outside(inside.float(), *where) - exact).abs().amax(1)
+    assert (off < torch.tensor([0.13, 1.0])).all()  # [pixels] of boxes 8 and 97 pixels long
+    middle = middles(torch.tensor([44 * 80 + 79]), 80)
+    assert middle.tolist() == [[636, 356]]
 
 
 @pytest.fixture(scope="module")
