@@ -37,6 +37,7 @@ TRACK = np.dtype(
         ("kinds", np.float64, 6),  # votes
         ("last", DETECTION),
         ("score", np.float64),
+        ("covered", np.bool_),  # or out of view: it may be there though nothing is seen
         ("trail", np.float64, (TRAIL, 4)),  # newest first: time [s], x, y [m] in the odometry frame, log height of the
         # box [log pixels], NaN where the picture's edge cuts it; times are -inf before the first
     ],
@@ -215,6 +216,7 @@ def _forget(tracks, pose, time, half_fov):  # type: ignore[no-untyped-def]
                 hidden[i] |= far[j] < far[i] - 1.0 and abs(bearing[j] - bearing[i]) < half[j] + 0.02
     kept = 0
     for i in range(count):
+        tracks[i].covered = hidden[i]
         hold = HOLD_HIDDEN if hidden[i] else HOLD_BARE
         if tracks[i].hits < SEEN_OFTEN:
             hold = HOLD_FLICKER
@@ -239,7 +241,7 @@ def _publish(tracks, pose, time, objects):  # type: ignore[no-untyped-def]
         o.velocity_ego[0], o.velocity_ego[1] = vx, vy
         o.yaw_ego = wrapped(math.atan2(t.yaw[1], t.yaw[0]) - pose[2])
         o.size[0], o.size[1] = t.last.size[0], t.last.size[1]
-        o.score = t.score * math.exp(-age)
+        o.score = t.score * math.exp(-age / (HOLD_HIDDEN if t.covered else 1.0))
         o.track = t.number
         for k in range(len(PATH_TIMES)):
             ahead = PATH_TIMES[k]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.perception.detection import DETECTION
-from roadcraft.perception.tracker import Tracker
+from roadcraft.perception.tracker import NEW, Tracker
 
 DT = 0.1
 
@@ -69,6 +69,20 @@ def test_a_covered_object_is_remembered_where_it_must_be() -> None:
     assert len(behind) == 1  # 1.2 s later
     np.testing.assert_allclose(behind["xy_ego"][0], (25.0, 0.3), atol=1.0)
     assert not behind["box"].any()
+
+
+def test_a_faint_one_that_is_covered_is_still_told_after_a_second_and_in_the_open_is_not() -> None:
+    told = {}
+    for covered in (True, False):
+        tracker = Tracker()
+        for k in range(30):
+            found = [detection(10.0, 0.0 if covered else 6.0)]
+            if k < 18:
+                found.append(detection(25.0, 0.3, score=0.35))
+            out = tracker(np.concatenate(found), k * DT, 0.0, 0.0, 0.6)
+        told[covered] = [float(s) for s in out["score"][out["xy_ego"][:, 0] > 20]]
+    assert told[False] == []
+    assert told[True][0] > 0.5 * NEW  # what a percept tells: `decode.Decoder`
 
 
 def test_what_nothing_covers_is_forgotten_soon() -> None:
