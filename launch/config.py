@@ -297,7 +297,7 @@ class TrainRoi:
     """Weights that get the second stage (.safetensors); those that ship when not given."""
     peaks: int = 24
     """Peaks of a frame that are looked at again."""
-    steps: int = 8000
+    steps: int = 6000
     """Training steps."""
     batch: int = 256
     """Peaks a step."""

@@ -49,7 +49,7 @@ class RoiTraining:
     out: Path
     command: str = ""
     first_stage: str = ""  # hash of the weights whose second stage is trained
-    steps: int = 8000
+    steps: int = 6000
     batch: int = 256  # peaks
     rate: float = 2e-3
     seed: int = 0
