@@ -107,6 +107,7 @@ def bench_perception(asked: BenchPerception, run: Run) -> dict[str, Any]:
             rounds=asked.rounds,
             frames=asked.frames,
             seconds=asked.seconds - (perf_counter() - began),
+            patience=asked.patience,
             strict=bool(asked.engines),
         )
         result = bench(how, frames, lambda what: bar.set_postfix_str(what))

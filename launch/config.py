@@ -706,6 +706,9 @@ class BenchPerception:
     """Frames of each round."""
     seconds: float = 165.0
     """No new round begins that would end later than this after the start."""
+    patience: float = 600.0
+    """Seconds in which an engine must have loaded or done its round: one that hangs is ended, its row says so, and
+    the wait does not count among those above."""
     gate: str = ""
     """Limits such as mean_ms=25,max_ms=35; exit status 1 when one is missed."""
     baseline: str | None = None
@@ -724,6 +727,7 @@ class BenchPerception:
         check(min(self.rounds, self.frames) >= 1, "rounds and frames are at least 1")
         check(min(self.batches, default=1) >= 1, f"batches {self.batches} are at least 1")
         check(self.threads >= 0, f"threads {self.threads} is below 0")
+        check(0.0 < self.patience < 1e6, f"patience {self.patience} is not between 0 and 1e6 seconds")
 
 
 @dataclass(frozen=True)

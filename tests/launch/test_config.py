@@ -89,6 +89,7 @@ def test_the_resolved_configuration_reads_back(verb: str, kind: type, tmp_path: 
         ("train policy --critic_steps -1", "critic_steps -1"),
         ("train policy --clone_steps -5", "clone_steps -5"),
         ("train policy --seed -1", "seed -1"),
+        ("bench perception --patience 0", "patience 0.0"),
         ("serve --port 65535", "port 65535"),
         ("serve --port 0", "port 0"),
         ("serve --seed -1", "seed -1"),

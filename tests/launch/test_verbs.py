@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,18 @@ def test_bench_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ]
     assert found["runs"][0]["frames"] == sum(count for _, _, count in found["histogram"]) == 4
     assert (Path(found["run"]) / "bench.md").is_file()
+
+
+def test_an_engine_that_was_named_and_hangs_ends_bench_perception(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hangs = tmp_path / "python"
+    hangs.write_text("#!/bin/sh\nwhile read count; do :; done\n")
+    hangs.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(hangs))
+    monkeypatch.setattr("roadcraft.launch.bench.drive_frames", lambda count: np.zeros((count, 360, 640, 3), np.uint8))
+    assert main(["bench", "perception", "bench-perception-tiny", "--patience", "0.2"]) == 2
+    assert "640x360 onnxruntime f32: loading took longer than 0.2 s" in capsys.readouterr().err
 
 
 def test_bench_parity(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
