@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -327,6 +328,37 @@ def test_bench_parity(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = ran(capsys, *words)
     assert 0 < found["deviation"]["onnxruntime:f32"]["masks"]["largest_ppm"] < 1000
     assert "onnxruntime:f32" in (Path(found["run"]) / "parity.md").read_text()
+
+
+@pytest.fixture
+def without_int8(tmp_path: Path) -> str:
+    """The shipped network with its graph in f32 alone, so that every engine refuses it in int8."""
+    for ending in (".safetensors", ".json", ".onnx"):
+        shutil.copy(shipped(ending=ending), tmp_path / f"mine{ending}")
+    return str(tmp_path / "mine.safetensors")
+
+
+def test_bench_parity_goes_on_without_an_engine_that_is_refused(
+    runs: Path, without_int8: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bench", "parity", "bench-parity-tiny", "--frames", "1", "--weights", without_int8, "--engines", "[]"]
+    runs_here = ["torch:f32", "onnxruntime:int8", "onnxruntime:f32"]
+    monkeypatch.setattr("roadcraft.perception.engines.runnable", lambda: tuple(runs_here))
+    found = ran(capsys, *words)
+    assert list(found["deviation"]) == ["onnxruntime:f32"]
+    assert list(found["refused"]) == ["onnxruntime:int8"]
+    assert "no int8 graph of these weights" in found["refused"]["onnxruntime:int8"]
+    assert "- onnxruntime:int8: no int8 graph" in (Path(found["run"]) / "parity.md").read_text()
+    runs_here.remove("onnxruntime:f32")
+    assert main(words) == 2
+    assert "no engine runs beside torch:f32: no int8 graph" in capsys.readouterr().err
+
+
+def test_bench_parity_ends_with_an_engine_that_was_named_and_is_refused(
+    runs: Path, without_int8: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "parity", "bench-parity-tiny", "--weights", without_int8]) == 2
+    assert "onnxruntime:int8: no int8 graph of these weights" in capsys.readouterr().err
 
 
 def test_bench_training(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
