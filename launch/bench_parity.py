@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from roadcraft.control.expert import ExpertDriver
-from roadcraft.launch.config import BenchParity, seed_range
+from roadcraft.launch.options.bench import BenchParity
+from roadcraft.launch.options.checks import seed_range
 from roadcraft.launch.runs import Run
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed

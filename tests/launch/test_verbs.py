@@ -19,7 +19,7 @@ from roadcraft.launch.__main__ import main
 from roadcraft.launch.bench import against, read_baseline
 from roadcraft.launch.bench_ppo import Learner
 from roadcraft.launch.bench_world import drive_start
-from roadcraft.launch.config import BenchEnv
+from roadcraft.launch.options.bench import BenchEnv
 from roadcraft.perception.data import Shards
 from roadcraft.perception.percept import Percept
 from roadcraft.perception.shipped import read_card, shipped
