@@ -30,10 +30,18 @@ from roadcraft.launch import build
 from roadcraft.launch.bench_parity import bench_parity
 from roadcraft.launch.bench_training import bench_training
 from roadcraft.launch.bench_world import bench_env, bench_sim
-from roadcraft.launch.config import BenchEnv, BenchLoop, BenchParity, BenchPerception, BenchSim, BenchTraining, gates
 from roadcraft.launch.log import percentiles
 from roadcraft.launch.loop import decided, reset_driver
 from roadcraft.launch.machine import machine
+from roadcraft.launch.options.bench import (
+    BenchEnv,
+    BenchLoop,
+    BenchParity,
+    BenchPerception,
+    BenchSim,
+    BenchTraining,
+    gates,
+)
 from roadcraft.launch.runs import Run
 from roadcraft.perception.delay import histogram
 from roadcraft.sim.embedded.world import EmbeddedWorld
@@ -107,6 +115,7 @@ def bench_perception(asked: BenchPerception, run: Run) -> dict[str, Any]:
             rounds=asked.rounds,
             frames=asked.frames,
             seconds=asked.seconds - (perf_counter() - began),
+            patience=asked.patience,
             strict=bool(asked.engines),
         )
         result = bench(how, frames, lambda what: bar.set_postfix_str(what))

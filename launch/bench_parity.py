@@ -5,28 +5,30 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from roadcraft.control.expert import ExpertDriver
-from roadcraft.launch.config import BenchParity, seed_range
+from roadcraft.launch.options.bench import BenchParity
+from roadcraft.launch.options.checks import seed_range
 from roadcraft.launch.runs import Run
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed
+from roadcraft.sim.errors import UserError
+
+if TYPE_CHECKING:
+    from roadcraft.perception.engines.base import NetworkEngine
 
 
 def bench_parity(asked: BenchParity, run: Run) -> dict[str, Any]:
-    """The tables go to stderr and to parity.md."""
-    from roadcraft.perception.engines import load_engine, runnable
+    """The tables go to stderr and to parity.md. `refused` of the result says by name why engines that nobody named are
+    left out; raises UserError for one that was named, and where none is left."""
+    from roadcraft.perception.engines import load_engine
     from roadcraft.perception.evaluate import Seen, labelled_drive
-    from roadcraft.perception.parity import REFERENCE, compare, markdown
+    from roadcraft.perception.parity import compare, markdown
 
-    engines = {}
-    for named in asked.engines or runnable():
-        if named != REFERENCE:
-            name, _, precision = named.partition(":")
-            engines[named] = load_engine(name, precision, asked.weights)
+    engines, refused = loaded(asked)
     reference = load_engine("torch", "f32", asked.weights)
     seeds = seed_range(asked.seeds)
 
@@ -40,7 +42,30 @@ def bench_parity(asked: BenchParity, run: Run) -> dict[str, Any]:
             bar.update()
 
         found = compare(reference, engines, drives(world), progress)
-    table = markdown(found)
+    table = markdown(found, refused)
     run.write("parity.md", table)
     print(table, file=sys.stderr)
-    return {**found, "weights": reference.model.hash, "input": [reference.model.width, reference.model.height]}
+    shape = [reference.model.width, reference.model.height]
+    return {**found, "refused": refused, "weights": reference.model.hash, "input": shape}
+
+
+def loaded(asked: BenchParity) -> tuple[dict[str, NetworkEngine], dict[str, str]]:
+    """The engines beside the reference, and by name why others are refused. Raises as `bench_parity` does."""
+    from roadcraft.perception.engines import load_engine, runnable
+    from roadcraft.perception.parity import REFERENCE
+
+    engines: dict[str, NetworkEngine] = {}
+    refused: dict[str, str] = {}
+    for named in asked.engines or runnable():
+        if named == REFERENCE:
+            continue
+        name, _, precision = named.partition(":")
+        try:
+            engines[named] = load_engine(name, precision, asked.weights)
+        except Exception as error:  # the runtimes' exceptions have no common base
+            refused[named] = " ".join(str(error).split()) or type(error).__name__
+            if asked.engines:
+                raise UserError(f"{named}: {refused[named]}") from error
+    if refused and not engines:
+        raise UserError(f"no engine runs beside {REFERENCE}: {'; '.join(dict.fromkeys(refused.values()))}")
+    return engines, refused

@@ -9,7 +9,7 @@ from typing import Any
 
 from roadcraft.control.policy import Policy
 from roadcraft.launch.build import build_engine
-from roadcraft.launch.config import BenchEnv
+from roadcraft.launch.options.bench import BenchEnv
 
 
 class Learner:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from roadcraft.launch.config import BenchSim
+from roadcraft.launch.options.bench import BenchSim
 from roadcraft.sim.embedded.server.cameras import Camera, Cameras
 from roadcraft.sim.embedded.server.crowd import populate
 from roadcraft.sim.embedded.server.live import LiveWorld

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from roadcraft.launch.config import BenchTraining, TrainPerception, check, seed_range
+from roadcraft.launch.options.bench import BenchTraining
+from roadcraft.launch.options.checks import check, seed_range
+from roadcraft.launch.options.training import TrainPerception
 from roadcraft.launch.runs import Run
 from roadcraft.launch.train import shards, tell
 from roadcraft.sim.errors import UserError

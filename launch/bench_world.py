@@ -24,7 +24,7 @@ from roadcraft.control.policy import DECIDE_TICKS
 from roadcraft.launch import build
 from roadcraft.launch.bench_ppo import learners
 from roadcraft.launch.bench_server import bench_server
-from roadcraft.launch.config import BenchEnv, BenchSim
+from roadcraft.launch.options.bench import BenchEnv, BenchSim
 from roadcraft.sim.embedded.render.measure import measure
 from roadcraft.sim.embedded.server.crowd import populate
 from roadcraft.sim.embedded.server.live import LiveWorld

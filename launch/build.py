@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.control.senses import Senses
-from roadcraft.launch import config
 from roadcraft.launch.faults import FaultyCamera, Image
+from roadcraft.launch.options.evaluation import EvaluatePolicy
+from roadcraft.launch.options.shared import Engine, Sim
+from roadcraft.launch.options.simulator import Drive
 from roadcraft.launch.routes import episode_fields, request_of
 from roadcraft.launch.waiting import FIRST_TIME, waiting
 from roadcraft.launch.warm import compile_ahead
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE = 10  # added to a seed: an episode in another town of the same style
 
-Asked = config.Drive | config.EvaluatePolicy
+Asked = Drive | EvaluatePolicy
 
 
 def build_episode(asked: Asked, seed: int) -> Episode:
@@ -38,14 +40,14 @@ def build_episode(asked: Asked, seed: int) -> Episode:
     request = request_of(asked, seed)
     if request is not None:
         otherwise |= episode_fields(asked, request)
-    named = {"town": asked.town, "weather": asked.weather if isinstance(asked, config.Drive) else None}
+    named = {"town": asked.town, "weather": asked.weather if isinstance(asked, Drive) else None}
     otherwise |= {name: value for name, value in named.items() if value is not None}
     if not asked.traffic.scenarios:
         otherwise["scenarios"] = ()
     return episode_from_seed(seed, **otherwise)
 
 
-def build_engine(asked: config.Engine) -> NetworkEngine:
+def build_engine(asked: Engine) -> NetworkEngine:
     """The perception engine. Raises UserError for one that is not installed or weights that do not fit."""
     from roadcraft.perception.engines import load_engine
 
@@ -74,7 +76,7 @@ def build_driver(asked: Asked, seed: int) -> tuple[Driver, Perceives]:
     """The driver, and what it perceives with. Raises UserError for what does not exist or does not fit."""
     latency = Latency.of(asked.latency)
     engine = build_engine(asked.engine) if asked.driver == "network" else None
-    senses = Senses(asked.without, asked.exact) if isinstance(asked, config.EvaluatePolicy) else Senses()
+    senses = Senses(asked.without, asked.exact) if isinstance(asked, EvaluatePolicy) else Senses()
     driver = load_driver(
         asked.driver, engine, asked.policy, seed=seed, supervise=asked.supervisor, latency=latency, senses=senses
     )
@@ -87,7 +89,7 @@ def build_driver(asked: Asked, seed: int) -> tuple[Driver, Perceives]:
 
 def camera_fault(asked: Asked) -> str:
     """What is to be wrong with the camera."""
-    return "black" if isinstance(asked, config.Drive) and asked.blind else asked.fault
+    return "black" if isinstance(asked, Drive) and asked.blind else asked.fault
 
 
 def frames(episode: Episode) -> Iterator[Image]:
@@ -118,7 +120,7 @@ class Watched:
 
 
 @contextmanager
-def open_world(asked: config.Sim, town: str) -> Iterator[World]:
+def open_world(asked: Sim, town: str) -> Iterator[World]:
     """The world to drive in; a server of our own is started if none is named, and stopped however this ends."""
     with ExitStack() as stack:
         if asked.in_process:

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from roadcraft.control.drivers import load_driver
 from roadcraft.launch import build
-from roadcraft.launch.config import Collect, seed_range
+from roadcraft.launch.options.checks import seed_range
+from roadcraft.launch.options.simulator import Collect
 from roadcraft.launch.runs import Run, writable_folder
 from roadcraft.launch.workers import Failed, run_jobs
 from roadcraft.perception.data import Recipe, collect

@@ -18,9 +18,9 @@ from typing import Any
 
 from roadcraft.launch import build
 from roadcraft.launch.aside import Aside
-from roadcraft.launch.config import Drive
 from roadcraft.launch.log import Log, Progress
 from roadcraft.launch.loop import Subscriber
+from roadcraft.launch.options.simulator import Drive
 from roadcraft.launch.routes import left_out, request_of, route_name
 from roadcraft.launch.runs import Run, plain
 from roadcraft.launch.session import Session

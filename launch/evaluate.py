@@ -33,8 +33,10 @@ from tqdm import tqdm
 from roadcraft.control.drivers import load_driver
 from roadcraft.launch import against, build
 from roadcraft.launch.cli import dump
-from roadcraft.launch.config import EvaluateLatency, EvaluatePerception, EvaluatePolicy, Sim, check, seed_range
 from roadcraft.launch.loop import Subscriber
+from roadcraft.launch.options.checks import check, seed_range
+from roadcraft.launch.options.evaluation import EvaluateLatency, EvaluatePerception, EvaluatePolicy
+from roadcraft.launch.options.shared import Sim
 from roadcraft.launch.routes import left_out, request_of, requests_by_seed, route_name, seeds_of
 from roadcraft.launch.runs import Run, plain
 from roadcraft.launch.scoreboard import Record, figures, table

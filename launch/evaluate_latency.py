@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from roadcraft.launch.cli import dump
-from roadcraft.launch.config import EvaluateLatency, seed_range
 from roadcraft.launch.evaluate import evaluate_policy
+from roadcraft.launch.options.checks import seed_range
+from roadcraft.launch.options.evaluation import EvaluateLatency
 from roadcraft.launch.routes import route_name
 from roadcraft.launch.runs import Run
 from roadcraft.launch.scoreboard import confidence

@@ -19,7 +19,8 @@ from typing import Any
 from tqdm import tqdm
 
 from roadcraft.control.drivers import ExpertDriver, load_driver
-from roadcraft.launch.config import Export, seed_range
+from roadcraft.launch.options.checks import seed_range
+from roadcraft.launch.options.training import Export
 from roadcraft.launch.runs import Run, writable
 from roadcraft.sim.embedded.world import EmbeddedWorld
 from roadcraft.sim.episodes import episode_from_seed

@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from roadcraft.control.decision import Decision
 from roadcraft.launch import build
-from roadcraft.launch.config import Perceive
 from roadcraft.launch.draw import Image
 from roadcraft.launch.log import percentiles
+from roadcraft.launch.options.evaluation import Perceive
 from roadcraft.launch.overlay import LANE_SHOWN, SCORE_SHOWN, overlay
 from roadcraft.launch.runs import Run, plain
 from roadcraft.launch.video import VideoFile

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from roadcraft.launch.config import Drive, EvaluatePolicy, seed_range
+from roadcraft.launch.options.checks import seed_range
+from roadcraft.launch.options.evaluation import EvaluatePolicy
+from roadcraft.launch.options.simulator import Drive
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.route_files import RouteRequest, read_routes
 

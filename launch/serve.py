@@ -13,7 +13,7 @@ import logging
 import sys
 from pathlib import Path
 
-from roadcraft.launch.config import Serve
+from roadcraft.launch.options.simulator import Serve
 from roadcraft.launch.runs import Run
 from roadcraft.sim.embedded.server.app import Server, serve
 from roadcraft.sim.embedded.server.logs import log_to_stderr

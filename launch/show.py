@@ -16,8 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from roadcraft.launch import draw
-from roadcraft.launch.config import Show
 from roadcraft.launch.draw import Image
+from roadcraft.launch.options.simulator import Show
 from roadcraft.launch.runs import Run
 from roadcraft.launch.vantage import EVERY, Sight, Street, sights
 from roadcraft.launch.warm import compile_ahead

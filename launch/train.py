@@ -24,7 +24,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roadcraft.launch.config import TrainForesight, TrainPerception, TrainPolicy, TrainRoi, seed_range
+from roadcraft.launch.options.checks import seed_range
+from roadcraft.launch.options.training import TrainForesight, TrainPerception, TrainPolicy, TrainRoi
 from roadcraft.launch.runs import Run
 from roadcraft.launch.train_foresight import train_foresight
 from roadcraft.launch.train_roi import train_roi

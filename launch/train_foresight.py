@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from roadcraft.control.drivers import load_driver
 from roadcraft.launch import build
-from roadcraft.launch.config import TrainForesight, seed_range
+from roadcraft.launch.options.checks import seed_range
+from roadcraft.launch.options.training import TrainForesight
 from roadcraft.launch.runs import Run
 from roadcraft.launch.workers import Failed, run_jobs
 from roadcraft.perception.engines.base import NetworkEngine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from roadcraft.launch.config import TrainRoi
+from roadcraft.launch.options.training import TrainRoi
 from roadcraft.launch.runs import Run
 from roadcraft.sim.errors import UserError
 

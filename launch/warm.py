@@ -13,7 +13,7 @@ from contextlib import closing
 import numpy as np
 
 from roadcraft.control.drivers import TruthDriver
-from roadcraft.launch.config import Drive
+from roadcraft.launch.options.simulator import Drive
 from roadcraft.launch.waiting import waiting
 from roadcraft.launch.workers import Failed, run_jobs, stop
 from roadcraft.perception.decode import Decoder

@@ -1,21 +1,19 @@
 """How long perception takes, from a uint8 frame to a percept, and where the time goes.
 
-Each contender lives in a process of its own (`contender.py`) and they run in turn, A B C A B C ..., so that noise falls
-on all alike. Others' graphs are timed by themselves, in float; ours is measured at their input's size too, so that
-`ratio_to` compares like with like: frame to percept of ours by the bare graph of theirs, ours in int8 only where theirs
-is.
+Each contender lives in a process of its own (`worker.py` here, `contender.py` there) and they run in turn, A B C A B C
+..., so that noise falls on all alike. Others' graphs are timed by themselves, in float; ours is measured at their
+input's size too, so that `ratio_to` compares like with like: frame to percept of ours by the bare graph of theirs, ours
+in int8 only where theirs is.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.perception.contender import SMALL, Contender, observed
-from roadcraft.perception.delay import histogram
 from roadcraft.perception.engines import graph_precision
 from roadcraft.perception.shipped import graph_hash, graph_of, read_card, shipped
+from roadcraft.perception.worker import Hung, Worker, whose
 from roadcraft.sim.cache import cache_dir, source_digest
 from roadcraft.sim.errors import UserError
 
@@ -82,83 +80,6 @@ def image_size(graph: Path) -> tuple[int, int]:
     return SMALL
 
 
-class Worker:
-    """A contender's process, seen from outside."""
-
-    def __init__(self, contender: Contender) -> None:
-        self.contender = contender
-        self.times: list[dict[str, float]] = []
-        self.peak_mb = 0.0
-        command = [sys.executable, "-m", "roadcraft.perception.contender", json.dumps(asdict(contender))]
-        # A pipe that nobody reads would be full one day.
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True
-        )
-
-    def __enter__(self) -> Worker:
-        try:
-            self.loaded = self._answer()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._said.close()
-
-    def run(self, frames: int, keep: bool = True) -> None:
-        """Times that many frames, in batches of the contender's, one at least."""
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has died, and its answer says of what
-            self._process.stdin.write(f"{max(frames // self.contender.batch, 1)}\n")
-            self._process.stdin.flush()
-        answer = self._answer()
-        if keep:
-            self.times += answer["times"]
-        self.peak_mb = float(answer["peak_mb"])
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._process.wait()
-            self._said.seek(0)
-            said = self._said.read().strip().splitlines()
-            raise UserError(f"{self.contender.name}: {said[-1] if said else 'its process died'}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def row(self) -> dict[str, Any]:
-        """The figures of the frames that were kept."""
-        c, total = self.contender, np.array([t["total"] for t in self.times])
-        parts = {part: float(np.median([t[part] for t in self.times])) for part in self.times[0] if part != "total"}
-        return {
-            **whose(c),
-            "threads": self.loaded["threads"],
-            "p50_ms": float(np.percentile(total, 50)),
-            "p90_ms": float(np.percentile(total, 90)),
-            "p99_ms": float(np.percentile(total, 99)),
-            "mean_ms": float(total.mean()),
-            "max_ms": float(total.max()),
-            "histogram": histogram(total / 1e3),
-            "frames_per_s": float(1e3 * c.batch / np.median(total)),
-            "parts_ms": parts,
-            "load_s": self.loaded["load_s"],
-            "peak_mb": self.peak_mb,
-            "gpu_mb": self.loaded.get("gpu_mb"),
-            "frames": len(total) * c.batch,
-        }
-
-
-def whose(c: Contender) -> dict[str, Any]:
-    """What a row says of whose it is."""
-    about = {"name": c.name, "network": c.network, "ours": c.ours, "engine": c.engine, "precision": c.precision}
-    return {**about, "input": [c.width, c.height], "batch": c.batch}
-
-
 def floats(engines: Sequence[str]) -> list[tuple[str, str]]:
     """Those of some engine:precision that take others' graphs in float, and batches."""
     pairs = [(name, precision) for name, _, precision in (one.partition(":") for one in engines)]
@@ -179,6 +100,7 @@ class Benchmark:
     frames: int = 25  # of a round
     warm_up: int = 10
     seconds: float = 165.0  # after which no new round begins
+    patience: float = 600.0  # [s] with a process at each step, loading or a round; an engine may take minutes to build
     strict: bool = True  # whether a contender that is refused ends it; else its row says why
 
     @property
@@ -245,52 +167,71 @@ class Benchmark:
         return list(out.values())
 
 
+class Contest:
+    """The contenders' processes that still run, the rows of those that were refused, and the time that counts."""
+
+    def __init__(self, how: Benchmark, stack: ExitStack) -> None:
+        self.workers: list[Worker] = []
+        self.refused: list[dict[str, Any]] = []
+        self._how, self._stack = how, stack
+        self._began, self._lost = time.perf_counter(), 0.0
+
+    def spent(self) -> float:
+        """Seconds since the beginning, without what processes that hung have taken: the others lose nothing by them."""
+        return time.perf_counter() - self._began - self._lost
+
+    def load(self, c: Contender) -> None:
+        """Starts its process."""
+        self._did(c, partial(self._start, c))
+
+    def turn(self, count: int, keep: bool = True) -> None:
+        """So many frames of each, one process after the other."""
+        self.workers = [w for w in self.workers if self._did(w.contender, partial(w.run, count, keep))]
+
+    def _start(self, c: Contender) -> None:
+        graph = our_graph(c, Path(c.file)) if c.ours and c.engine != "torch" else Path(c.file)
+        worker = Worker(replace(c, file=str(graph)), self._how.patience)
+        self.workers.append(self._stack.enter_context(worker))
+
+    def _did(self, c: Contender, step: Callable[[], None]) -> bool:
+        """Whether a contender was not refused at a step."""
+        try:
+            step()
+        except UserError as error:
+            if self._how.strict:
+                raise
+            self._lost += error.seconds if isinstance(error, Hung) else 0.0
+            self.refused.append({**whose(c), "error": str(error)})
+            return False
+        return True
+
+
 def bench(
     how: Benchmark, frames: NDArray[np.uint8], progress: Callable[[str], None] = lambda what: None
 ) -> dict[str, Any]:
     """Runs the benchmark on rendered `frames` (N, H, W, 3); `summary` says what comes out. Raises UserError for a graph
-    that cannot run, unless `strict` is off and another can."""
+    that cannot run or hangs, unless `strict` is off and another can."""
     how.check()
-    began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         file = Path(folder) / "frames.npy"
         np.save(file, frames, allow_pickle=False)
-        workers: list[Worker] = []
-        refused: list[dict[str, Any]] = []
-
-        def refuse(c: Contender, error: UserError) -> None:
-            if how.strict:
-                raise error
-            refused.append({**whose(c), "error": str(error)})
-
-        def turn(count: int, keep: bool = True) -> None:
-            for worker in list(workers):
-                try:
-                    worker.run(count, keep)
-                except UserError as error:
-                    workers.remove(worker)
-                    refuse(worker.contender, error)
-
+        contest = Contest(how, stack)
         for c in how.contenders(str(file)):
             progress(f"loading {c.name}")
-            try:
-                graph = our_graph(c, Path(c.file)) if c.ours and c.engine != "torch" else Path(c.file)
-                workers.append(stack.enter_context(Worker(replace(c, file=str(graph)))))
-            except UserError as error:
-                refuse(c, error)
-        warming = time.perf_counter()
-        turn(how.warm_up, keep=False)
-        now = time.perf_counter()
-        frames_a_round = fitting(how.frames, (now - warming) / max(how.warm_up, 1), began + how.seconds - now)
+            contest.load(c)
+        warming = contest.spent()
+        contest.turn(how.warm_up, keep=False)
+        now = contest.spent()
+        frames_a_round = fitting(how.frames, (now - warming) / max(how.warm_up, 1), how.seconds - now)
         longest = 0.0
         for number in range(how.rounds):
-            started = time.perf_counter()
-            if number and started + longest > began + how.seconds:
+            started = contest.spent()
+            if number and started + longest > how.seconds:
                 break
             progress(f"round {number + 1} of {how.rounds}")
-            turn(frames_a_round)
-            longest = max(longest, time.perf_counter() - started)
-        rows = [worker.row() for worker in workers] + refused
+            contest.turn(frames_a_round)
+            longest = max(longest, contest.spent() - started)
+        rows = [worker.row() for worker in contest.workers] + contest.refused
     return summary(how, rows)
 
 

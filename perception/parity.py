@@ -7,6 +7,7 @@ reference, `typical` the root mean square of all errors by that of the reference
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,9 @@ def compare(
     }
 
 
-def markdown(result: dict[str, Any]) -> str:
-    """Both tables: the largest deviation of each output (and the typical one), and what each figure loses."""
+def markdown(result: dict[str, Any], refused: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Both tables: the largest deviation of each output (and the typical one), and what each figure loses. Engines that
+    were refused follow, by name and why."""
     names = list(result["deviation"])
     lines = ["Largest (typical) deviation, relative to the output's largest (root mean square) value:", ""]
     lines += [f"| engine | {' | '.join(OUTPUTS)} |", "|---" * (len(OUTPUTS) + 1) + "|"]
@@ -111,4 +113,6 @@ def markdown(result: dict[str, Any]) -> str:
     for key in ("missed", "unmeasured"):
         if result[key]:
             lines += ["", f"{key.capitalize()}: {', '.join(result[key])}."]
+    if refused:
+        lines += ["", "Not compared:", "", *(f"- {name}: {why}" for name, why in refused.items())]
     return "\n".join(lines) + "\n"

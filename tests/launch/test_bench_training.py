@@ -27,7 +27,8 @@ from roadcraft.launch.bench_ablation import (
     told,
 )
 from roadcraft.launch.bench_training import resumed
-from roadcraft.launch.config import BenchTraining, Collect
+from roadcraft.launch.options.bench import BenchTraining
+from roadcraft.launch.options.simulator import Collect
 from roadcraft.perception.data import Shards
 from roadcraft.perception.losses import TASKS
 from roadcraft.perception.metrics import Records

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roadcraft.launch.collect import episode_of
-from roadcraft.launch.config import Collect
+from roadcraft.launch.options.simulator import Collect
 from roadcraft.sim.episodes import episode_from_seed, look_number
 
 

@@ -13,8 +13,8 @@ from fakes import FakeDriver, FakeWorld
 from roadcraft.launch import evaluate
 from roadcraft.launch.__main__ import main
 from roadcraft.launch.cli import dump
-from roadcraft.launch.config import EvaluatePolicy
 from roadcraft.launch.evaluate import finished_before
+from roadcraft.launch.options.evaluation import EvaluatePolicy
 from roadcraft.launch.runs import Run
 from roadcraft.launch.scoreboard import confidence, figures, table
 from roadcraft.launch.session import Session

@@ -11,7 +11,7 @@ import pytest
 
 from roadcraft.launch import build
 from roadcraft.launch.__main__ import main
-from roadcraft.launch.config import Perceive
+from roadcraft.launch.options.evaluation import Perceive
 from roadcraft.launch.perceive import SIZE, fitted, open_frames, read_picture
 from roadcraft.perception.percept import EVENTS
 from roadcraft.sim.errors import UserError

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from real_lanes import SIDES, Line, line_of, line_points
 
-from roadcraft.launch.config import Perceive
+from roadcraft.launch.options.evaluation import Perceive
 from roadcraft.launch.overlay import LANE_SHOWN, SCORE_SHOWN
 from roadcraft.launch.perceive import SIZE, fitted, observe, open_frames
 from roadcraft.perception.engines import load_engine

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from roadcraft.launch.__main__ import main
 from roadcraft.launch.bench import against, read_baseline
 from roadcraft.launch.bench_ppo import Learner
 from roadcraft.launch.bench_world import drive_start
-from roadcraft.launch.config import BenchEnv
+from roadcraft.launch.options.bench import BenchEnv
 from roadcraft.perception.data import Shards
 from roadcraft.perception.percept import Percept
 from roadcraft.perception.shipped import read_card, shipped
@@ -309,11 +311,54 @@ def test_bench_perception(runs: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert (Path(found["run"]) / "bench.md").is_file()
 
 
+def test_an_engine_that_was_named_and_hangs_ends_bench_perception(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hangs = tmp_path / "python"
+    hangs.write_text("#!/bin/sh\nwhile read count; do :; done\n")
+    hangs.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(hangs))
+    monkeypatch.setattr("roadcraft.launch.bench.drive_frames", lambda count: np.zeros((count, 360, 640, 3), np.uint8))
+    assert main(["bench", "perception", "bench-perception-tiny", "--patience", "0.2"]) == 2
+    assert "640x360 onnxruntime f32: loading took longer than 0.2 s" in capsys.readouterr().err
+
+
 def test_bench_parity(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["bench", "parity", "bench-parity-tiny", "--engines", "[onnxruntime:f32]", "--frames", "2"]
     found = ran(capsys, *words)
     assert 0 < found["deviation"]["onnxruntime:f32"]["masks"]["largest_ppm"] < 1000
     assert "onnxruntime:f32" in (Path(found["run"]) / "parity.md").read_text()
+
+
+@pytest.fixture
+def without_int8(tmp_path: Path) -> str:
+    """The shipped network with its graph in f32 alone, so that every engine refuses it in int8."""
+    for ending in (".safetensors", ".json", ".onnx"):
+        shutil.copy(shipped(ending=ending), tmp_path / f"mine{ending}")
+    return str(tmp_path / "mine.safetensors")
+
+
+def test_bench_parity_goes_on_without_an_engine_that_is_refused(
+    runs: Path, without_int8: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bench", "parity", "bench-parity-tiny", "--frames", "1", "--weights", without_int8, "--engines", "[]"]
+    runs_here = ["torch:f32", "onnxruntime:int8", "onnxruntime:f32"]
+    monkeypatch.setattr("roadcraft.perception.engines.runnable", lambda: tuple(runs_here))
+    found = ran(capsys, *words)
+    assert list(found["deviation"]) == ["onnxruntime:f32"]
+    assert list(found["refused"]) == ["onnxruntime:int8"]
+    assert "no int8 graph of these weights" in found["refused"]["onnxruntime:int8"]
+    assert "- onnxruntime:int8: no int8 graph" in (Path(found["run"]) / "parity.md").read_text()
+    runs_here.remove("onnxruntime:f32")
+    assert main(words) == 2
+    assert "no engine runs beside torch:f32: no int8 graph" in capsys.readouterr().err
+
+
+def test_bench_parity_ends_with_an_engine_that_was_named_and_is_refused(
+    runs: Path, without_int8: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "parity", "bench-parity-tiny", "--weights", without_int8]) == 2
+    assert "onnxruntime:int8: no int8 graph of these weights" in capsys.readouterr().err
 
 
 def test_bench_training(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,6 @@ from roadcraft.perception.engines.base import Model, NetworkEngine
 from roadcraft.perception.heads import OUTPUTS
 from roadcraft.perception.latency import (
     Benchmark,
-    Worker,
     accuracy,
     bench,
     fitting,
@@ -32,6 +33,7 @@ from roadcraft.perception.latency import (
 )
 from roadcraft.perception.reference import TwinLite
 from roadcraft.perception.shipped import read_card, shipped
+from roadcraft.perception.worker import Worker
 from roadcraft.sim.errors import UserError
 
 onnx = pytest.importorskip("onnx")
@@ -158,7 +160,7 @@ def test_one_that_is_refused_leaves_a_row_and_the_others_run(tmp_path: Path, mon
     class Stub:
         """In place of a process: int8 does not load, the graph of others dies in its second turn."""
 
-        def __init__(self, c: Contender) -> None:
+        def __init__(self, c: Contender, patience: float) -> None:
             self.contender, self.turns = c, 0
 
         def __enter__(self) -> Stub:
@@ -243,19 +245,80 @@ def test_a_slow_machine_measures_fewer_frames_and_ends_in_time() -> None:
     assert fitting(25, 2.0, -5.0) == 1
 
 
-def test_a_contender_that_says_a_lot_is_not_kept_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def in_place_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has contenders' processes run a script, which is given a contender's arguments, instead of `contender.py`."""
+
+    def replaced(script: str) -> None:
+        path = tmp_path / "python"
+        path.write_text(script)
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
+
+    return replaced
+
+
+ONE = Contender("one", "x", "openvino", "f32", 640, 360)
+
+
+def test_a_contender_that_says_a_lot_is_not_kept_waiting(in_place_of_python: Callable[[str], None]) -> None:
     """More than a pipe holds, as TensorRT's builder does; the stand-in for the process ends itself if it is stuck."""
-    script = tmp_path / "python"
     said = (
         "import signal, sys\nsignal.alarm(10)\nsys.stderr.write('a step\\n' * 50_000)\nprint('{}')\nsys.exit('the end')"
     )
-    script.write_text(f"#!{sys.executable}\n{said}\n")
-    script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
-    with Worker(Contender("one", "x", "openvino", "f32", 640, 360)) as worker:
+    in_place_of_python(f"#!{sys.executable}\n{said}\n")
+    with Worker(ONE, patience=60.0) as worker:
         assert worker.loaded == {}
         with pytest.raises(UserError, match="one: the end"):
-            worker._answer()
+            worker.run(1)
+
+
+LOADED = """echo '{"load_s": 1.0, "threads": 1}'"""
+HANGS = "while read count; do :; done; exit"  # never answers, for as long as somebody might tell it more
+ANSWERS = """while read count; do
+    times=$(yes '{"total": 5.0}' | head -n $count | paste -s -d ,)
+    echo '{"times": ['$times'], "peak_mb": 1.0}'
+done"""
+
+
+@pytest.mark.parametrize("half", ["", "read count; printf '{\"times\": ['\n"])
+def test_a_process_that_hangs_in_a_round_is_ended(in_place_of_python: Callable[[str], None], half: str) -> None:
+    """Whether it says nothing or begins to answer."""
+    in_place_of_python(f"#!/bin/sh\n{LOADED}\n{half}{HANGS}\n")
+    with Worker(ONE, patience=0.5) as worker:
+        with pytest.raises(UserError, match=r"one: a round took longer than 0\.5 s"):
+            worker.run(1)
+        assert worker._process.wait() == -signal.SIGKILL
+
+
+def test_contenders_that_hang_leave_a_row_and_cost_the_others_nothing(
+    in_place_of_python: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One hangs while it loads, another in its first round."""
+    monkeypatch.setattr("roadcraft.perception.latency.our_graph", lambda c, weights: weights)
+    in_place_of_python(
+        f"""#!/bin/sh
+case "$3" in
+    *openvino*int8*) {HANGS} ;;
+    *onnxruntime*) {LOADED}; {HANGS} ;;
+esac
+{LOADED}
+{ANSWERS}
+"""
+    )
+    engines = ("openvino:int8", "onnxruntime:f32", "openvino:f32")
+    how = Benchmark(engines, sizes=((640, 360),), batches=(1,), rounds=3, frames=4, patience=1.0, seconds=1.9)
+    frames = np.zeros((1, 360, 640, 3), np.uint8)
+    result = bench(replace(how, strict=False), frames)
+    assert {(r["engine"], r["precision"]): r.get("error", r.get("frames")) for r in result["runs"]} == {
+        ("openvino", "f32"): 12,  # two waits of a second are not taken from its time
+        ("openvino", "int8"): "street-small 640x360 openvino int8: loading took longer than 1 s, it was ended "
+        "(--patience gives it more)",
+        ("onnxruntime", "f32"): "street-small 640x360 onnxruntime f32: a round took longer than 1 s, it was ended "
+        "(--patience gives it more)",
+    }
+    with pytest.raises(UserError, match="openvino int8: loading took longer"):
+        bench(how, frames)
 
 
 def test_what_is_no_graph_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from roadcraft.launch.build import build_episode
-from roadcraft.launch.config import EvaluatePolicy
-from roadcraft.launch.config import Traffic as ConfigTraffic
+from roadcraft.launch.options.evaluation import EvaluatePolicy
+from roadcraft.launch.options.shared import Traffic as ConfigTraffic
 from roadcraft.sim.embedded.town import STYLES as TOWN_STYLES
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.episodes import STYLES, WEATHERS, episode_from_seed, town_of
