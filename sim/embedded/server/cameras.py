@@ -43,19 +43,11 @@ NUMBERS = {
     "sensor.camera.cosmos_visualization": wire.COSMOS,
 }
 NEEDS = {
-    wire.RGB: frozenset({"rgb"}),
+    wire.RGB: frozenset({"bgra"}),
     wire.DEPTH: frozenset({"depth"}),
     wire.SEMANTIC: frozenset({"semantic"}),
     wire.INSTANCE: frozenset({"semantic", "instance"}),
 }
-
-
-@njit
-def _bgra(rgb, out):  # type: ignore[no-untyped-def]
-    """(H, W, 3) RGB into (H, W, 4) BGRA; alpha is left as it is."""
-    for i in range(rgb.shape[0]):
-        for j in range(rgb.shape[1]):
-            out[i, j, 0], out[i, j, 1], out[i, j, 2] = rgb[i, j, 2], rgb[i, j, 1], rgb[i, j, 0]
 
 
 @njit
@@ -104,7 +96,9 @@ class Camera:
         self.noise = Noise(actor) if photo else None
         self.blur = Blur(actor, self.width, self.height) if photo else None
         if self.blur is not None and self.blur.open:
-            self.needs |= {"depth", "instance"}
+            self.needs = frozenset({"rgb", "depth", "instance"})
+        noisy = self.noise is not None and not self.noise.none
+        self.straight = self.needs == {"bgra"} and self.optics.plain and not noisy  # the renderer's pixels as they are
         self.pixels: NDArray[np.uint8] = np.zeros((0, 0, 4), np.uint8)
 
     def view(self, actor: Actor) -> View:
@@ -128,11 +122,14 @@ class Camera:
 
     def encode(self, images: Images, view: View, live: LiveWorld, actor: Actor) -> memoryview | bytes:
         """The pixels on the wire; the buffer is used again by the next call."""
+        if self.straight:
+            assert images.bgra is not None
+            return images.bgra.data.cast("B")
         pixels = self.canvas()
         if self.blur is not None and self.blur.open:
             self.blur(images, view, live, pixels)
         elif self.number == wire.RGB:
-            _bgra(images.rgb, pixels)
+            pixels.view(np.uint32)[..., 0] = images.bgra
         elif self.number == wire.DEPTH:
             _depth(images.depth, pixels)
         elif self.number == wire.SEMANTIC:
@@ -197,6 +194,7 @@ class Cameras:
                 semantic="semantic" in needs,
                 instance="instance" in needs,
                 depth="depth" in needs,
+                bgra="bgra" in needs,
                 hide=shot.hide,
             )
             for actor in shot.cameras:
