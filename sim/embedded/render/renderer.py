@@ -117,11 +117,12 @@ class Renderer:
 
     def _air(self, weather: Weather) -> Air:
         """Everything that depends on the weather alone; the last AIRS are kept."""
-        if weather not in self._airs:
+        air = self._airs.get(weather)
+        if air is None:
             if len(self._airs) >= AIRS:
                 del self._airs[next(iter(self._airs))]
-            self._airs[weather] = _make_air(weather, self._look.ground)
-        return self._airs[weather]
+            air = self._airs[weather] = _make_air(weather, self._look.ground)
+        return air
 
 
 def _make_air(weather: Weather, ground: NDArray[np.float64]) -> Air:
@@ -145,7 +146,7 @@ def _plain(array: NDArray, dtype: DTypeLike) -> NDArray:
     """The array as the compiled kernels take it: contiguous and writable; another kind would be compiled anew."""
     if array.dtype != dtype:
         raise ValueError(f"Scene holds an array of {array.dtype}, not of {np.dtype(dtype)}")
-    return array if array.flags.carray else np.require(array, requirements=["C", "W"])
+    return array if array.flags.carray else array.copy()
 
 
 def _make_buffers(width: int, height: int) -> Buffers:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import radians
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,6 +78,14 @@ def _instances(semantic, instance, out):  # type: ignore[no-untyped-def]
             out[i, j, 0] = instance[i, j] >> 8 & 255
 
 
+@cache
+def drawing() -> ModuleType:
+    """The renderer's package, imported when first needed: a server without cameras starts without it."""
+    from roadcraft.sim.embedded import render
+
+    return render
+
+
 class Camera:
     """One camera's format and buffer."""
 
@@ -103,10 +113,11 @@ class Camera:
 
     def view(self, actor: Actor) -> View:
         """Where it looks from and how."""
-        from roadcraft.sim.embedded.render import View
-
         pose = actor.pose
-        return View(pose.xyz, pose.yaw, pose.pitch, pose.roll, self.width, self.height, radians(self.fov))
+        view: View = drawing().View(
+            pose.xyz, pose.yaw, pose.pitch, pose.roll, self.width, self.height, radians(self.fov)
+        )
+        return view
 
     def canvas(self) -> NDArray[np.uint8]:
         """(H, W, 4) BGRA, opaque; the same at every call."""
@@ -129,6 +140,7 @@ class Camera:
         if self.blur is not None and self.blur.open:
             self.blur(images, view, live, pixels)
         elif self.number == wire.RGB:
+            assert images.bgra is not None
             pixels.view(np.uint32)[..., 0] = images.bgra
         elif self.number == wire.DEPTH:
             _depth(images.depth, pixels)
@@ -159,11 +171,9 @@ class Cameras:
         self.renderer: Renderer | None = None
 
     def load(self, town: Town) -> Renderer:
-        """The renderer of that town, imported when first needed: a server without cameras starts without it."""
-        from roadcraft.sim.embedded.render import Renderer
-
+        """The renderer of that town."""
         if self.renderer is None or self.town is not town:
-            self.town, self.renderer = town, Renderer(town)
+            self.town, self.renderer = town, drawing().Renderer(town)
         return self.renderer
 
     def shots(self, live: LiveWorld, cameras: list[Actor]) -> list[Shot]:
@@ -171,6 +181,8 @@ class Cameras:
         found: dict[tuple[View, int, tuple[int, ...]], Shot] = {}
         for actor in cameras:
             view, hide = actor.sensor.view(actor), live.mounted_in(actor)
+            if len(cameras) == 1:  # as hashing a view takes longer than making it
+                return [Shot(view, hide, cameras)]
             found.setdefault((view, hide, actor.ignored), Shot(view, hide, [])).cameras.append(actor)
         return list(found.values())
 
@@ -178,14 +190,12 @@ class Cameras:
         """Each camera with its payload, which is valid until the next one."""
         if not cameras:
             return
-        from roadcraft.sim.embedded.render import Scene
-
         renderer = self.load(live.shown.town)
         simulation = live.simulation
         since = simulation.time - live.blinks_from
         for shot in self.shots(live, cameras):
             bodies = live.seen_by(shot.cameras[0])
-            scene = Scene(bodies, simulation.lights.state, simulation.weather, since)
+            scene = drawing().Scene(bodies, simulation.lights.state, simulation.weather, since)
             needs = frozenset().union(*(actor.sensor.needs for actor in shot.cameras))
             images = renderer.render(
                 scene,

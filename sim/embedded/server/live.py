@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from math import cos, hypot, sin
+from math import ceil, cos, hypot, sin
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -313,10 +313,11 @@ class LiveWorld:
     # ---------------------------------------------------------------------------------------------------- time
     def step(self, dt: float) -> None:
         """One tick of `dt` seconds; what hangs on moving things follows them."""
-        for number in self.walking - self.led:
-            self.simulation.set_velocity(number, (0.0, 0.0, 0.0))  # the crowd has let go of it
-        self.walking, self.led = self.led, set()
-        steps = max(1, int(np.ceil(dt / LONGEST_STEP - 1e-9)))
+        if self.walking or self.led:
+            for number in self.walking - self.led:
+                self.simulation.set_velocity(number, (0.0, 0.0, 0.0))  # the crowd has let go of it
+            self.walking, self.led = self.led, set()
+        steps = max(1, ceil(dt / LONGEST_STEP - 1e-9))
         contacts = []
         for _ in range(steps):
             self.simulation.step(dt / steps)
