@@ -68,7 +68,7 @@ class Simulation(Bodies):
     @property
     def contacts(self) -> NDArray[np.void]:
         """(k,) collisions.CONTACTS of the last tick: a copy. Each pair of bodies is told from both sides."""
-        return self._buffer[: self._contact_count[0]].copy()
+        return self._buffer[: self._contact_count[0]].copy() if self.touched else self._buffer[:0]
 
     @property
     def touched(self) -> bool:

@@ -32,7 +32,7 @@ WEATHERS = {
     "fog": FOG,
     "rain at night": replace(RAIN, sun_altitude_angle=-40),
 }
-ALL = {"rgb": True, "semantic": True, "instance": True, "depth": True}
+ALL = {"rgb": True, "semantic": True, "instance": True, "depth": True, "bgra": True}
 
 
 @pytest.fixture(scope="module")
@@ -150,15 +150,27 @@ def test_two_cameras_do_not_disturb_each_other(renderer: Renderer, town: Town) -
     assert equal(first, renderer.render(scene, small, **ALL))
 
 
-def test_no_array_of_a_caller_makes_the_kernel_compile_again(renderer: Renderer, town: Town) -> None:
+def test_arrays_of_a_caller_may_be_frozen_or_have_gaps(renderer: Renderer, town: Town) -> None:
     bodies = crowd(town)
-    renderer.render(Scene(bodies), street_view(town))
+    first = copied(renderer.render(Scene(bodies), street_view(town)))
     kinds = len(render_frame.signatures)
     frozen = bodies.copy()
     frozen.flags.writeable = False
-    renderer.render(Scene(frozen), street_view(town))
-    renderer.render(Scene(bodies[::2], np.zeros(3, np.uint8)), street_view(town, width=250, height=99))
+    assert equal(first, renderer.render(Scene(frozen), street_view(town)))
+    sparse = np.repeat(bodies, 2)[::2]
+    assert equal(first, renderer.render(Scene(sparse, np.zeros(6, np.uint8)[::2]), street_view(town)))
     assert len(render_frame.signatures) == kinds
+
+
+@pytest.mark.parametrize("width", [250, 256])
+def test_bgra_holds_the_same_colours_as_rgb(renderer: Renderer, town: Town, width: int) -> None:
+    view = street_view(town, width=width)
+    for weather in WEATHERS.values():
+        images = renderer.render(Scene(crowd(town), weather=weather), view, bgra=True)
+        assert images.bgra is not None
+        pixels = images.bgra.view(np.uint8).reshape(view.height, view.width, 4)
+        assert np.array_equal(pixels[..., 2::-1], images.rgb)
+        assert (pixels[..., 3] == 255).all()
 
 
 def test_twin_processes_draw_the_same_bits() -> None:

@@ -235,7 +235,7 @@ def test_two_runs_are_alike() -> None:
 def test_no_blur_asks_nothing_more_of_the_renderer(live: LiveWorld) -> None:
     off = {"enable_postprocess_effects": "false"}
     for given in (SHARP, off, {"motion_blur_max_distortion": 0.0}):
-        assert eye(live, **given).sensor.needs == {"rgb"}
+        assert eye(live, **given).sensor.needs == {"bgra"}
     assert eye(live).sensor.needs == {"rgb", "depth", "instance"}
 
 

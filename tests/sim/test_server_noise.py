@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from roadcraft.sim.embedded.server.actors import Actor
+from roadcraft.sim.embedded.server.cameras import Camera, Cameras
 from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.noise import Noise
 from roadcraft.sim.embedded.server.wire import Pose
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.errors import UserError
+
+AT = Pose(0.0, 0.0, 1.5)
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +84,20 @@ def test_black_and_white_are_the_ends(live: LiveWorld) -> None:
 def test_what_cannot_be_is_refused(live: LiveWorld, value: float) -> None:
     with pytest.raises(UserError, match="noise_stddev"):
         noise(live, noise_stddev=value)
+
+
+def test_a_noisy_camera_beside_another_leaves_that_ones_picture(live: LiveWorld) -> None:
+    """They look from the same place, so that one picture is drawn for both."""
+    chosen = {"image_size_x": 64, "image_size_y": 36, "motion_blur_intensity": 0.0}
+
+    def camera(**more: float) -> Actor:
+        actor = live.spawn("sensor.camera.rgb", [[name, 2, str(value)] for name, value in (chosen | more).items()], AT)
+        actor.sensor = Camera(actor)
+        return actor
+
+    loud, plain, cameras = camera(noise_stddev=10.0), camera(), Cameras()
+    ((_, (_, pixels)),) = cameras.images(live, [plain])
+    alone = bytes(pixels)
+    disturbed, beside = (bytes(pixels) for _, (_, pixels) in cameras.images(live, [loud, plain]))
+    assert beside == alone
+    assert disturbed != alone

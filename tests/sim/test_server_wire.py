@@ -14,6 +14,7 @@ from raw_client import RawClient, Stream
 
 from roadcraft.sim.embedded.server import app
 from roadcraft.sim.embedded.server.logs import PAUSE, Refusals, Sparing
+from roadcraft.sim.embedded.server.peers import Peers
 from roadcraft.sim.embedded.server.process import ServerProcess
 from roadcraft.sim.embedded.server.rpc import Inbox, ProtocolError
 from roadcraft.sim.embedded.server.wire import Pose, compose, pose, relative, transform_wire
@@ -288,7 +289,8 @@ def test_a_flood_of_slow_calls_leaves_others_their_turn(monkeypatch: pytest.Monk
     flood, other = app.Connection(ours, "flood"), app.Connection(theirs, "other")
     flood.waiting.extend((k, "slow", [], False) for k in range(1000))
     other.waiting.append((0, "version", [], False))
-    server.pending = {flood: None, other: None}
+    server.peers = Peers()
+    server.peers.pending = {flood: None, other: None}
 
     def execute(connection: app.Connection, *request: object) -> None:
         order.append(connection.peer)
@@ -296,9 +298,10 @@ def test_a_flood_of_slow_calls_leaves_others_their_turn(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(app.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(server, "_execute", execute)
-    monkeypatch.setattr(server, "_watch", lambda connection: None)
+    monkeypatch.setattr(server.peers, "watch", lambda connection: None)
     server._run_pending()
+    server.peers.close()
     ours.close()
     theirs.close()
     assert order.index("other") < 10
-    assert list(server.pending) == [flood]
+    assert list(server.peers.pending) == [flood]

@@ -17,7 +17,7 @@ from roadcraft.sim.embedded.render.hidden import clear_tiles, note_tiles
 from roadcraft.sim.embedded.render.mesh import Library
 from roadcraft.sim.embedded.render.night import light_ground, own_lamps
 from roadcraft.sim.embedded.render.raster import SEEN, Canvas
-from roadcraft.sim.embedded.render.resolve import clear, resolve, write_rgb
+from roadcraft.sim.embedded.render.resolve import COLORS, clear, resolve, write_bgra, write_rgb
 from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_parts
 from roadcraft.sim.embedded.render.skyline import clear_skyline
 from roadcraft.sim.embedded.render.smooth import near_row, smooth
@@ -67,6 +67,7 @@ class Buffers(NamedTuple):
     order: NDArray[np.int32]  # (24,) its corners
     rgb: NDArray[np.uint8]
     words: NDArray[np.uint32]  # the bytes of `rgb`, four pixels in three words; no columns where that does not fit
+    bgra: NDArray[np.uint32]  # (H, W) the bytes B, G, R and 255 of each pixel as one word
     semantic: NDArray[np.uint8]
     instance: NDArray[np.uint32]
     depth: NDArray[np.float32]
@@ -87,7 +88,7 @@ def finish(canvas, eye, puddles, air, moment):
 
 @kernel
 def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, moment, wanted):
-    """Draws and writes the images whose bits are set in `wanted`: 1 RGB, 2 semantic, 4 instance, 8 depth."""
+    """Draws and writes the images whose bits are set in `wanted`: 1 RGB, 2 semantic, 4 instance, 8 depth, 16 BGRA."""
     canvas, s, eye = buffers.canvas, buffers.scratch, buffers.eye
     look(eye, camera, (canvas.word.shape[1], canvas.word.shape[0]), air.lamp, air.haze)
     clear(canvas, eye)
@@ -109,7 +110,7 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
         s[0], s[1], s[2], s[3], s[4], SMALL, LARGE,
     )  # fmt: skip
     draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals, SEEN - others, SEEN, s[0], s[1])
-    if wanted & np.uint32(1):
+    if wanted & COLORS:
         if night:
             light_ground(canvas, eye, lamps, origin, bodies, hide, own)
         else:
@@ -121,6 +122,9 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
         canvas, eye, town.ground, town.facades, air.palette, air.sky, buffers.semantic, buffers.instance, buffers.depth,
         wanted,
     )  # fmt: skip
-    if wanted & np.uint32(1):
+    if wanted & COLORS:
         finish(canvas, eye, town.puddles, air, moment)
+    if wanted & np.uint32(1):
         write_rgb(canvas.soft, buffers.rgb, buffers.words)
+    if wanted & np.uint32(16):
+        write_bgra(canvas.soft, buffers.bgra)

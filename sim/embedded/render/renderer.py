@@ -24,6 +24,7 @@ from roadcraft.sim.embedded.render.views import Images, Scene, View
 from roadcraft.sim.embedded.render.wet import FOG_STEP, FOGS, puddle_map
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.kernels import Direct
 from roadcraft.sim.messages import Kind, Weather
 
 THICK = 0.004  # [1/m] fog from which every pixel has its own share of it, not every thing
@@ -61,6 +62,7 @@ class Renderer:
         )
         self._buffers: dict[tuple[int, int], Buffers] = {}
         self._airs: dict[Weather, Air] = {}
+        self._render = Direct(render_frame)
 
     def render(
         self,
@@ -71,6 +73,7 @@ class Renderer:
         semantic: bool = False,
         instance: bool = False,
         depth: bool = False,
+        bgra: bool = False,
         hide: int = 0,
     ) -> Images:
         """Draws what a camera sees. The images are overwritten by the next call with the same size.
@@ -80,9 +83,9 @@ class Renderer:
         buffers = self._prepare(scene, view)
         x, y, z = view.xyz
         camera = (float(x), float(y), float(z), float(view.yaw), float(view.pitch), float(view.roll), float(view.fov))
-        wanted = np.uint32(rgb | semantic << 1 | instance << 2 | depth << 3)
+        wanted = np.uint32(rgb | semantic << 1 | instance << 2 | depth << 3 | bgra << 4)
         blink = (scene.time * BLINK_HZ + ROUNDING) % 1.0 < 0.5
-        render_frame(
+        self._render.call(
             self._town,
             buffers,
             camera,
@@ -99,6 +102,7 @@ class Renderer:
             buffers.semantic if semantic else None,
             buffers.instance if instance else None,
             buffers.depth if depth else None,
+            buffers.bgra if bgra else None,
         )
 
     def _prepare(self, scene: Scene, view: View) -> Buffers:
@@ -113,11 +117,12 @@ class Renderer:
 
     def _air(self, weather: Weather) -> Air:
         """Everything that depends on the weather alone; the last AIRS are kept."""
-        if weather not in self._airs:
+        air = self._airs.get(weather)
+        if air is None:
             if len(self._airs) >= AIRS:
                 del self._airs[next(iter(self._airs))]
-            self._airs[weather] = _make_air(weather, self._look.ground)
-        return self._airs[weather]
+            air = self._airs[weather] = _make_air(weather, self._look.ground)
+        return air
 
 
 def _make_air(weather: Weather, ground: NDArray[np.float64]) -> Air:
@@ -141,7 +146,7 @@ def _plain(array: NDArray, dtype: DTypeLike) -> NDArray:
     """The array as the compiled kernels take it: contiguous and writable; another kind would be compiled anew."""
     if array.dtype != dtype:
         raise ValueError(f"Scene holds an array of {array.dtype}, not of {np.dtype(dtype)}")
-    return np.require(array, requirements=["C", "W"])
+    return array if array.flags.carray else array.copy()
 
 
 def _make_buffers(width: int, height: int) -> Buffers:
@@ -156,6 +161,7 @@ def _make_buffers(width: int, height: int) -> Buffers:
         np.zeros(24, np.int32),
         rgb,
         rgb.reshape(height, -1).view(np.uint32) if fits else np.zeros((height, 0), np.uint32),
+        np.zeros(shape, np.uint32),
         np.zeros(shape, np.uint8),
         np.zeros(shape, np.uint32),
         np.zeros(shape, np.float32),

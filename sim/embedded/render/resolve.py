@@ -23,6 +23,8 @@ RUN = 64  # pixels in a mask
 SKY_SCALE = 0.94  # the sky's map reaches a little below the horizon
 
 LOW8, LOW16, LOW24 = np.uint32(0xFF), np.uint32(0xFFFF), np.uint32(0xFFFFFF)
+SECOND8, OPAQUE = np.uint32(0xFF00), np.uint32(0xFF000000)
+COLORS = np.uint32(1 | 16)  # bits of `wanted` for which colours are needed
 
 
 @part
@@ -88,8 +90,8 @@ def clear(canvas, eye):
 
 @kernel
 def resolve(canvas, eye, ground, facades, palette, sky, semantic, instance, depth, wanted):
-    """Writes the labels that are wanted, see `frame.render_frame`, and `canvas.word`; for RGB `canvas.pixel` too."""
-    colors, classes = wanted & np.uint32(1) != 0, wanted & np.uint32(2) != 0
+    """Writes the labels that are wanted, see `frame.render_frame`, and `canvas.word`; for COLORS `canvas.pixel` too."""
+    colors, classes = wanted & COLORS != 0, wanted & np.uint32(2) != 0
     height, width = canvas.word.shape
     face_pixel, face_owner = canvas.face_pixel, canvas.face_owner
     for row in range(np.uint64(height)):
@@ -184,3 +186,14 @@ def write_rgb(pixel, rgb, words):
             rgb[row, col, 0] = np.uint8(value)
             rgb[row, col, 1] = np.uint8(value >> np.uint32(8))
             rgb[row, col, 2] = np.uint8(value >> np.uint32(16))
+
+
+@kernel
+def write_bgra(pixel, bgra):
+    """Words whose bytes are B, G, R and 255."""
+    height, width = pixel.shape
+    for row in range(np.uint64(height)):
+        line, out = pixel[row], bgra[row]
+        for col in range(np.uint64(width)):
+            value = line[col]
+            out[col] = OPAQUE | (value & LOW8) << np.uint32(16) | (value & SECOND8) | (value >> np.uint32(16)) & LOW8

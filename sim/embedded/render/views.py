@@ -69,3 +69,4 @@ class Images:
     semantic: NDArray[np.uint8] | None = None  # (H, W) CARLA's semantic tags
     instance: NDArray[np.uint32] | None = None  # (H, W) id of the body, 0 where there is none
     depth: NDArray[np.float32] | None = None  # (H, W) [m] along the optical axis, 1000 for the sky
+    bgra: NDArray[np.uint32] | None = None  # (H, W) the bytes B, G, R and 255 of each pixel as one word

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import gc
 import logging
-import selectors
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,13 +41,14 @@ from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.logs import Refusals
 from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP, Maps
 from roadcraft.sim.embedded.server.navigation import Navigation
+from roadcraft.sim.embedded.server.peers import Peers
 from roadcraft.sim.embedded.server.recording import Recorder
 from roadcraft.sim.embedded.server.replay import Replay
-from roadcraft.sim.embedded.server.rpc import Connection, ProtocolError, reply, reply_to_tick
+from roadcraft.sim.embedded.server.rpc import Connection, reply, reply_to_tick
 from roadcraft.sim.embedded.server.sensors import Sensors
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS
 from roadcraft.sim.embedded.server.snapshot import LIGHTS_CHANGED, MAP_CHANGED
-from roadcraft.sim.embedded.server.streams import Session, Streams
+from roadcraft.sim.embedded.server.streams import Session
 from roadcraft.sim.embedded.server.warm import warm_up
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.errors import UserError
@@ -57,12 +56,8 @@ from roadcraft.sim.roads import network_from_opendrive
 
 log = logging.getLogger(__name__)
 
-MOST_CONNECTIONS = 128  # call sockets that are open
-MOST_LEFT = 512  # call sockets that clients have closed while requests of theirs wait to be run; more are forgotten
-MOST_SESSIONS = 2048  # stream sockets
 PATIENCE_CONNECT = 1.0  # s that a tick waits for an announced stream
 PATIENCE_QUEUE = 2.0  # s that a tick waits for a full queue
-SILENT = 10.0  # s after which a socket that never spoke may be closed
 ASYNC_STEP = 1 / 30  # s between free-running ticks without a fixed step
 TURN = 0.02  # s for which one client's requests are run before those of the next
 SWEEP = 0.1  # s between two looks for clients that are stuck or gone
@@ -130,11 +125,8 @@ class Server:
         self.replay_factor, self.replay_ignores_hero, self.replay_ignores_spectator = 1.0, False, False
         self.flags = MAP_CHANGED
         self.stopping = False
-        self.connections: dict[socket.socket, Connection] = {}
-        self.sessions: set[Session] = set()
-        self.pending: dict[Connection, None] = {}  # connections with requests that were read but not run, in order
-        self.selector = selectors.DefaultSelector()
-        self.streams = Streams(self._interest)
+        self.peers = Peers()
+        self.streams = self.peers.streams
         self.world_stream = self.episode_stream = self.streams.new()  # its first number, and that of this episode
         self.former: list[Session] = []  # of earlier episodes, which hear of the present one when it has settled
         self.settled_at = 0.0
@@ -150,146 +142,14 @@ class Server:
         self.navigation = Navigation(self)
         self.sensors = Sensors(self)
         warm_up(town)
-        self.listeners = [self._listen(self.port, self._accept_call), self._listen(self.port + 1, self._accept_stream)]
-
-    # ------------------------------------------------------------------------------------------------ sockets
-    def _listen(self, port: int, accept: Callable[[socket.socket], None]) -> socket.socket:
-        try:
-            sock = socket.create_server((self.host, port), backlog=64)
-        except OSError as error:
-            self.close()
-            raise UserError(f"cannot listen on {self.host}:{port}: {error.strerror}; choose another --port") from None
-        except OverflowError:
-            self.close()
-            raise UserError(f"port {port} is outside 0 to 65535; choose another --port") from None
-        sock.setblocking(False)
-        self.selector.register(sock, selectors.EVENT_READ, lambda mask: accept(sock))
-        return sock
-
-    def _accept_call(self, listener: socket.socket) -> None:
-        try:
-            sock, address = listener.accept()
-        except OSError:
-            return
-        left = [each for each in self.connections.values() if each.closed]
-        if len(left) >= MOST_LEFT:
-            self._drop(left[0])
-        if len(self.connections) - len(left) >= MOST_CONNECTIONS and not self._evict():
-            log.warning("%s:%d: too many connections; refused", *address[:2])
-            sock.close()
-            return
-        connection = Connection(sock, f"{address[0]}:{address[1]}")
-        self.connections[sock] = connection
-        self._watch(connection)
-
-    def _accept_stream(self, listener: socket.socket) -> None:
-        try:
-            sock, address = listener.accept()
-        except OSError:
-            return
-        if len(self.sessions) >= MOST_SESSIONS:
-            self._silence(1)
-        if len(self.sessions) >= MOST_SESSIONS:
-            sock.close()
-            return
-        session = Session(sock, f"{address[0]}:{address[1]}")
-        self.sessions.add(session)
-        self._interest(session)
-
-    def _evict(self) -> bool:
-        """Closes the oldest connection that never said anything sensible; False when there is none."""
-        now = time.monotonic()
-        for connection in sorted(self.connections.values(), key=lambda each: each.opened):
-            if not connection.spoke and now - connection.opened > SILENT:
-                self._drop(connection)
-                return True
-        return False
-
-    def _silence(self, most: int) -> None:
-        """Closes up to `most` sessions that never named a stream, oldest first."""
-        now = time.monotonic()
-        mute = [each for each in self.sessions if each.stream is None and now - each.opened > SILENT]
-        for session in sorted(mute, key=lambda each: each.opened)[:most]:
-            session.closed = True
-            self._interest(session)
-
-    def _serve(self, connection: Connection, mask: int) -> None:
-        if mask & selectors.EVENT_WRITE:
-            connection.flush()
-        if mask & selectors.EVENT_READ:
-            try:
-                alive = connection.read()
-            except ProtocolError as error:
-                log.warning("%s: %s; closed", connection.peer, error)
-                alive = False
-            if not alive:
-                connection.closed = True
-            elif connection.waiting:
-                self.pending[connection] = None  # and watched on when that has been run
-                return
-        self._watch(connection)
-
-    def _watch(self, connection: Connection) -> None:
-        """Tells the selector what a connection waits for; lets go of one that is gone and has nothing left to run."""
-        if connection.closed and not connection.waiting:
-            self._drop(connection)
-            return
-        wanted = selectors.EVENT_READ if connection.readable else 0
-        if connection.out and not connection.closed:
-            wanted |= selectors.EVENT_WRITE
-        self._select(connection, wanted, self._serve)
-
-    def _select(self, peer: Any, wanted: int, react: Callable[[Any, int], None]) -> None:
-        """Registers what a connection or session waits for, when that changed."""
-        if wanted == peer.watched:
-            return
-        if not peer.watched:
-            self.selector.register(peer.socket, wanted, lambda mask: react(peer, mask))
-        elif not wanted:
-            self.selector.unregister(peer.socket)
-        else:
-            self.selector.modify(peer.socket, wanted, lambda mask: react(peer, mask))
-        peer.watched = wanted
-
-    def _drop(self, connection: Connection) -> None:
-        if self.connections.pop(connection.socket, None) is None:
-            return
-        self._select(connection, 0, self._serve)
-        connection.close()
-        self.pending.pop(connection, None)
-        self.held = [tick for tick in self.held if tick.connection is not connection]
-
-    def _push(self, session: Session, mask: int) -> None:
-        if mask & selectors.EVENT_WRITE:
-            session.flush()
-        if mask & selectors.EVENT_READ:
-            new = session.stream is None
-            if not session.read():
-                session.closed = True
-            elif new and session.stream is not None:
-                self.streams.subscribe(session)
-                for connection in self.connections.values():
-                    connection.announced.discard(session.stream)
-        self._interest(session)
-
-    def _interest(self, session: Session) -> None:
-        """A session's wish to write may have changed, or it is gone."""
-        if session.closed:
-            if session in self.sessions:
-                self.sessions.remove(session)
-                self._select(session, 0, self._push)
-                self.streams.unsubscribe(session)
-                session.close()
-            return
-        self._select(session, selectors.EVENT_READ | (0 if session.idle else selectors.EVENT_WRITE), self._push)
+        self.peers.listen(self.host, self.port)
 
     # ------------------------------------------------------------------------------------------------ the loop
     def run(self) -> None:
         """Serves until `stop`."""
         try:
             while not self.stopping:
-                for key, mask in self.selector.select(self._idle_time()):
-                    key.data(mask)
+                self.peers.wait(self._idle_time())
                 self._run_pending()
                 now = time.monotonic()
                 if self.held:
@@ -308,10 +168,10 @@ class Server:
 
     def end_with(self, descriptor: int) -> None:
         """Ends when the pipe of that descriptor is closed; its other end is held by whoever wants the server."""
-        self.selector.register(descriptor, selectors.EVENT_READ, lambda mask: self.stop())
+        self.peers.when_closed(descriptor, self.stop)
 
     def _idle_time(self) -> float:
-        if self.pending:
+        if self.peers.pending:
             return 0.0
         if self.held:
             return 0.02
@@ -321,15 +181,15 @@ class Server:
 
     def _run_pending(self) -> None:
         """Runs what clients asked: each in its own order, a while each, so that none waits for long."""
-        for connection in list(self.pending):
+        for connection in list(self.peers.pending):
             until = time.monotonic() + TURN
             while connection.waiting and not connection.held:
                 self._execute(connection, *connection.waiting.popleft())
                 if time.monotonic() > until:
                     break
             if connection.held or not connection.waiting:
-                self.pending.pop(connection, None)  # it may be gone already: a tick lets go of closed ones
-            self._watch(connection)
+                self.peers.pending.pop(connection, None)  # it may be gone already: a tick lets go of closed ones
+            self.peers.watch(connection)
 
     def _execute(
         self, connection: Connection, number: int | None, method: str, arguments: list[Any], unheard: bool
@@ -348,22 +208,25 @@ class Server:
         """Runs the first tick that waits, once nothing holds it back any more."""
         while self.held:
             tick = self.held[0]
+            if not self.peers.knows(tick.connection):
+                self.held.pop(0)
+                continue
             if self.settings.synchronous and self._hindered(tick, now):
                 return
             self.held.pop(0)
             connection = tick.connection
             connection.held = False
             if connection.waiting:
-                self.pending[connection] = None
+                self.peers.pending[connection] = None
             if self.settings.synchronous:
                 self.tick(self.settings.fixed_delta or DEFAULT_STEP, tick)
             elif tick.number is not None:
                 connection.send(reply(tick.number, None, success(Result.VALUE, self.live.frame + 1)))
-            self._watch(connection)
+            self.peers.watch(connection)
 
     def _hindered(self, tick: HeldTick, now: float) -> bool:
         waited = now - tick.since
-        if waited < PATIENCE_CONNECT and any(each.announced for each in self.connections.values()):
+        if waited < PATIENCE_CONNECT and any(each.announced for each in self.peers.connections.values()):
             return True
         congested = self.streams.congested()
         if congested and waited < PATIENCE_QUEUE:
@@ -371,7 +234,7 @@ class Server:
         for session in congested:
             session.lagging = True
             log.warning("%s reads stream %s too slowly; messages are dropped", session.peer, session.stream)
-        for each in self.connections.values():
+        for each in self.peers.connections.values():
             each.announced.clear()
         return False
 
@@ -406,7 +269,7 @@ class Server:
             if not session.closed:
                 self.streams.subscribe(session)
                 session.send(parts, size, self.settings.synchronous)
-                self._interest(session)
+                self.peers.interest(session)
         self.former = []
 
     def _free_tick(self, now: float) -> None:
@@ -421,10 +284,10 @@ class Server:
         if now < self._swept + SWEEP:
             return
         self._swept = now
-        for connection in [each for each in self.connections.values() if each.inbox.stuck(now)]:
+        for connection in [each for each in self.peers.connections.values() if each.inbox.stuck(now)]:
             log.warning("%s: a message that is never finished; closed", connection.peer)
-            self._drop(connection)
-        if not self.settings.synchronous or any(each.ticks for each in self.connections.values()):
+            self.peers.drop(connection)
+        if not self.settings.synchronous or any(each.ticks for each in self.peers.connections.values()):
             self._orphan_since = now
         elif now - self._orphan_since > ORPHANED:
             log.warning("no client that ticks is left: asynchronous mode again")
@@ -447,7 +310,7 @@ class Server:
             self.live.blinks_from = self.live.simulation.time
         if was and not self.settings.synchronous:
             self._next_tick = self._last_tick = time.monotonic()
-            for connection in self.connections.values():
+            for connection in self.peers.connections.values():
                 connection.ticks = False
 
     def replace_world(self, town: Town, name: str, reset_settings: bool, layers: int = ALL_LAYERS) -> None:
@@ -513,14 +376,7 @@ class Server:
     def close(self) -> None:
         """Ends a recording and gives all sockets back."""
         self.stop_recorder()
-        for key in list((self.selector.get_map() or {}).values()):
-            self.selector.unregister(key.fileobj)
-            if isinstance(key.fileobj, socket.socket):
-                key.fileobj.close()
-        for connection in list(self.connections.values()):
-            connection.close()
-        self.connections.clear()
-        self.selector.close()
+        self.peers.close()
 
 
 def _from_file(path: str) -> tuple[str, Town]:

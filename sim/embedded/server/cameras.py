@@ -9,7 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import radians
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,19 +45,11 @@ NUMBERS = {
     "sensor.camera.cosmos_visualization": wire.COSMOS,
 }
 NEEDS = {
-    wire.RGB: frozenset({"rgb"}),
+    wire.RGB: frozenset({"bgra"}),
     wire.DEPTH: frozenset({"depth"}),
     wire.SEMANTIC: frozenset({"semantic"}),
     wire.INSTANCE: frozenset({"semantic", "instance"}),
 }
-
-
-@njit
-def _bgra(rgb, out):  # type: ignore[no-untyped-def]
-    """(H, W, 3) RGB into (H, W, 4) BGRA; alpha is left as it is."""
-    for i in range(rgb.shape[0]):
-        for j in range(rgb.shape[1]):
-            out[i, j, 0], out[i, j, 1], out[i, j, 2] = rgb[i, j, 2], rgb[i, j, 1], rgb[i, j, 0]
 
 
 @njit
@@ -84,6 +78,14 @@ def _instances(semantic, instance, out):  # type: ignore[no-untyped-def]
             out[i, j, 0] = instance[i, j] >> 8 & 255
 
 
+@cache
+def drawing() -> ModuleType:
+    """The renderer's package, imported when first needed: a server without cameras starts without it."""
+    from roadcraft.sim.embedded import render
+
+    return render
+
+
 class Camera:
     """One camera's format and buffer."""
 
@@ -104,15 +106,18 @@ class Camera:
         self.noise = Noise(actor) if photo else None
         self.blur = Blur(actor, self.width, self.height) if photo else None
         if self.blur is not None and self.blur.open:
-            self.needs |= {"depth", "instance"}
+            self.needs = frozenset({"rgb", "depth", "instance"})
+        noisy = self.noise is not None and not self.noise.none
+        self.straight = self.needs == {"bgra"} and self.optics.plain and not noisy  # the renderer's pixels as they are
         self.pixels: NDArray[np.uint8] = np.zeros((0, 0, 4), np.uint8)
 
     def view(self, actor: Actor) -> View:
         """Where it looks from and how."""
-        from roadcraft.sim.embedded.render import View
-
         pose = actor.pose
-        return View(pose.xyz, pose.yaw, pose.pitch, pose.roll, self.width, self.height, radians(self.fov))
+        view: View = drawing().View(
+            pose.xyz, pose.yaw, pose.pitch, pose.roll, self.width, self.height, radians(self.fov)
+        )
+        return view
 
     def canvas(self) -> NDArray[np.uint8]:
         """(H, W, 4) BGRA, opaque; the same at every call."""
@@ -128,11 +133,15 @@ class Camera:
 
     def encode(self, images: Images, view: View, live: LiveWorld, actor: Actor) -> memoryview | bytes:
         """The pixels on the wire; the buffer is used again by the next call."""
+        if self.straight:
+            assert images.bgra is not None
+            return images.bgra.data.cast("B")
         pixels = self.canvas()
         if self.blur is not None and self.blur.open:
             self.blur(images, view, live, pixels)
         elif self.number == wire.RGB:
-            _bgra(images.rgb, pixels)
+            assert images.bgra is not None
+            pixels.view(np.uint32)[..., 0] = images.bgra
         elif self.number == wire.DEPTH:
             _depth(images.depth, pixels)
         elif self.number == wire.SEMANTIC:
@@ -162,11 +171,9 @@ class Cameras:
         self.renderer: Renderer | None = None
 
     def load(self, town: Town) -> Renderer:
-        """The renderer of that town, imported when first needed: a server without cameras starts without it."""
-        from roadcraft.sim.embedded.render import Renderer
-
+        """The renderer of that town."""
         if self.renderer is None or self.town is not town:
-            self.town, self.renderer = town, Renderer(town)
+            self.town, self.renderer = town, drawing().Renderer(town)
         return self.renderer
 
     def shots(self, live: LiveWorld, cameras: list[Actor]) -> list[Shot]:
@@ -174,6 +181,8 @@ class Cameras:
         found: dict[tuple[View, int, tuple[int, ...]], Shot] = {}
         for actor in cameras:
             view, hide = actor.sensor.view(actor), live.mounted_in(actor)
+            if len(cameras) == 1:  # as hashing a view takes longer than making it
+                return [Shot(view, hide, cameras)]
             found.setdefault((view, hide, actor.ignored), Shot(view, hide, [])).cameras.append(actor)
         return list(found.values())
 
@@ -181,14 +190,12 @@ class Cameras:
         """Each camera with its payload, which is valid until the next one."""
         if not cameras:
             return
-        from roadcraft.sim.embedded.render import Scene
-
         renderer = self.load(live.shown.town)
         simulation = live.simulation
         since = simulation.time - live.blinks_from
         for shot in self.shots(live, cameras):
             bodies = live.seen_by(shot.cameras[0])
-            scene = Scene(bodies, simulation.lights.state, simulation.weather, since)
+            scene = drawing().Scene(bodies, simulation.lights.state, simulation.weather, since)
             needs = frozenset().union(*(actor.sensor.needs for actor in shot.cameras))
             images = renderer.render(
                 scene,
@@ -197,6 +204,7 @@ class Cameras:
                 semantic="semantic" in needs,
                 instance="instance" in needs,
                 depth="depth" in needs,
+                bgra="bgra" in needs,
                 hide=shot.hide,
             )
             for actor in shot.cameras:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from math import cos, hypot, sin
+from math import ceil, cos, hypot, sin
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +20,13 @@ from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
 from roadcraft.sim.embedded.server.snapshot import Snapshots
 from roadcraft.sim.embedded.server.spawn_points import told_spawns
 from roadcraft.sim.embedded.server.stop_signs import StopSigns
+from roadcraft.sim.embedded.server.strayed import first_strayed
 from roadcraft.sim.embedded.server.street_lights import StreetLights
-from roadcraft.sim.embedded.server.wire import CITY_TAGS, LARGEST, Pose, relative
+from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, relative
 from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.kernels import Direct
 from roadcraft.sim.messages import Kind, Weather
 from roadcraft.sim.roads import LaneKind, SignalKind
 
@@ -58,6 +60,7 @@ class LiveWorld:
             pass
         self.actors, self.doors = Actors(), Doors()
         self.snapshots, self.stop_signs = Snapshots(), StopSigns(town.network)
+        self._first_strayed = Direct(first_strayed)
         self.told_weather = Weather()  # as clients set it
         self.blinks_from = 0.0  # simulation time [s] when synchronous mode began: for indicators and rain
         self.street_lights = StreetLights(town.scenery)
@@ -310,10 +313,11 @@ class LiveWorld:
     # ---------------------------------------------------------------------------------------------------- time
     def step(self, dt: float) -> None:
         """One tick of `dt` seconds; what hangs on moving things follows them."""
-        for number in self.walking - self.led:
-            self.simulation.set_velocity(number, (0.0, 0.0, 0.0))  # the crowd has let go of it
-        self.walking, self.led = self.led, set()
-        steps = max(1, int(np.ceil(dt / LONGEST_STEP - 1e-9)))
+        if self.walking or self.led:
+            for number in self.walking - self.led:
+                self.simulation.set_velocity(number, (0.0, 0.0, 0.0))  # the crowd has let go of it
+            self.walking, self.led = self.led, set()
+        steps = max(1, ceil(dt / LONGEST_STEP - 1e-9))
         contacts = []
         for _ in range(steps):
             self.simulation.step(dt / steps)
@@ -328,13 +332,9 @@ class LiveWorld:
         self.follow()
 
     def _cast_out(self) -> None:
-        """Removes bodies that have left the world, as Unreal does: what physics that cannot be has thrown away."""
-        bodies = self.simulation.bodies
-        far = ~(np.abs(bodies["xyz"]).max(1, initial=0.0) <= LARGEST)  # also what is no number
-        far |= ~(np.abs(bodies["velocity"]).max(1, initial=0.0) <= LARGEST)
-        for number in bodies["id"][far].tolist():
-            if number:
-                log.warning("actor %d (%s) left the world and is gone", number, self.destroy(number).type_id)
+        """Removes bodies that have left the world."""
+        while number := self._first_strayed.call(self.simulation.bodies):
+            log.warning("actor %d (%s) left the world and is gone", number, self.destroy(number).type_id)
 
     def follow(self) -> None:
         """Moves attached actors with their parents, parents first; bodies with physics go their own way."""

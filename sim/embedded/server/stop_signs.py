@@ -7,12 +7,17 @@ vehicle in its lane stands, or when its front reaches CARLA's box. Of two at sig
 green, and it stays so for who is over the line: with neither, the TrafficManager's cars met each other.
 """
 
+# Kernels take arrays whose types only the compiler knows.
+# mypy: allow-untyped-defs, no-check-untyped-defs
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.server.records import AT_LIGHT, OVER_LINE
+from roadcraft.sim.kernels import Direct, kernel
 from roadcraft.sim.messages import Kind
 from roadcraft.sim.roads import RoadNetwork
 
@@ -21,71 +26,136 @@ AGAIN = 1.0  # s to the next look
 STANDS = 0.1  # [m/s] below which a vehicle stands
 BOX = 3.0  # [m] before the sign that CARLA's box reaches: nine tenths of a lane's width
 NEAR = 4.4  # [m] before a crossing lane within which CARLA looks as well
+_BICYCLE = int(Kind.BICYCLE)
+
+
+class Signs(NamedTuple):
+    """The stop signs of a town, S lanes of L."""
+
+    row: NDArray[np.int32]  # (L,) of a lane's sign among the S, -1 where there is none
+    stop_s: NDArray[np.float64]  # (L,) [m] where its line is
+    length: NDArray[np.float64]  # (L,) [m]
+    inside: NDArray[np.bool_]  # (S, L) the junction's lanes that cross or join the ways on from a sign
+    before: NDArray[np.bool_]  # (S, L) those that lead there
+
+
+def make_signs(network: RoadNetwork) -> Signs:
+    """The signs of a network and the lanes that each looks at."""
+    lanes = network.lanes
+    signed = np.flatnonzero(lanes["stop"] >= 0)
+    row = np.full(len(lanes), -1, np.int32)
+    row[signed] = np.arange(len(signed))
+    inside = np.zeros((len(signed), len(lanes)), np.bool_)
+    before = np.zeros_like(inside)
+    for k, lane in enumerate(signed.tolist()):
+        for way in network.successors(lane):
+            inside[k, network.conflicts(way)] = True
+        for other in np.flatnonzero(inside[k]).tolist():
+            before[k, network.predecessors(other)] = True
+        before[k, lane] = False
+    return Signs(row, np.ascontiguousarray(lanes["stop_s"]), np.ascontiguousarray(lanes["length"]), inside, before)
+
+
+@kernel
+def _drives(b):
+    return b.id > 0 and b.kind <= _BICYCLE and b.lane >= 0
+
+
+@kernel
+def _arrive(bodies, signs, ids, waited, go, free, to_line, order):
+    """Notes who is at a sign: how far before its line (`to_line`, infinite for the others) and, as the first of
+    `order`, in which order they are looked at, who has waited longest first. Returns how many there are."""
+    count = 0
+    for k in range(ids.size):
+        b = bodies[k]
+        free[k], go[k], to_line[k] = go[k], False, np.inf
+        if _drives(b) and signs.row[b.lane] >= 0 and signs.stop_s[b.lane] - b.lane_s < AT_LIGHT:
+            to_line[k] = signs.stop_s[b.lane] - b.lane_s
+        if to_line[k] == np.inf or ids[k] != b.id:
+            waited[k] = 0.0
+        ids[k] = b.id
+        if to_line[k] < np.inf:
+            at = count
+            while at > 0 and waited[order[at - 1]] < waited[k]:
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = k
+            count += 1
+    return count
+
+
+@kernel
+def _ahead(bodies, k, to_line, waiting):
+    """How far before the line the first of a vehicle's lane is."""
+    nearest = to_line[k]
+    for other in waiting:
+        if bodies[other].lane == bodies[k].lane:
+            nearest = min(nearest, to_line[other])
+    return nearest
+
+
+@kernel
+def _crossed(bodies, signs, sign, go, free):
+    """Whether anybody is on the lanes that cross the ways on from a sign, or about to be."""
+    for k in range(go.size):
+        b = bodies[k]
+        if not _drives(b):
+            continue
+        if signs.inside[sign, b.lane]:
+            return True
+        if signs.before[sign, b.lane]:
+            near = signs.length[b.lane] - b.lane_s - b.extent[0] < NEAR
+            if (free[k] or go[k]) if signs.row[b.lane] >= 0 else near:
+                return True
+    return False
+
+
+@kernel
+def _step(bodies, signs, dt, ids, waited, go, free, to_line, order):
+    """A tick of `dt` seconds; for the arrays (n,) see `StopSigns`. `free`: `go` of the tick before."""
+    waiting = order[: _arrive(bodies, signs, ids, waited, go, free, to_line, order)]
+    for k in waiting:
+        b = bodies[k]
+        front = to_line[k] - b.extent[0]
+        began = waited[k] > 0.0 or front < BOX or abs(b.speed) < STANDS
+        if not began or _ahead(bodies, k, to_line, waiting) < to_line[k]:
+            waited[k] = 0.0
+            continue
+        waited[k] += dt
+        if free[k] and front < -OVER_LINE:  # as at lights: it does not stop on the crosswalk or in the way
+            go[k] = True
+        elif waited[k] >= STOP - 1e-6:
+            if _crossed(bodies, signs, signs.row[b.lane], go, free):
+                waited[k] = STOP - AGAIN
+            else:
+                go[k] = True
 
 
 class StopSigns:
     """The stops of one world's vehicles."""
 
     def __init__(self, network: RoadNetwork) -> None:
-        lanes = network.lanes
-        self.signed = lanes["stop"] >= 0  # (L,)
-        self.stop_s, self.length = np.ascontiguousarray(lanes["stop_s"]), np.ascontiguousarray(lanes["length"])
-        self.crossing = {int(lane): self._crossing(network, int(lane)) for lane in np.flatnonzero(self.signed)}
-        self.ids = np.zeros(0, np.int64)  # (n,) whose stop it is
-        self.waited = np.zeros(0)  # (n,) s of a body's stop so far
+        self.signs, self._step = make_signs(network), Direct(_step)
         self.go = np.zeros(0, np.bool_)  # (n,) bodies that may drive on
-        self.busy = False  # whether anybody was at a sign in the tick before
-
-    def _crossing(self, network: RoadNetwork, lane: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """(L,) the junction's lanes that cross or join the ways on from a lane; (L,) those that lead there."""
-        inside, before = np.zeros(len(self.signed), np.bool_), np.zeros(len(self.signed), np.bool_)
-        for way in network.successors(lane):
-            inside[network.conflicts(way)] = True
-        for other in np.flatnonzero(inside):
-            before[network.predecessors(int(other))] = True
-        before[lane] = False
-        return inside, before
+        self.waited = np.zeros(0)  # (n,) s of a body's stop so far
+        self.ids = np.zeros(0, np.int64)  # (n,) whose stop it is
+        self._scratch = self.go, self.waited, self.ids
 
     def fit(self, count: int) -> None:
         """Makes room for so many bodies."""
-        kept = min(len(self.go), count)
         if len(self.go) != count:
-            more = count - kept
-            self.ids = np.concatenate([self.ids[:kept], np.zeros(more, np.int64)])
-            self.waited = np.concatenate([self.waited[:kept], np.zeros(more)])
-            self.go = np.concatenate([self.go[:kept], np.zeros(more, np.bool_)])
+            self.go, self.waited, self.ids = (_fitted(each, count) for each in (self.go, self.waited, self.ids))
+            self._scratch = np.zeros(count, np.bool_), np.zeros(count), np.zeros(count, np.int64)
 
     def step(self, bodies: NDArray[np.void], dt: float) -> None:
         """A tick of `dt` seconds has passed: brings `go` up to date. `bodies` (n,) BODY, unused rows with id 0."""
         self.fit(len(bodies))
-        lane = bodies["lane"]
-        if not (self.signed[lane].any() or self.busy):
-            return
-        s = bodies["lane_s"]
-        driving = (bodies["id"] > 0) & (bodies["kind"] <= Kind.BICYCLE) & (lane >= 0)
-        here = driving & self.signed[lane]
-        to_line = self.stop_s[lane] - s
-        here &= to_line < AT_LIGHT
-        self.waited[~here | (self.ids != bodies["id"])] = 0.0
-        self.ids[:] = bodies["id"]
-        free, self.go[:] = self.go.copy(), False
-        self.busy = bool(here.any())
-        rows = np.flatnonzero(here)
-        for row in rows[np.argsort(-self.waited[rows], kind="stable")].tolist():
-            same = here & (lane == lane[row])
-            front = to_line[row] - bodies["extent"][row, 0]
-            began = self.waited[row] > 0.0 or front < BOX or abs(float(bodies["speed"][row])) < STANDS
-            if not began or to_line[same].min() < to_line[row]:
-                self.waited[row] = 0.0
-                continue
-            self.waited[row] += dt
-            if free[row] and front < -OVER_LINE:  # as at lights: it does not stop on the crosswalk or in the way
-                self.go[row] = True
-            elif self.waited[row] >= STOP - 1e-6:
-                inside, before = self.crossing[int(lane[row])]
-                near = self.length[lane] - s - bodies["extent"][:, 0] < NEAR
-                near = before[lane] & np.where(self.signed[lane], free | self.go, near)
-                if (driving & (inside[lane] | near)).any():
-                    self.waited[row] = STOP - AGAIN
-                else:
-                    self.go[row] = True
+        self._step.call(bodies, self.signs, dt, self.ids, self.waited, self.go, *self._scratch)
+
+
+def _fitted(array: NDArray, count: int) -> NDArray:
+    """(count,) the array's beginning, and zeros where it is too short."""
+    fitted = np.zeros(count, array.dtype)
+    kept = min(len(array), count)
+    fitted[:kept] = array[:kept]
+    return fitted

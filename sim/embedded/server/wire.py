@@ -19,6 +19,7 @@ from roadcraft.sim.geometry import to_carla_yaw, wrap
 VERSION = "0.9.16"  # the client prints a warning for any other
 LARGEST = 1e7  # of any coordinate, speed or force that a client may send, in its unit
 NO_TOKEN = b""
+HEADER = struct.Struct("<QQd6f")  # sensor, frame, time, location and rotation
 
 # `sensor_type_id` of a stream header: the place of each sensor in 0.9.16's registry.
 COLLISION, DEPTH, NORMALS, DVS, GNSS, IMU, LANE_INVASION = range(7)
@@ -269,4 +270,5 @@ def token(stream: int, stream_port: int) -> bytes:
 
 def header(sensor: int, frame: int, time: float, at: Pose) -> bytes:
     """The 48 bytes before every sensor's payload."""
-    return struct.pack("<QQd6f", sensor, frame, time, *location_wire(at.xyz), *rotation_wire(at))
+    pitch, yaw, roll = rotation_wire(at)
+    return HEADER.pack(sensor, frame, time, at.x, 0.0 - at.y, at.z, pitch, yaw, roll)
