@@ -17,15 +17,19 @@ from roadcraft.perception.channels import Segments, blocks_of, channels_of
 from roadcraft.perception.network import Architecture, Network
 from roadcraft.sim.errors import UserError
 
-SHRINKING = ("widths", "depths", "neck", "describe", "fine")  # all other fields stay as they are
+SHRINKING = ("widths", "depths", "neck", "describe", "fine", "roi")  # all other fields stay as they are
 
 
 def pruned(network: Network, to: Architecture) -> tuple[Network, list[str]]:
     """A network of architecture `to` whose weights are copied from `network`, and what was left out of each part.
     Raises UserError for the first field that cannot shrink to what `to` has."""
     check_smaller(network.architecture, to)
+    if to != network.architecture and to.roi:
+        raise UserError("a second stage cannot be pruned: prune to none and train another with `roadcraft train roi`")
     small, trained = Network(to), network.state_dict()
     origin, left_out = origins(network, small)
+    if network.roi is not None and small.roi is None:
+        left_out.append("the second stage")
     channels, mine = channels_of(small), small.state_dict()
     kept: dict[str, Tensor] = {}
     total: dict[str, int] = {}

@@ -93,6 +93,9 @@ def test_the_shipped_network_can_become_slim() -> None:
     slim, left_out = pruned(trained, Architecture.named("slim"))
     assert slim.architecture == Architecture.named("slim")
     assert sum(line.startswith("block ") for line in left_out) == 4
+    assert "the second stage" in left_out
+    with pytest.raises(UserError, match="second stage cannot be pruned"):
+        pruned(trained, replace(Architecture.named("slim"), roi=trained.architecture.roi))
 
 
 def test_the_block_with_the_least_scale_goes_first() -> None:
