@@ -23,6 +23,7 @@ SIDE = 32  # pixels of a square
 ROOM = 1.3  # times the box's longer side that a square spans, at least
 MARGIN = 6.0  # [pixels] and so much more
 SCALES = (1, 2, 4, 8)  # one pixel in so many
+LEAST = 0.02  # peaks below are left to the first stage
 LOG_BOX = -3.0, 5.0  # what `detection` believes, too
 BINS = SIDE // 2  # places in a square at which an edge may be
 PLACE = 5  # numbers that say where a box is in the picture
@@ -72,7 +73,7 @@ class RoiHead(nn.Module):
     def step(self, most: int, pixels: Tensor, heads: dict[str, Tensor], peaks: Tensor) -> dict[str, Tensor]:
         """What is said of the `most` highest peaks (B, GROUPS, h, w) of normalised pictures (B, H, W, 3): `roi_cells`
         (B, K) row * w + column; `roi_box` (B, K, 4) edges [cells] from the cell's middle; `roi_classes`
-        (B, K, GROUPS + 1) logits."""
+        (B, K, GROUPS + 1) logits; `roi_heard` (B, K) whether what is said counts, see `heard`."""
         b, height, width, _ = pixels.shape
         cells = candidates(peaks, most)
         boxes, middle = first_boxes(at_cells(heads["objects"], cells)), middles(cells, peaks.shape[3])
@@ -82,7 +83,12 @@ class RoiHead(nn.Module):
         inside, there = within(boxes, *where), place(boxes, middle, scale, height, width)
         box, classes = self(*(x.flatten(0, 1).to(pixels.dtype) for x in (seen, inside, known, there)))
         box = outside(box.float().unflatten(0, (b, most)), *where)
-        return {"roi_cells": cells, "roi_box": box / STRIDE, "roi_classes": classes.unflatten(0, (b, most))}
+        return {
+            "roi_cells": cells,
+            "roi_box": box / STRIDE,
+            "roi_classes": classes.unflatten(0, (b, most)),
+            "roi_heard": heard(boxes, at_cells(peaks, cells).amax(-1)),
+        }
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
@@ -124,12 +130,23 @@ def middles(cells: Tensor, cols: int) -> Tensor:
     return torch.stack([cells % cols, cells // cols], -1) * STRIDE + STRIDE // 2
 
 
+def span(boxes: Tensor) -> Tensor:
+    """How wide and high (...) [pixels] a square around each box (..., 4) should be, at least."""
+    return (boxes[..., 2:] - boxes[..., :2]).amax(-1) * ROOM + MARGIN
+
+
+def heard(boxes: Tensor, peak: Tensor) -> Tensor:
+    """Whether the second stage has a say (...) in boxes (..., 4) and peaks (...): not where no square is as large as the
+    box, whose edges it would not see, nor where the peak is lower than any that it has learned from."""
+    return (span(boxes) <= SIDE * SCALES[-1]) & (peak > LEAST)
+
+
 def squares_of(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The square of each box (..., 4): left and top [pixels] and how many pixels one of its own is, all int64."""
-    span = (boxes[..., 2:] - boxes[..., :2]).amax(-1) * ROOM + MARGIN
-    scale = torch.ones_like(span, dtype=torch.int64)
+    wide = span(boxes)
+    scale = torch.ones_like(wide, dtype=torch.int64)
     for less, more in pairwise(SCALES):
-        scale = scale + (span > SIDE * less).long() * (more - less)
+        scale = scale + (wide > SIDE * less).long() * (more - less)
     corner = ((boxes[..., :2] + boxes[..., 2:]) / 2).round().long() - scale[..., None] * (SIDE // 2)
     return corner[..., 0], corner[..., 1], scale
 
@@ -172,12 +189,14 @@ def candidates(peaks: Tensor, most: int) -> Tensor:
 
 def said_again(heads: dict[str, Tensor], peaks: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:
     """Peaks (B, GROUPS, h, w) and objects (B, FIELDS, h, w) with what the second stage says of its cells in place of
-    the first's."""
-    cells, box = heads["roi_cells"], heads["roi_box"]
+    the first's, where it has a say."""
+    cells, box, counts = heads["roi_cells"], heads["roi_box"], heads["roi_heard"][..., None]
     classes = torch.softmax(heads["roi_classes"].float(), -1)[..., :GROUPS]
     size = (box[..., 2:] - box[..., :2]).clamp(min=1e-3)
     said = torch.cat([(box[..., :2] + box[..., 2:]) / 2, torch.log(size)], -1)
     boxes, rest = objects.split([4, objects.shape[1] - 4], 1)
+    classes = torch.where(counts, classes, at_cells(peaks, cells))
+    said = torch.where(counts, said, at_cells(boxes, cells))
     return put(peaks, cells, classes), torch.cat([put(boxes, cells, said), rest], 1)
 
 

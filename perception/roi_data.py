@@ -19,7 +19,7 @@ from roadcraft.perception.detection import iou
 from roadcraft.perception.heads import GROUPS
 from roadcraft.perception.labels import UNLABELLED, FrameLabels
 from roadcraft.perception.network import Network, peaks
-from roadcraft.perception.roi import SIDE, at_cells, candidates, first_boxes, middles, pixels_of, squares_of
+from roadcraft.perception.roi import LEAST, SIDE, at_cells, candidates, first_boxes, middles, pixels_of, squares_of
 from roadcraft.perception.targets import GROUP, asked_for
 from roadcraft.sim.errors import UserError
 
@@ -27,7 +27,6 @@ SHIFT = 3  # [square's pixels] by which squares may be moved for training
 WIDE = SIDE + 2 * SHIFT
 FIRST = 2  # frames of a clip before the memory has anything to say
 MOST = 32  # peaks of a frame, see `Architecture.roi`
-LEAST = 0.02  # peaks below are never believed
 SAME = 0.1  # IoU from which a peak's box is meant for an object
 UNKNOWN = 0.3  # share of a box that may show what nobody labelled
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from roadcraft.perception.heads import GROUPS
 from roadcraft.perception.losses import box_loss
 from roadcraft.perception.network import Network
-from roadcraft.perception.roi import SIDE, RoiHead, place, within
+from roadcraft.perception.roi import SIDE, RoiHead, heard, place, within
 from roadcraft.perception.roi_data import SHIFT, Peaks
 from roadcraft.perception.weights_io import save_weights
 from roadcraft.sim.errors import UserError
@@ -64,6 +64,12 @@ def load_peaks(folder: Path) -> Peaks:
     if (peaks.group == GROUPS).all():
         raise UserError(f"the first stage found no object in all that is recorded in {folder}: train it first")
     return peaks
+
+
+def fits(peaks: Peaks) -> NDArray[np.bool_]:
+    """Which peaks (N,) the second stage has a say in."""
+    boxes = torch.from_numpy(peaks.boxes)
+    return np.asarray(heard(boxes, torch.ones(len(boxes))))
 
 
 def batch_of(peaks: Peaks, rows: NDArray[np.int64], rng: np.random.Generator | None) -> dict[str, Tensor]:
@@ -169,7 +175,7 @@ def train_roi(how: RoiTraining, network: Network, card: dict[str, Any], say: Cal
     averaged = copy.deepcopy(head).eval()
     optimizer = torch.optim.AdamW(head.parameters(), how.rate, weight_decay=0.02)
     kept = {name: value for name, value in card.items() if name != "figures"}  # which are of the network without it
-    chance = OFTEN[peaks.group]
+    chance = OFTEN[peaks.group] * fits(peaks)
     chance /= chance.sum()
     path, found = how.out / "best.safetensors", {}
     for step in tqdm(range(how.steps), unit="step", mininterval=5.0):
@@ -208,7 +214,7 @@ def follow(averaged: RoiHead, head: RoiHead, keep: float) -> None:
 @torch.no_grad()
 def judged(head: RoiHead, peaks: Peaks, batch: int) -> dict[str, float]:
     """The mean of `losses` over some peaks of all drives, and the share of objects whose box counts."""
-    some = np.arange(0, len(peaks.group), 5)
+    some = np.flatnonzero(fits(peaks))[::5]
     rows = [some[at : at + batch] for at in range(0, len(some), batch)]
     each = [losses(head, batch_of(peaks, r, None)) for r in rows]
     mean = {name: float(np.mean([float(one[name]) for one in each])) for name in each[0]}

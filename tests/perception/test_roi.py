@@ -21,6 +21,7 @@ from roadcraft.perception.roi import (
     SIDE,
     RoiHead,
     first_boxes,
+    heard,
     middles,
     outside,
     pixels_of,
@@ -47,7 +48,8 @@ def test_a_square_spans_its_box_and_no_more_than_it_must() -> None:
     for box, x, y, s in zip(BOXES.tolist(), left.tolist(), top.tolist(), scale.tolist(), strict=True):
         span = SIDE * s
         longer = max(box[2] - box[0], box[3] - box[1])
-        assert s == SCALES[-1] or (x < box[0] and y < box[1] and x + span > box[2] and y + span > box[3])
+        larger = longer * 1.3 + 6 > SIDE * SCALES[-1]  # than any square
+        assert larger or (x < box[0] and y < box[1] and x + span > box[2] and y + span > box[3])
         assert s == 1 or longer * 1.3 + 6 > span / 2
 
 
@@ -84,7 +86,7 @@ def test_what_is_said_again_stands_at_its_cells_and_all_else_stays() -> None:
     box = torch.tensor([[[29.0, 10.0, 31.5, 14.0], [69.5, 19.0, 73.0, 22.0]]])  # [cells] of the picture
     box = box - torch.tensor([[[30.5, 12.5, 30.5, 12.5], [70.5, 20.5, 70.5, 20.5]]])
     classes = torch.log(torch.tensor([[[0.7, 0.1, 0.1, 0.1], [0.02, 0.03, 0.9, 0.05]]]))
-    heads = {"roi_cells": cells, "roi_box": box, "roi_classes": classes}
+    heads = {"roi_cells": cells, "roi_box": box, "roi_classes": classes, "roi_heard": torch.tensor([[True, True]])}
     now, said = said_again(heads, peaks, objects)
     torch.testing.assert_close(now[0, :, 12, 30], torch.tensor([0.7, 0.1, 0.1]))
     torch.testing.assert_close(now[0, :, 20, 70], torch.tensor([0.02, 0.03, 0.9]))
@@ -95,6 +97,22 @@ def test_what_is_said_again_stands_at_its_cells_and_all_else_stays() -> None:
     found = detections(heads, Camera(), Fitter(640, 360), 0.5)
     assert found["group"].tolist() == [2, 0]
     np.testing.assert_allclose(found["box"], [[556, 152, 584, 176], [232, 80, 252, 112]], atol=1e-3)
+
+
+def test_the_first_stage_is_believed_where_no_square_is_large_enough_and_where_it_believes_nothing() -> None:
+    boxes = torch.tensor([[0.0, 0, 40, 190], [0, 0, 250, 60], [0, 0, 20, 20], [0, 0, 500, 300]])
+    assert heard(boxes, torch.tensor([0.9, 0.9, 0.01, 0.9])).tolist() == [True, False, False, False]
+    peaks, objects = torch.full((1, GROUPS, 4, 5), 0.01), torch.zeros(1, sum(FIELDS.values()), 4, 5)
+    peaks[0, 0, 1, 2], objects[0, 2:4, 1, 2] = 0.8, torch.log(torch.tensor([60.0, 40.0]))
+    heads = {
+        "roi_cells": torch.tensor([[7]]),
+        "roi_box": torch.tensor([[[-10.0, -10, 10, 10]]]),
+        "roi_classes": torch.zeros(1, 1, GROUPS + 1),
+        "roi_heard": torch.tensor([[False]]),
+    }
+    now, said = said_again(heads, peaks, objects)
+    torch.testing.assert_close(now, peaks)
+    torch.testing.assert_close(said, objects)
 
 
 def test_in_bfloat16_a_box_moves_with_its_size_not_with_its_place() -> None:
