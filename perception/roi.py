@@ -136,8 +136,8 @@ def span(boxes: Tensor) -> Tensor:
 
 
 def heard(boxes: Tensor, peak: Tensor) -> Tensor:
-    """Whether the second stage has a say (...) in boxes (..., 4) and peaks (...): not where no square is as large as the
-    box, whose edges it would not see, nor where the peak is lower than any that it has learned from."""
+    """Whether the second stage has a say (...) in boxes (..., 4) and peaks (...): not where no square is as large as
+    the box, whose edges it would not see, nor where the peak is lower than any that it has learned from."""
     return (span(boxes) <= SIDE * SCALES[-1]) & (peak > LEAST)
 
 
