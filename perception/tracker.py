@@ -37,7 +37,7 @@ TRACK = np.dtype(
         ("kinds", np.float64, 6),  # votes
         ("last", DETECTION),
         ("score", np.float64),
-        ("covered", np.bool_),  # or out of view: it may be there though nothing is seen
+        ("covered", np.bool_),  # by another: it may be there though nothing is seen
         ("trail", np.float64, (TRAIL, 4)),  # newest first: time [s], x, y [m] in the odometry frame, log height of the
         # box [log pixels], NaN where the picture's edge cuts it; times are -inf before the first
     ],
@@ -204,20 +204,20 @@ def _note(t, z, time):  # type: ignore[no-untyped-def]
 def _forget(tracks, pose, time, half_fov):  # type: ignore[no-untyped-def]
     """Moves those who are still worth following to the front; how many."""
     count = len(tracks)
-    far, bearing, half, hidden = np.empty(count), np.empty(count), np.empty(count), np.empty(count, np.bool_)
+    far, bearing, half, unseen = np.empty(count), np.empty(count), np.empty(count), np.empty(count, np.bool_)
     for i in range(count):
         x, y = _to_ego(pose, tracks[i].mean[0] - pose[0], tracks[i].mean[1] - pose[1])
         far[i], bearing[i] = math.hypot(x, y), math.atan2(y, x)
         half[i] = 0.5 * tracks[i].last.size[0] / max(far[i], 2.0)
-        hidden[i] = abs(bearing[i]) > half_fov - 0.03 or x < 6.0
+        unseen[i] = abs(bearing[i]) > half_fov - 0.03 or x < 6.0
+        tracks[i].covered = False
     for j in range(count):
         if tracks[j].seen >= time:
             for i in range(count):
-                hidden[i] |= far[j] < far[i] - 1.0 and abs(bearing[j] - bearing[i]) < half[j] + 0.02
+                tracks[i].covered |= far[j] < far[i] - 1.0 and abs(bearing[j] - bearing[i]) < half[j] + 0.02
     kept = 0
     for i in range(count):
-        tracks[i].covered = hidden[i]
-        hold = HOLD_HIDDEN if hidden[i] else HOLD_BARE
+        hold = HOLD_HIDDEN if unseen[i] or tracks[i].covered else HOLD_BARE
         if tracks[i].hits < SEEN_OFTEN:
             hold = HOLD_FLICKER
         if time - tracks[i].seen <= hold and far[i] < FAR:
