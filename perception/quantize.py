@@ -38,6 +38,7 @@ FLOAT = (
     "describe",
     "memory",
     "lateral",
+    "fuse",
     "fine",
     "encoder.stages.0",
     "encoder.stages.1.0",

@@ -223,7 +223,7 @@ class Export:
     """Drives from which int8 takes its ranges, as A-B."""
     check_seeds: str = "940-949"
     """Drives on which int8 is compared with f32, as A-B."""
-    frames: int = 50
+    frames: int = 100
     """Frames of each of those."""
 
     def __post_init__(self) -> None:
