@@ -62,7 +62,7 @@ def test_train_roi_then_export(runs: Path, capsys: pytest.CaptureFixture[str]) -
     words = ["train", "roi", "--data", "shards", "--validation", "shards", "--steps", "2", "--batch", "16"]
     trained = ran(capsys, *words, "--peaks", "5")
     noted = {path: path.stat().st_mtime_ns for path in Path(trained["out"]).rglob("*.npz")}
-    assert len(noted) == 2
+    assert len(noted) == 1
     again = ran(capsys, *words, "--peaks", "5", "--resume", trained["out"])
     assert {path: path.stat().st_mtime_ns for path in Path(again["out"]).rglob("*.npz")} == noted
     exported = ran(capsys, "export", "--weights", again["weights"], "--precisions", "[f32]")
@@ -70,8 +70,28 @@ def test_train_roi_then_export(runs: Path, capsys: pytest.CaptureFixture[str]) -
     assert exported["weights"] == network["hash"]
     assert network["architecture"]["roi"] == 5
     assert network["second_stage"]["command"].startswith("roadcraft")
+    assert network["second_stage"]["recorded"].endswith(", 1 in all")
+    shutil.copytree("shards", "others")
+    words[words.index("--data") + 1] = "others"
+    ran(capsys, *words, "--peaks", "5", "--resume", trained["out"])
+    assert len(list(Path(again["out"]).rglob("*.npz"))) == 2
+    later = json.loads(Path(again["weights"]).with_suffix(".json").read_text())
+    assert later["second_stage"]["peaks"] == network["second_stage"]["peaks"] > 0
     assert main(["train", "roi", "--data", "shards", "--validation", "none"]) == 2
     assert "none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "state.safetensors"])
+def test_train_roi_does_not_replace_what_another_verb_trained(
+    name: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine").mkdir()
+    shutil.copy(shipped(), f"mine/{name}")
+    known = read_card(shipped())
+    known.pop("second_stage", None)
+    Path("mine/best.json").write_text(json.dumps(known))
+    assert main(["train", "roi", "--resume", "mine", "--data", "shards", "--validation", "shards"]) == 2
+    assert f"resume mine: {name} there is another verb's" in capsys.readouterr().err
 
 
 def test_export_policy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,14 @@ from roadcraft.perception.roi import (
     within,
 )
 from roadcraft.perception.roi_data import WIDE, Peaks, meant, record
-from roadcraft.perception.roi_train import RoiTraining, batch_of, load_peaks, losses, train_roi, with_second_stage
+from roadcraft.perception.roi_train import (
+    RoiTraining,
+    batch_of,
+    load_peaks,
+    losses,
+    train_second_stage,
+    with_second_stage,
+)
 from roadcraft.perception.view import Fitter
 from roadcraft.perception.weights_io import load_network
 from roadcraft.sim.errors import UserError
@@ -242,7 +249,7 @@ def test_training_sharpens_boxes_of_what_was_not_trained_on_and_is_the_same_each
     card = {"command": "", "figures": {"vehicle_ap50": 0.5}}
     how = RoiTraining(tmp_path / "train", tmp_path / "validate", tmp_path, steps=160, batch=48)
     said: list[str] = []
-    best = train_roi(how, copy.deepcopy(network), card, said.append)
+    best = train_second_stage(how, copy.deepcopy(network), card, said.append)
     rows, held = np.arange(400), bricks(400, 3)
     trained, written = load_network(best)
     assert isinstance(trained.roi, RoiHead)
@@ -254,7 +261,10 @@ def test_training_sharpens_boxes_of_what_was_not_trained_on_and_is_the_same_each
     for name, value in network.state_dict().items():
         if not name.startswith("roi."):
             torch.testing.assert_close(trained.state_dict()[name], value)
-    few = [train_roi(replace(how, steps=4), copy.deepcopy(network), card, said.append).read_bytes() for _ in range(2)]
+    few = [
+        train_second_stage(replace(how, steps=4), copy.deepcopy(network), card, said.append).read_bytes()
+        for _ in range(2)
+    ]
     assert few[0] == few[1]
 
 
@@ -263,4 +273,4 @@ def test_a_loss_that_is_not_finite_stops_the_training(network: Network, tmp_path
     bad.features[:] = np.nan
     bad.save(tmp_path / "a.npz")
     with pytest.raises(UserError, match="not finite in step 0"):
-        train_roi(RoiTraining(tmp_path, tmp_path, tmp_path, steps=2, batch=30), copy.deepcopy(network), {})
+        train_second_stage(RoiTraining(tmp_path, tmp_path, tmp_path, steps=2, batch=30), copy.deepcopy(network), {})
