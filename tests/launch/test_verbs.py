@@ -17,9 +17,10 @@ import pytest
 from roadcraft.control.ppo import policy_of
 from roadcraft.launch.__main__ import main
 from roadcraft.launch.bench import against, read_baseline
+from roadcraft.launch.bench_parity import loaded
 from roadcraft.launch.bench_ppo import Learner
 from roadcraft.launch.bench_world import drive_start
-from roadcraft.launch.options.bench import BenchEnv
+from roadcraft.launch.options.bench import BenchEnv, BenchParity
 from roadcraft.perception.data import Shards
 from roadcraft.perception.percept import Percept
 from roadcraft.perception.shipped import read_card, shipped
@@ -372,6 +373,23 @@ def test_bench_parity_goes_on_without_an_engine_that_is_refused(
     runs_here.remove("onnxruntime:f32")
     assert main(words) == 2
     assert "no engine runs beside torch:f32: no int8 graph" in capsys.readouterr().err
+
+
+def test_bench_parity_refuses_to_compare_nothing(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "parity", "bench-parity-tiny", "--engines", "[torch:f32]"]) == 2
+    assert "no engine runs beside torch:f32: nothing to compare" in capsys.readouterr().err
+
+
+def test_bench_parity_goes_on_without_an_engine_that_fails_on_its_first_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: object, frame: object, motion: object) -> None:
+        raise RuntimeError("no kernel for this device")
+
+    monkeypatch.setattr("roadcraft.perception.engines.openvino.OpenVinoStepper.step", fails)
+    monkeypatch.setattr("roadcraft.perception.engines.runnable", lambda: ("openvino:f32", "onnxruntime:f32"))
+    engines, refused = loaded(BenchParity(engines=()))
+    assert (list(engines), refused) == (["onnxruntime:f32"], {"openvino:f32": "no kernel for this device"})
+    with pytest.raises(UserError, match="openvino:f32: no kernel"):
+        loaded(BenchParity(engines=("openvino:f32",)))
 
 
 def test_bench_parity_ends_with_an_engine_that_was_named_and_is_refused(
