@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm import tqdm
 
 from roadcraft.control.expert import ExpertDriver
@@ -50,7 +51,8 @@ def bench_parity(asked: BenchParity, run: Run) -> dict[str, Any]:
 
 
 def loaded(asked: BenchParity) -> tuple[dict[str, NetworkEngine], dict[str, str]]:
-    """The engines beside the reference, and by name why others are refused. Raises as `bench_parity` does."""
+    """The engines beside the reference, of which each has seen a frame, and by name why others are refused. Raises as
+    `bench_parity` does, and where there is nothing to compare."""
     from roadcraft.perception.engines import load_engine, runnable
     from roadcraft.perception.parity import REFERENCE
 
@@ -61,11 +63,21 @@ def loaded(asked: BenchParity) -> tuple[dict[str, NetworkEngine], dict[str, str]
             continue
         name, _, precision = named.partition(":")
         try:
-            engines[named] = load_engine(name, precision, asked.weights)
+            engines[named] = tried(load_engine(name, precision, asked.weights))
         except Exception as error:  # the runtimes' exceptions have no common base
             refused[named] = " ".join(str(error).split()) or type(error).__name__
             if asked.engines:
                 raise UserError(f"{named}: {refused[named]}") from error
-    if refused and not engines:
-        raise UserError(f"no engine runs beside {REFERENCE}: {'; '.join(dict.fromkeys(refused.values()))}")
+    if not engines:
+        why = "; ".join(dict.fromkeys(refused.values())) or "nothing to compare"
+        raise UserError(f"no engine runs beside {REFERENCE}: {why}")
     return engines, refused
+
+
+def tried(engine: NetworkEngine) -> NetworkEngine:
+    """An engine that has seen a frame and forgotten it: some runtimes fail only then. Raises what they raise."""
+    from roadcraft.perception.contender import observed
+
+    engine(observed(0, np.zeros((engine.model.height, engine.model.width, 3), np.uint8)))
+    engine.reset()
+    return engine

@@ -4,7 +4,8 @@ roadcraft train perception --init X.safetensors --size slim --prune true --teach
                                                          a smaller one out of X, which teaches it beside the labels
 roadcraft train perception --resume runs/X               goes on where that run stopped, step for step
 torchrun --nproc-per-node 4 -m roadcraft.launch train perception    one process for each of four GPUs
-roadcraft train roi                                      its second stage alone, on what the first finds
+roadcraft train roi                                      its second stage alone, which looks at what the first finds
+                                                         again, at the input's full resolution
 roadcraft train foresight                                records what the network sees in drives, then trains on it
 roadcraft train policy                                   clones the expert, then PPO
 roadcraft train policy --steps 0                         clones alone
@@ -28,7 +29,7 @@ from roadcraft.launch.options.checks import seed_range
 from roadcraft.launch.options.training import TrainForesight, TrainPerception, TrainPolicy, TrainRoi
 from roadcraft.launch.runs import Run
 from roadcraft.launch.train_foresight import train_foresight
-from roadcraft.launch.train_roi import train_roi
+from roadcraft.launch.train_roi import refuse_others, train_roi
 from roadcraft.sim.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def run(asked: TrainPerception | TrainRoi | TrainForesight | TrainPolicy, run: R
     elif isinstance(asked, TrainForesight):
         train_foresight(asked, run, out, command())
     elif isinstance(asked, TrainRoi):
+        refuse_others(out)
         train_roi(asked, run, out, *shards(asked, run, out), command())
     else:
         train_perception(asked, run, out)

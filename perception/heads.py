@@ -6,6 +6,7 @@ from roadcraft.perception.percept import EVENTS, PATH_TIMES
 
 LANE_ROWS, LANE_COLUMNS = 25, 80  # the lower part of the image as the lane head sees it
 MOTION = 7  # numbers in `motion`: see `view.motion_vector`
+MOST_PEAKS = 32  # of a frame, that the second stage learns from
 GROUPS = 3  # heatmaps: vehicles, cyclists, pedestrians
 SIGNS = 4  # heatmaps: governing light red, yellow, green; governing stop sign
 # What is regressed at an object's centre, in this order, with the number of channels.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from roadcraft.perception.heads import FIELDS, GROUPS, LANE_COLUMNS, LANE_ROWS, MOTION, OUTPUTS, SCENE, SIGNS
 from roadcraft.perception.roi import RoiHead, said_again
 from roadcraft.perception.temporal import KEPT, AttentionMemory, GRUMemory, State
+from roadcraft.perception.view import STRIDE
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import LANE_LINES, LANE_X
 
@@ -42,6 +43,9 @@ class Architecture:
             raise UserError(f"memory is {self.memory!r}: gru, attention and none exist")
         if len(self.widths) != 4 or len(self.depths) != 4:
             raise UserError(f"widths {self.widths} and depths {self.depths} must be four numbers each")
+        cells = _cells(self.height) * _cells(self.width)
+        if not 0 <= self.roi <= cells:
+            raise UserError(f"roi {self.roi} is not between 0 and {cells}, the cells of a frame")
 
     @staticmethod
     def named(name: str) -> Architecture:
@@ -79,6 +83,10 @@ class Architecture:
             return Architecture(**fields)
         except TypeError as error:
             raise UserError(f"not an architecture: {error}") from None
+
+
+def _cells(pixels: int) -> int:
+    return -(-pixels // STRIDE)
 
 
 def _half(n: int) -> int:

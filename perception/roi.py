@@ -1,4 +1,5 @@
-"""The second stage: each of the best peaks is looked at again, at the camera's resolution; a RoI head (Girshick 2015).
+"""The second stage: each of the best peaks is looked at again, at the input's full resolution and not the heatmaps'; a
+RoI head (Girshick 2015).
 
 A person 40 m away is three pixels wide, less than half a cell of the heatmaps. So a square of pixels around each peak's
 box, one pixel in 1, 2, 4 or 8 so that the box fits, goes through a small CNN, which says with the cell's features where

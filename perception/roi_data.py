@@ -3,6 +3,7 @@ is really there."""
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -16,7 +17,7 @@ from torch import Tensor
 from roadcraft.perception.augment import Sample
 from roadcraft.perception.data import Place, Shards, clip_of
 from roadcraft.perception.detection import iou
-from roadcraft.perception.heads import GROUPS
+from roadcraft.perception.heads import GROUPS, MOST_PEAKS
 from roadcraft.perception.labels import UNLABELLED, FrameLabels
 from roadcraft.perception.network import Network, peaks
 from roadcraft.perception.roi import LEAST, SIDE, at_cells, candidates, first_boxes, middles, pixels_of, squares_of
@@ -26,7 +27,6 @@ from roadcraft.sim.errors import UserError
 SHIFT = 3  # [square's pixels] by which squares may be moved for training
 WIDE = SIDE + 2 * SHIFT
 FIRST = 2  # frames of a clip before the memory has anything to say
-MOST = 32  # peaks of a frame, see `Architecture.roi`
 SAME = 0.1  # IoU from which a peak's box is meant for an object
 UNKNOWN = 0.3  # share of a box that may show what nobody labelled
 
@@ -70,6 +70,16 @@ class Peaks:
         return Peaks(**together | {"size": parts[0].size})
 
 
+def identity(weights: str, shards: Shards) -> str:
+    """16 hex digits that a network of that hash and these shards have, and no other: neither other shards nor the same
+    ones elsewhere or written anew."""
+    parts = [weights]
+    for shard in sorted({clip[0].shard.resolve() for clip in shards.clips}):
+        about = shard.stat()
+        parts.append(f"{shard} {about.st_size} {about.st_mtime_ns}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
 def record(network: Network, shards: Shards, folder: Path) -> Iterator[str]:
     """Writes the peaks of each shard's clips into a folder, but of those that are there already; says which."""
     torch.set_num_threads(1)
@@ -101,7 +111,7 @@ def peaks_of(heads: dict[str, Tensor], frame: NDArray[np.uint8], sample: Sample)
     """The peaks of one frame (H, W, 3), beside its labels."""
     found = peaks(heads["heat"])
     cols, (height, width) = found.shape[3], frame.shape[:2]
-    cells = candidates(found, min(MOST, found[0, 0].numel()))
+    cells = candidates(found, min(MOST_PEAKS, found[0, 0].numel()))
     best = found.amax(1).flatten(1).gather(1, cells)
     cells = cells[:, best[0] > LEAST]
     boxes, middle = first_boxes(at_cells(heads["objects"], cells))[0], middles(cells, cols)[0]

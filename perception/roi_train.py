@@ -38,6 +38,7 @@ DROP = 0.1  # share of the features that is left out
 AVERAGE = 0.998  # per step, of the averaged weights that are shipped
 WARM_UP = 100  # steps
 EVERY = 500  # steps from one validation to the next
+SOME, MANY = 5, 5000  # one peak in so many is judged, where there are more than that
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class RoiTraining:
     out: Path
     command: str = ""
     first_stage: str = ""  # hash of the weights whose second stage is trained
+    recorded: str = ""  # what the peaks were found in
     steps: int = 6000
     batch: int = 256  # peaks
     rate: float = 2e-3
@@ -56,13 +58,15 @@ class RoiTraining:
 
 
 def load_peaks(folder: Path) -> Peaks:
-    """All peaks in a folder. Raises UserError when there are none, of objects or at all."""
+    """All peaks in a folder. Raises UserError when there are none, or none of an object by which boxes are judged."""
     parts = [Peaks.load(path) for path in sorted(folder.glob("*.npz")) if not path.stem.endswith(".part")]
     if not parts:
         raise UserError(f"no recorded peaks in {folder}")
     peaks = Peaks.joined(parts)
     if (peaks.group == GROUPS).all():
         raise UserError(f"the first stage found no object in all that is recorded in {folder}: train it first")
+    if not (peaks.main & peaks.judged & fits(peaks)).any():
+        raise UserError(f"no peak recorded in {folder} is of an object that a box could be judged by: record more")
     return peaks
 
 
@@ -125,7 +129,8 @@ def spoiled(pixels: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def losses(head: RoiHead, batch: dict[str, Tensor], drop: float = 0.0) -> dict[str, Tensor]:
-    """The boxes' and the classes' loss, and of how many objects the box counts before and after."""
+    """Sums over a batch: the boxes' loss and the weight of the boxes `asked` for; the classes' loss and the `weight` of
+    the peaks; `objects` that are judged, and of how many the box counts `before` and `after`."""
     known = F.dropout(batch["known"], drop)
     pixels = batch["pixels"].contiguous(memory_format=torch.channels_last)
     box, classes = head(pixels, batch["inside"], known, batch["place"])
@@ -140,11 +145,27 @@ def losses(head: RoiHead, batch: dict[str, Tensor], drop: float = 0.0) -> dict[s
     asked = torch.where(batch["main"], 1.0, LESSER)[meant]
     objects = batch["main"] & (batch["weight"] > 0)
     return {
-        "boxes": (box_loss(box[meant] * SIDE, truth[meant] * SIDE) * asked).sum() / asked.sum().clamp(min=1.0),
-        "classes": each.sum() / batch["weight"].sum().clamp(min=1.0),
+        "boxes": (box_loss(box[meant] * SIDE, truth[meant] * SIDE) * asked).sum(),
+        "asked": asked.sum(),
+        "classes": each.sum(),
+        "weight": batch["weight"].sum(),
         "objects": objects.float().sum(),
         "before": before[objects].float().sum(),
         "after": after[objects].float().sum(),
+    }
+
+
+def means(sums: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `losses` sums, per box, peak and object; the number of objects, and the `loss` of both kinds."""
+    objects = sums["objects"].clamp(min=1.0)
+    boxes, classes = (sums[k] / sums[by].clamp(min=1.0) for k, by in (("boxes", "asked"), ("classes", "weight")))
+    return {
+        "loss": boxes + CLASS_WEIGHT * classes,
+        "boxes": boxes,
+        "classes": classes,
+        "objects": sums["objects"],
+        "before": sums["before"] / objects,
+        "after": sums["after"] / objects,
     }
 
 
@@ -164,9 +185,12 @@ def with_second_stage(network: Network, most: int, seed: int) -> Network:
     return whole.eval()
 
 
-def train_roi(how: RoiTraining, network: Network, card: dict[str, Any], say: Callable[[str], None] = print) -> Path:
-    """Trains the second stage of a network, which has one; returns the path of the whole network's weights. The same
-    peaks and seed give the same weights. Raises UserError for a loss that is not finite."""
+def train_second_stage(
+    how: RoiTraining, network: Network, card: dict[str, Any], say: Callable[[str], None] = print
+) -> Path:
+    """Trains the second stage of a network, which has one; returns the path of the whole network's weights, the best by
+    the loss on the validation's peaks. The same peaks and seed give the same weights. Raises UserError for a loss that
+    is not finite."""
     torch.set_num_threads(1)
     torch.manual_seed(how.seed)
     peaks, validation = load_peaks(how.peaks), load_peaks(how.validation)
@@ -177,16 +201,17 @@ def train_roi(how: RoiTraining, network: Network, card: dict[str, Any], say: Cal
     kept = {name: value for name, value in card.items() if name != "figures"}  # which are of the network without it
     chance = OFTEN[peaks.group] * fits(peaks)
     chance /= chance.sum()
-    path, found = how.out / "best.safetensors", {}
+    about = {name: value for name, value in asdict(how).items() if not isinstance(value, Path)}
+    about |= {"peaks": int((chance > 0).sum()), "validation_peaks": int(fits(validation).sum())}
+    best, path = math.inf, how.out / "best.safetensors"
     for step in tqdm(range(how.steps), unit="step", mininterval=5.0):
         share = step / how.steps
         for group in optimizer.param_groups:
             warm = min(1.0, (step + 1) / WARM_UP)
             group["lr"] = how.rate * warm * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * share)))
-        lost = losses(head, batch_of(peaks, rng.choice(len(chance), how.batch, p=chance), rng), DROP)
-        total = lost["boxes"] + CLASS_WEIGHT * lost["classes"]
+        total = means(losses(head, batch_of(peaks, rng.choice(len(chance), how.batch, p=chance), rng), DROP))["loss"]
         if not torch.isfinite(total):
-            raise UserError(f"the loss is not finite in step {step} (seed {how.seed}); {path} is the best so far")
+            raise UserError(f"the loss is not finite in step {step} (seed {how.seed})" + so_far(best, path))
         optimizer.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(head.parameters(), 5.0)
@@ -195,10 +220,17 @@ def train_roi(how: RoiTraining, network: Network, card: dict[str, Any], say: Cal
         if (step + 1) % EVERY == 0 or step + 1 == how.steps:
             found = judged(averaged, validation, how.batch)
             say(f"step {step + 1}: " + json.dumps({k: round(v, 4) for k, v in found.items()}))
-            training = {name: value for name, value in asdict(how).items() if not isinstance(value, Path)}
-            network.roi = averaged
-            save_weights(path, network, kept | {"second_stage": {"step": step + 1, **training, "validation": found}})
+            if not math.isfinite(found["loss"]):
+                raise UserError(f"the validation's loss is not finite after step {step}" + so_far(best, path))
+            if found["loss"] < best:
+                best, network.roi = found["loss"], averaged
+                save_weights(path, network, kept | {"second_stage": {"step": step + 1, **about, "validation": found}})
     return path
+
+
+def so_far(best: float, path: Path) -> str:
+    """Where the best weights of a training that ends early are, if there are any."""
+    return f"; {path} is the best so far" if math.isfinite(best) else ""
 
 
 def follow(averaged: RoiHead, head: RoiHead, keep: float) -> None:
@@ -213,9 +245,9 @@ def follow(averaged: RoiHead, head: RoiHead, keep: float) -> None:
 
 @torch.no_grad()
 def judged(head: RoiHead, peaks: Peaks, batch: int) -> dict[str, float]:
-    """The mean of `losses` over some peaks of all drives, and the share of objects whose box counts."""
-    some = np.flatnonzero(fits(peaks))[::5]
-    rows = [some[at : at + batch] for at in range(0, len(some), batch)]
-    each = [losses(head, batch_of(peaks, r, None)) for r in rows]
-    mean = {name: float(np.mean([float(one[name]) for one in each])) for name in each[0]}
-    return {**mean, "before": mean["before"] / mean["objects"], "after": mean["after"] / mean["objects"]}
+    """`means` over the peaks, or some of all drives where there are many."""
+    some = np.flatnonzero(fits(peaks))
+    some = some[:: SOME if len(some) > MANY else 1]
+    each = [losses(head, batch_of(peaks, some[at : at + batch], None)) for at in range(0, len(some), batch)]
+    sums = {name: torch.stack([one[name] for one in each]).sum() for name in each[0]}
+    return {name: float(value) for name, value in means(sums).items()}

@@ -76,7 +76,8 @@ class Worker:
         self.peak_mb = float(answer["peak_mb"])
 
     def _answer(self, step: str) -> dict[str, Any]:
-        """What it says next. Raises UserError with its last words when it has died, Hung when it stays silent."""
+        """What it says next. Raises UserError with its last words when it has died and with its words when they are no
+        answer, Hung when it stays silent."""
         line = self._line(time.monotonic() + self._patience)
         if line is None:
             self._process.kill()
@@ -88,7 +89,13 @@ class Worker:
             self._said.seek(0)
             said = self._said.read().strip().splitlines()
             raise UserError(f"{self.contender.name}: {said[-1] if said else 'its process died'}")
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            self._process.kill()
+            raise UserError(f"{self.contender.name}: {step}: {line[:80].decode(errors='replace')!r} is no answer")
         return answer
 
     def _line(self, until: float) -> bytes | None:

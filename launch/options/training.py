@@ -8,6 +8,7 @@ from typing import Literal
 from roadcraft.launch.options.checks import check, seed_range
 from roadcraft.launch.options.shared import Engine, Traffic
 from roadcraft.launch.options.simulator import Collect
+from roadcraft.perception.heads import MOST_PEAKS
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class TrainPerception:
 
 @dataclass(frozen=True)
 class TrainRoi:
-    """Trains the network's second stage, which looks at peaks again at the camera's resolution; the rest stays."""
+    """Trains the network's second stage, which looks at peaks again at the input's full resolution; the rest stays."""
 
     data: str | None = None
     """Folder of shards to train on."""
@@ -84,7 +85,7 @@ class TrainRoi:
     validation_seeds: str = "1000-1039"
     """What is recorded to validate on when no data is named."""
     resume: str | None = None
-    """Folder of an earlier run whose recordings are taken."""
+    """Folder of an earlier run of this verb whose recordings are taken; its weights are replaced."""
     init: str | None = None
     """Weights that get the second stage (.safetensors); those that ship when not given."""
     peaks: int = 24
@@ -102,7 +103,11 @@ class TrainRoi:
         check((self.data is None) == (self.validation is None), "data and validation are named together or not at all")
         for name in ("peaks", "steps", "batch"):
             check(getattr(self, name) >= 1, f"{name} {getattr(self, name)} is below 1")
+        check(
+            self.peaks <= MOST_PEAKS, f"peaks {self.peaks} is above {MOST_PEAKS}, those of a frame that it is taught by"
+        )
         check(0.0 < self.rate < 1.0, f"rate {self.rate} is not between 0 and 1")
+        check(self.seed >= 0, f"seed {self.seed} is below 0")
         seed_range(self.validation_seeds)
 
 

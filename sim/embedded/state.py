@@ -67,7 +67,8 @@ class Simulation(Bodies):
     # ------------------------------------------------------------------------------------------------ what there is
     @property
     def contacts(self) -> NDArray[np.void]:
-        """(k,) collisions.CONTACTS of the last tick: a copy. Each pair of bodies is told from both sides."""
+        """(k,) collisions.CONTACTS of the last tick, the first MAX_CONTACTS: a copy, where there are any. Each pair of
+        bodies is told from both sides."""
         return self._buffer[: self._contact_count[0]].copy() if self.touched else self._buffer[:0]
 
     @property
@@ -217,7 +218,7 @@ class Simulation(Bodies):
             lights.rows, lights.groups, graph.lanes, graph.points, graph.links, graph.meetings,
             paths.nodes, paths.edges, paths.signals, bins.frame, bins.cells, bins.solids,
             self.network.grid, self.network.z, self._flat, self._way, self._clock,
-            self._buffer, self._contact_count, self.weather.sun_altitude_angle < NIGHT, self.grip, dt,
+            self._buffer, self._contact_count, self.weather.sun_altitude_angle < NIGHT, self.grip, float(dt),
         )  # fmt: skip
         self.frame += 1
         self.time += dt

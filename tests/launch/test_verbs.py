@@ -17,9 +17,10 @@ import pytest
 from roadcraft.control.ppo import policy_of
 from roadcraft.launch.__main__ import main
 from roadcraft.launch.bench import against, read_baseline
+from roadcraft.launch.bench_parity import loaded
 from roadcraft.launch.bench_ppo import Learner
 from roadcraft.launch.bench_world import drive_start
-from roadcraft.launch.options.bench import BenchEnv
+from roadcraft.launch.options.bench import BenchEnv, BenchParity
 from roadcraft.perception.data import Shards
 from roadcraft.perception.percept import Percept
 from roadcraft.perception.shipped import read_card, shipped
@@ -62,7 +63,7 @@ def test_train_roi_then_export(runs: Path, capsys: pytest.CaptureFixture[str]) -
     words = ["train", "roi", "--data", "shards", "--validation", "shards", "--steps", "2", "--batch", "16"]
     trained = ran(capsys, *words, "--peaks", "5")
     noted = {path: path.stat().st_mtime_ns for path in Path(trained["out"]).rglob("*.npz")}
-    assert len(noted) == 2
+    assert len(noted) == 1
     again = ran(capsys, *words, "--peaks", "5", "--resume", trained["out"])
     assert {path: path.stat().st_mtime_ns for path in Path(again["out"]).rglob("*.npz")} == noted
     exported = ran(capsys, "export", "--weights", again["weights"], "--precisions", "[f32]")
@@ -70,8 +71,28 @@ def test_train_roi_then_export(runs: Path, capsys: pytest.CaptureFixture[str]) -
     assert exported["weights"] == network["hash"]
     assert network["architecture"]["roi"] == 5
     assert network["second_stage"]["command"].startswith("roadcraft")
+    assert network["second_stage"]["recorded"].endswith(", 1 in all")
+    shutil.copytree("shards", "others")
+    words[words.index("--data") + 1] = "others"
+    ran(capsys, *words, "--peaks", "5", "--resume", trained["out"])
+    assert len(list(Path(again["out"]).rglob("*.npz"))) == 2
+    later = json.loads(Path(again["weights"]).with_suffix(".json").read_text())
+    assert later["second_stage"]["peaks"] == network["second_stage"]["peaks"] > 0
     assert main(["train", "roi", "--data", "shards", "--validation", "none"]) == 2
     assert "none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "state.safetensors"])
+def test_train_roi_does_not_replace_what_another_verb_trained(
+    name: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine").mkdir()
+    shutil.copy(shipped(), f"mine/{name}")
+    known = read_card(shipped())
+    known.pop("second_stage", None)
+    Path("mine/best.json").write_text(json.dumps(known))
+    assert main(["train", "roi", "--resume", "mine", "--data", "shards", "--validation", "shards"]) == 2
+    assert f"resume mine: {name} there is another verb's" in capsys.readouterr().err
 
 
 def test_export_policy(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -352,6 +373,23 @@ def test_bench_parity_goes_on_without_an_engine_that_is_refused(
     runs_here.remove("onnxruntime:f32")
     assert main(words) == 2
     assert "no engine runs beside torch:f32: no int8 graph" in capsys.readouterr().err
+
+
+def test_bench_parity_refuses_to_compare_nothing(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "parity", "bench-parity-tiny", "--engines", "[torch:f32]"]) == 2
+    assert "no engine runs beside torch:f32: nothing to compare" in capsys.readouterr().err
+
+
+def test_bench_parity_goes_on_without_an_engine_that_fails_on_its_first_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: object, frame: object, motion: object) -> None:
+        raise RuntimeError("no kernel for this device")
+
+    monkeypatch.setattr("roadcraft.perception.engines.openvino.OpenVinoStepper.step", fails)
+    monkeypatch.setattr("roadcraft.perception.engines.runnable", lambda: ("openvino:f32", "onnxruntime:f32"))
+    engines, refused = loaded(BenchParity(engines=()))
+    assert (list(engines), refused) == (["onnxruntime:f32"], {"openvino:f32": "no kernel for this device"})
+    with pytest.raises(UserError, match="openvino:f32: no kernel"):
+        loaded(BenchParity(engines=("openvino:f32",)))
 
 
 def test_bench_parity_ends_with_an_engine_that_was_named_and_is_refused(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import copy
+import math
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import perception_fakes as fake
 import pytest
 import torch
 
+from roadcraft.perception import roi_train
+from roadcraft.perception.augment import Sample
 from roadcraft.perception.data import Recipe, Shards, collect
 from roadcraft.perception.detection import detections
+from roadcraft.perception.engines import load_engine
 from roadcraft.perception.heads import FIELDS, GROUPS
 from roadcraft.perception.labels import FrameLabels, frame_labels
 from roadcraft.perception.network import Architecture, Network, publish
@@ -30,10 +36,18 @@ from roadcraft.perception.roi import (
     squares_of,
     within,
 )
-from roadcraft.perception.roi_data import WIDE, Peaks, meant, record
-from roadcraft.perception.roi_train import RoiTraining, batch_of, load_peaks, losses, train_roi, with_second_stage
+from roadcraft.perception.roi_data import WIDE, Peaks, identity, meant, peaks_of, record
+from roadcraft.perception.roi_train import (
+    RoiTraining,
+    batch_of,
+    judged,
+    load_peaks,
+    losses,
+    train_second_stage,
+    with_second_stage,
+)
 from roadcraft.perception.view import Fitter
-from roadcraft.perception.weights_io import load_network
+from roadcraft.perception.weights_io import load_network, save_weights
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera, Episode
 
@@ -155,6 +169,58 @@ def test_a_new_second_stage_leaves_the_network_as_it_was_and_boxes_about_where_t
     assert (apart <= 0.15 * span).all()
 
 
+def busy(seed: int) -> torch.Tensor:
+    """A frame (1, H, W, 3) of noise, whose every pixel is another."""
+    return torch.randint(0, 256, (1, 360, 640, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_an_engine_says_what_torch_says_with_a_second_stage(network: Network, engine: str, tmp_path: Path) -> None:
+    save_weights(tmp_path / "mine.safetensors", network, {"command": "a test"})
+    with torch.no_grad():
+        heads, _ = network.step(network.initial(1), busy(3), torch.zeros(1, 7))
+    said = {name: value[0].numpy() for name, value in publish(heads).items()}
+    first = publish({name: value for name, value in heads.items() if name[:4] != "roi_"})
+    again = (said["objects"] != first["objects"][0].numpy()).any(0) | (said["peaks"] != first["peaks"][0].numpy()).any(
+        0
+    )
+    assert set(np.flatnonzero(again)) == set(heads["roi_cells"][0].tolist())
+    found = load_engine(engine, "f32", tmp_path / "mine.safetensors")
+    told = found._stepper.step(busy(3).numpy(), np.zeros((1, 7), np.float32))
+    for name in ("peaks", "objects"):
+        np.testing.assert_allclose(told[name], said[name], atol=2e-3, err_msg=name)
+
+
+@pytest.mark.parametrize(("pixels", "scale"), [(8, 1), (36, 2), (120, 8)])
+def test_peaks_are_recorded_as_they_are_looked_at(network: Network, pixels: int, scale: int) -> None:
+    """The head is fed the same in training, with nothing spoiled, as when it runs."""
+    world, frame, network = fake.DrawnWorld(), busy(4), copy.deepcopy(network)
+    tick = world.reset(Episode("grid"))
+    fed: list[torch.Tensor] = []
+    assert network.roi is not None
+    network.roi.register_forward_pre_hook(lambda _, given: fed.extend(given))
+    with torch.no_grad():
+        assert network.objects.bias is not None
+        network.objects.bias[2:4] = math.log(pixels / 8)
+        heads, _ = network.step(network.initial(1), frame, torch.zeros(1, 7))
+    assert tick.labels is not None
+    sample = Sample(frame[0].numpy(), tick.labels.semantic, frame_labels(tick, np.zeros(5, bool)))
+    recorded = peaks_of(heads, frame[0].numpy(), sample)
+    assert scale in recorded.squares[:6, 2]
+    batch = batch_of(recorded, np.arange(6), None)
+    torch.testing.assert_close(batch["pixels"], fed[0], atol=1e-5, rtol=0.0)
+    torch.testing.assert_close(batch["inside"], fed[1], atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(batch["known"], fed[2], atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(batch["place"], fed[3], atol=1e-4, rtol=0.0)
+
+
+def test_a_second_stage_for_more_peaks_than_cells_is_refused() -> None:
+    assert replace(Architecture.named("tiny"), height=12, width=17, roi=6).roi == 6
+    for wrong in (-1, 7):
+        with pytest.raises(UserError, match=f"roi {wrong} is not between 0 and 6"):
+            replace(Architecture.named("tiny"), height=12, width=17, roi=wrong)
+
+
 RECIPE = Recipe(frames=5, clips=1, warm_up=2, jitter=0.0, swerve=0.0)
 
 
@@ -178,6 +244,28 @@ def test_recorded_peaks_show_the_pixels_around_them(recorded: Path) -> None:
     np.testing.assert_allclose(batch["pixels"].permute(0, 2, 3, 1), expected, atol=1e-6)
 
 
+def test_other_shards_have_another_folder_of_peaks(recorded: Path, tmp_path: Path) -> None:
+    shards = recorded.parent / "shards"
+    name = next(shards.glob("*.tar")).name
+
+    def of(folder: Path, weights: str = "a") -> str:
+        found = Shards(folder)
+        found.refresh()
+        return identity(weights, found)
+
+    before = of(shards)
+    assert before == of(shards)
+    assert before != of(shards, "b")
+    (tmp_path / name).write_bytes((shards / name).read_bytes())
+    elsewhere = of(tmp_path)
+    assert elsewhere != before
+    about = (tmp_path / name).stat()
+    os.utime(tmp_path / name, ns=(about.st_atime_ns, about.st_mtime_ns + 1_000_000_000))
+    assert of(tmp_path) not in (before, elsewhere)
+    (tmp_path / f"another-{name}").write_bytes((shards / name).read_bytes())
+    assert of(tmp_path) not in (before, elsewhere)
+
+
 def test_other_files_and_folders_without_peaks_are_refused(recorded: Path, tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"a\.npz holds no peaks"):
@@ -190,6 +278,12 @@ def test_other_files_and_folders_without_peaks_are_refused(recorded: Path, tmp_p
     none.save(tmp_path / "a.npz")
     with pytest.raises(UserError, match="found no object"):
         load_peaks(tmp_path)
+    for name in ("main", "judged"):
+        none = bricks(3, 0)
+        getattr(none, name)[:] = False
+        none.save(tmp_path / "a.npz")
+        with pytest.raises(UserError, match="could be judged by"):
+            load_peaks(tmp_path)
 
 
 def test_a_box_is_meant_for_the_object_it_overlaps_most_and_judged_where_that_can_be_told() -> None:
@@ -242,7 +336,7 @@ def test_training_sharpens_boxes_of_what_was_not_trained_on_and_is_the_same_each
     card = {"command": "", "figures": {"vehicle_ap50": 0.5}}
     how = RoiTraining(tmp_path / "train", tmp_path / "validate", tmp_path, steps=160, batch=48)
     said: list[str] = []
-    best = train_roi(how, copy.deepcopy(network), card, said.append)
+    best = train_second_stage(how, copy.deepcopy(network), card, said.append)
     rows, held = np.arange(400), bricks(400, 3)
     trained, written = load_network(best)
     assert isinstance(trained.roi, RoiHead)
@@ -254,13 +348,94 @@ def test_training_sharpens_boxes_of_what_was_not_trained_on_and_is_the_same_each
     for name, value in network.state_dict().items():
         if not name.startswith("roi."):
             torch.testing.assert_close(trained.state_dict()[name], value)
-    few = [train_roi(replace(how, steps=4), copy.deepcopy(network), card, said.append).read_bytes() for _ in range(2)]
+    few = [
+        train_second_stage(replace(how, steps=4), copy.deepcopy(network), card, said.append).read_bytes()
+        for _ in range(2)
+    ]
     assert few[0] == few[1]
+
+
+def test_each_object_is_judged_and_counts_the_same_whatever_the_batch(network: Network) -> None:
+    """Where there are few; that only one can be told is no reason to divide by zero."""
+    assert isinstance(network.roi, RoiHead)
+    peaks = bricks(7, 5)
+    peaks.judged[:3] = False
+    whole = judged(network.roi, peaks, 7)
+    assert whole["objects"] == 4
+    assert judged(network.roi, peaks, 3) == pytest.approx(whole, abs=1e-4)
+    peaks.main[:] = peaks.judged[:] = np.arange(7) == 1
+    assert judged(network.roi, peaks, 2)["objects"] == 1
+    peaks.main[:] = False
+    assert judged(network.roi, peaks, 2)["after"] == 0
+
+
+def test_the_best_by_validation_is_kept(network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bricks(60, 1).save(tmp_path / "a.npz")
+    how = RoiTraining(tmp_path, tmp_path, tmp_path, recorded="a.tar", steps=4, batch=8)
+    seen: list[dict[str, Any]] = []
+
+    def scripted(*told: float) -> None:
+        lost = iter(told)
+        seen.clear()
+
+        def judge(head: RoiHead, peaks: Peaks, batch: int) -> dict[str, float]:
+            seen.append({name: value.clone() for name, value in head.state_dict().items()})
+            return {"loss": next(lost)}
+
+        monkeypatch.setattr(roi_train, "judged", judge)
+
+    monkeypatch.setattr(roi_train, "EVERY", 1)
+    scripted(0.7, 0.4, 0.6, 0.5)
+    trained, written = load_network(train_second_stage(how, copy.deepcopy(network), {}))
+    about = written["second_stage"]
+    assert (about["step"], about["validation"], about["recorded"]) == (2, {"loss": 0.4}, "a.tar")
+    assert (about["peaks"], about["validation_peaks"]) == (60, 60)
+    for name, value in trained.state_dict().items():
+        if name[:4] == "roi." and not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(value, seen[1][name[4:]])
+    scripted(0.7, float("nan"))
+    with pytest.raises(UserError, match=r"not finite after step 1; .*best\.safetensors is the best so far"):
+        train_second_stage(how, copy.deepcopy(network), {})
+    scripted(float("nan"))
+    with pytest.raises(UserError, match=r"not finite after step 0$"):
+        train_second_stage(how, copy.deepcopy(network), {})
+
+
+class Steady:
+    """In place of a random generator: squares stay, the first of two is mirrored."""
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> Any:
+        return np.zeros(shape, int)
+
+    def random(self, n: int) -> Any:
+        return np.array([0.0, 0.9])
+
+
+def test_a_mirrored_square_is_mirrored_in_all_that_is_said_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roi_train, "spoiled", lambda pixels, rng: pixels)
+    peaks = bricks(2, 1)
+    peaks.pixels[:] = np.arange(WIDE)[:, None] + 100 * (np.arange(WIDE) >= 20)[:, None, None]
+    peaks.features[:] = 1.0
+    peaks.boxes[:], peaks.truth[:] = (4, 6, 10, 20), (3, 5, 12, 21)
+    steady: Any = Steady()
+    batch = batch_of(peaks, np.arange(2), steady)
+    told = {name: batch[name].tolist() for name in ("inside", "truth", "edge")}
+    assert told["inside"] == [[0.375, -0.625, 0.75, 0.25], [-0.75, -0.625, -0.375, 0.25]]
+    assert told["truth"] == [[0.25, -0.6875, 0.8125, 0.3125], [-0.8125, -0.6875, -0.25, 0.3125]]
+    assert told["edge"] == [[-39.0, -1.0, 1.0, 21.5], [-1.0, -1.0, 39.0, 21.5]]
+    assert batch["place"][:, 2].tolist() == pytest.approx([626 / 640, -626 / 640])
+    torch.testing.assert_close(batch["place"][0, [0, 1, 3, 4]], batch["place"][1, [0, 1, 3, 4]])
+    seen = batch["pixels"] * 60 + 110
+    assert seen[1, 0, [0, 16, 17], 0].round().tolist() == [3, 3, 103]
+    assert seen[1, 0, 0, [0, 16, 31]].round().tolist() == [3, 19, 34]
+    assert seen[0, 0, [0, 16, 17], 31].round().tolist() == [3, 3, 103]
+    assert seen[0, 0, 0, [31, 15, 0]].round().tolist() == [3, 19, 34]
+    assert batch["known"].amax(1).tolist() == [0.0, 1.0]
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(network: Network, tmp_path: Path) -> None:
     bad = bricks(60, 1)
     bad.features[:] = np.nan
     bad.save(tmp_path / "a.npz")
-    with pytest.raises(UserError, match="not finite in step 0"):
-        train_roi(RoiTraining(tmp_path, tmp_path, tmp_path, steps=2, batch=30), copy.deepcopy(network), {})
+    with pytest.raises(UserError, match=r"not finite in step 0 \(seed 0\)$"):
+        train_second_stage(RoiTraining(tmp_path, tmp_path, tmp_path, steps=2, batch=30), copy.deepcopy(network), {})

@@ -30,3 +30,15 @@ def test_what_is_nowhere_or_too_far_is_gone(field: str, value: float, caplog: py
     caplog.clear()
     live.step(0.05)
     assert not caplog.records
+
+
+def test_a_body_that_stays_when_its_actor_is_gone_does_not_stop_the_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = LiveWorld(load_town("grid"), "")
+    x, y, yaw, *_ = live.town.network.spawns[0].tolist()
+    actor = live.spawn("vehicle.lincoln.mkz_2020", [], Pose(x, y, 1.0, yaw))
+    live.simulation.set_physics(actor.id, False)
+    live.body(actor)["xyz"][0] = float("nan")
+    monkeypatch.setattr(live.simulation, "remove", lambda number: None)
+    for _ in range(2):
+        live.step(0.05)
+    assert actor.id not in live.actors.by_id

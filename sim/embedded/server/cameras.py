@@ -178,11 +178,11 @@ class Cameras:
 
     def shots(self, live: LiveWorld, cameras: list[Actor]) -> list[Shot]:
         """Cameras grouped by what they see, in the order of the first of each group."""
+        if len(cameras) == 1:  # as hashing a view takes longer than making it
+            return [Shot(cameras[0].sensor.view(cameras[0]), live.mounted_in(cameras[0]), cameras)]
         found: dict[tuple[View, int, tuple[int, ...]], Shot] = {}
         for actor in cameras:
             view, hide = actor.sensor.view(actor), live.mounted_in(actor)
-            if len(cameras) == 1:  # as hashing a view takes longer than making it
-                return [Shot(view, hide, cameras)]
             found.setdefault((view, hide, actor.ignored), Shot(view, hide, [])).cameras.append(actor)
         return list(found.values())
 

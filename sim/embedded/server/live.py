@@ -332,8 +332,8 @@ class LiveWorld:
         self.follow()
 
     def _cast_out(self) -> None:
-        """Removes bodies that have left the world."""
-        while number := self._first_strayed.call(self.simulation.bodies):
+        """Removes bodies that have left the world; one that is no actor any more ends the looking for others."""
+        while (number := self._first_strayed.call(self.simulation.bodies)) in self.actors.by_id:
             log.warning("actor %d (%s) left the world and is gone", number, self.destroy(number).type_id)
 
     def follow(self) -> None:

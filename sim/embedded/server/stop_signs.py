@@ -150,7 +150,7 @@ class StopSigns:
     def step(self, bodies: NDArray[np.void], dt: float) -> None:
         """A tick of `dt` seconds has passed: brings `go` up to date. `bodies` (n,) BODY, unused rows with id 0."""
         self.fit(len(bodies))
-        self._step.call(bodies, self.signs, dt, self.ids, self.waited, self.go, *self._scratch)
+        self._step.call(bodies, self.signs, float(dt), self.ids, self.waited, self.go, *self._scratch)
 
 
 def _fitted(array: NDArray, count: int) -> NDArray:
