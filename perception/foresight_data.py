@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.perception import arrays
 from roadcraft.perception.detection import iou
 from roadcraft.perception.engines.base import NetworkEngine
 from roadcraft.perception.evaluate import labelled_drive
@@ -36,18 +36,12 @@ class Watched:
 
     def save(self, path: Path) -> None:
         """Written whole or not at all."""
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **{f.name: getattr(self, f.name) for f in fields(self)})
-        part.rename(path)
+        arrays.save(path, self)
 
     @staticmethod
     def load(path: Path) -> Watched:
         """Raises UserError for a file that is something else."""
-        try:
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                found = Watched(**{f.name: file[f.name] for f in fields(Watched)})
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path} is no watched drive: {error}") from None
+        found = arrays.load(path, Watched, "watched drive")
         if found.features.shape[1:] != (FEATURES,) or found.scenes.shape[1:] != (SCENE_FEATURES,):
             raise UserError(f"{path} was recorded by another version: remove it")
         return found

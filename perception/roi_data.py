@@ -4,7 +4,6 @@ is really there."""
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from roadcraft.perception import arrays
 from roadcraft.perception.augment import Sample
 from roadcraft.perception.data import Place, Shards, clip_of
 from roadcraft.perception.detection import iou
@@ -47,18 +47,12 @@ class Peaks:
 
     def save(self, path: Path) -> None:
         """Written whole or not at all."""
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **{f.name: getattr(self, f.name) for f in fields(self)})
-        part.rename(path)
+        arrays.save(path, self)
 
     @staticmethod
     def load(path: Path) -> Peaks:
         """Raises UserError for a file that is something else."""
-        try:
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                found = Peaks(**{f.name: file[f.name] for f in fields(Peaks)})
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path} holds no peaks: {error}") from None
+        found = arrays.load(path, Peaks, "record of peaks")
         if found.pixels.shape[1:] != (WIDE, WIDE, 3):
             raise UserError(f"{path} was recorded by another version: remove it")
         return found

@@ -268,7 +268,7 @@ def test_other_shards_have_another_folder_of_peaks(recorded: Path, tmp_path: Pat
 
 def test_other_files_and_folders_without_peaks_are_refused(recorded: Path, tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"nothing")
-    with pytest.raises(UserError, match=r"a\.npz holds no peaks"):
+    with pytest.raises(UserError, match=r"a\.npz is no record of peaks"):
         Peaks.load(tmp_path / "a.npz")
     (tmp_path / "a.npz").unlink()
     with pytest.raises(UserError, match="no recorded peaks"):
