@@ -104,12 +104,17 @@ def decode_box(offset: Tensor, log_box: Tensor) -> Tensor:
     return torch.cat([offset - half, offset + half], -1)
 
 
+def shared_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Areas of intersection and union (P,) of boxes (P, 4), pair by pair."""
+    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
+    shared = (high - low).clamp(min=0).prod(1)
+    return shared, (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - shared
+
+
 def box_loss(a: Tensor, b: Tensor) -> Tensor:
     """1 - generalised IoU (Rezatofighi et al. 2019) of boxes (P, 4), and half the error of middle and size relative to
     the size of `b`: a pedestrian 5 pixels wide asks for more care than a bus."""
-    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
-    shared = (high - low).clamp(min=0).prod(1)
-    union = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - shared
+    shared, union = shared_and_union(a, b)
     hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).prod(1)
     giou = shared / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
     size_a, size_b = (a[:, 2:] - a[:, :2]).clamp(min=0.05), (b[:, 2:] - b[:, :2]).clamp(min=0.05)

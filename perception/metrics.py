@@ -118,7 +118,7 @@ class Scorer:
                 free[j] = False
                 if counts[j]:
                     self.records.found.append((int(groups[j]), float(d["score"]), True, float(distance[j])))
-            elif d["box"][3] - d["box"][1] >= MIN_BOX and not _on_unknown(d["box"], semantic):
+            elif d["box"][3] - d["box"][1] >= MIN_BOX and not on_unknown(d["box"], semantic):
                 # Nor is one wrong that lies on something too hidden to be asked for.
                 ignored = (overlap[i] > 0.2) & ~counts
                 if not ignored.any():
@@ -172,7 +172,7 @@ class Scorer:
         for j in np.flatnonzero(wanted):
             self.records.sensed.append((int(groups[j]), float(distance[j]), bool(near[:, j].any())))
         for i in np.flatnonzero(~near.any(1)):
-            if not _on_unknown(said["box"][i], semantic):
+            if not on_unknown(said["box"][i], semantic):
                 self.records.ghosts.append((int(GROUP[said["kind"][i]]), float(np.hypot(*said["xy_ego"][i]))))
 
     def _hidden(self, percept: Percept, labels: FrameLabels, now: float) -> None:
@@ -206,8 +206,8 @@ class Scorer:
         self.records.stops.append((float(frame["stop_distance"]), bool(frame["stop_visible"]), percept.stop_prob > 0.5))
 
 
-def _on_unknown(box: NDArray[np.float32], semantic: NDArray[np.uint8]) -> bool:
-    """Whether a box mostly shows what nobody labelled."""
+def on_unknown(box: NDArray[np.float32], semantic: NDArray[np.uint8]) -> bool:
+    """Whether a box shows so much that nobody labelled that nothing can be said of it."""
     left, top, right, bottom = np.round(box).astype(int)
     part = semantic[top : max(bottom, top + 1), left : max(right, left + 1)]
     return bool(part.size and (part == UNLABELLED).mean() > 0.3)

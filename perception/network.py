@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from roadcraft.perception.blocks import ConvBlock
 from roadcraft.perception.heads import FIELDS, GROUPS, LANE_COLUMNS, LANE_ROWS, MOTION, OUTPUTS, SCENE, SIGNS
 from roadcraft.perception.roi import RoiHead, said_again
 from roadcraft.perception.temporal import KEPT, AttentionMemory, GRUMemory, State
@@ -91,17 +92,6 @@ def _cells(pixels: int) -> int:
 
 def _half(n: int) -> int:
     return (n + 1) // 2
-
-
-class ConvBlock(nn.Sequential):
-    """Convolution, batch norm, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        )
 
 
 class Bottleneck(nn.Module):

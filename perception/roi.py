@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from roadcraft.perception.blocks import ConvBlock
 from roadcraft.perception.heads import GROUPS
 from roadcraft.perception.view import STRIDE
 
@@ -36,10 +37,10 @@ class RoiHead(nn.Module):
     def __init__(self, neck: int, widths: tuple[int, int, int] = (16, 24, 40), hidden: int = 96) -> None:
         super().__init__()
         a, b, c = widths
-        self.near = nn.Sequential(_conv(3 + 2, a, 5, 2), _conv(a, b, 3, 1))
-        self.far = nn.Sequential(_conv(b, c, 3, 2), _conv(c, c, 3, 1))
+        self.near = nn.Sequential(ConvBlock(3 + 2, a, 5, 2), ConvBlock(a, b, 3, 1))
+        self.far = nn.Sequential(ConvBlock(b, c, 3, 2), ConvBlock(c, c, 3, 1))
         self.lateral = nn.Conv2d(c, b, 1)
-        self.fuse = _conv(b, b, 3, 1)
+        self.fuse = ConvBlock(b, b, 3, 1)
         self.across, self.down = (
             nn.Sequential(nn.Conv1d(2 * b, c, 3, padding=1), nn.ReLU(inplace=True), nn.Conv1d(c, 2, 3, padding=1))
             for _ in range(2)
@@ -90,14 +91,6 @@ class RoiHead(nn.Module):
             "roi_classes": classes.unflatten(0, (b, most)),
             "roi_heard": heard(boxes, at_cells(peaks, cells).amax(-1)),
         }
-
-
-def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
 
 
 def relative(inside: Tensor) -> Tensor:

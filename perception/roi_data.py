@@ -18,7 +18,8 @@ from roadcraft.perception.augment import Sample
 from roadcraft.perception.data import Place, Shards, clip_of
 from roadcraft.perception.detection import iou
 from roadcraft.perception.heads import GROUPS, MOST_PEAKS
-from roadcraft.perception.labels import UNLABELLED, FrameLabels
+from roadcraft.perception.labels import FrameLabels
+from roadcraft.perception.metrics import on_unknown
 from roadcraft.perception.network import Network, peaks
 from roadcraft.perception.roi import LEAST, SIDE, at_cells, candidates, first_boxes, middles, pixels_of, squares_of
 from roadcraft.perception.targets import GROUP, asked_for
@@ -28,7 +29,6 @@ SHIFT = 3  # [square's pixels] by which squares may be moved for training
 WIDE = SIDE + 2 * SHIFT
 FIRST = 2  # frames of a clip before the memory has anything to say
 SAME = 0.1  # IoU from which a peak's box is meant for an object
-UNKNOWN = 0.3  # share of a box that may show what nobody labelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,26 +135,16 @@ def meant(
     seen = labels.objects[labels.objects["pixels"] > 0]
     asked, group = asked_for(FrameLabels(labels.frame, seen)), GROUP[seen["kind"]]
     truth, groups = np.full((len(boxes), 4), np.nan, np.float32), np.full(len(boxes), GROUPS, np.int8)
-    judged = np.array([unlabelled(box, semantic) <= UNKNOWN for box in boxes], bool)
+    judged = np.array([not on_unknown(box, semantic) for box in boxes], bool)
     if not len(seen) or not len(boxes):
         return truth, groups, np.zeros(len(boxes), bool), judged
     overlap = iou(boxes, seen["box"])
     liking = overlap * np.where(asked, 1.0, 0.5) * np.where(group[None] == first[:, None], 1.3, 1.0)
     nearest = liking.argmax(1)
-    rows = np.flatnonzero(overlap[np.arange(len(boxes)), nearest] >= SAME)
+    found = overlap[np.arange(len(boxes)), nearest] >= SAME
+    rows = np.flatnonzero(found)
     truth[rows], groups[rows] = seen["box"][nearest[rows]], group[nearest[rows]]
     main = np.zeros(len(boxes), bool)
     main[rows[np.unique(nearest[rows], return_index=True)[1]]] = True
     on_hidden = ((overlap > 0.2) & ~asked).any(1)
-    meant_for = np.zeros(len(boxes), bool)
-    meant_for[rows] = asked[nearest[rows]]
-    hidden = np.zeros(len(boxes), bool)
-    hidden[rows] = ~asked[nearest[rows]]
-    return truth, groups, main, judged & ~hidden & (meant_for | ~on_hidden)
-
-
-def unlabelled(box: NDArray[np.float32], semantic: NDArray[np.uint8]) -> float:
-    """Share of a box that shows what nobody labelled."""
-    left, top, right, bottom = np.round(box).astype(int)
-    part = semantic[top : max(bottom, top + 1), left : max(right, left + 1)]
-    return float((part == UNLABELLED).mean()) if part.size else 0.0
+    return truth, groups, main, judged & np.where(found, asked[nearest], ~on_hidden)

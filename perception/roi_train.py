@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from roadcraft.perception.averaging import follow
 from roadcraft.perception.heads import GROUPS
-from roadcraft.perception.losses import box_loss
+from roadcraft.perception.losses import box_loss, shared_and_union
 from roadcraft.perception.network import Network
 from roadcraft.perception.roi import SIDE, RoiHead, heard, place, within
 from roadcraft.perception.roi_data import SHIFT, Peaks
@@ -171,9 +172,7 @@ def means(sums: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def overlap(a: Tensor, b: Tensor) -> Tensor:
     """IoU (N,) of boxes (N, 4) pair by pair; 0 where one is NaN."""
-    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
-    shared = (high - low).clamp(min=0).prod(1)
-    union = (a[:, 2:] - a[:, :2]).clamp(min=0).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - shared
+    shared, union = shared_and_union(a, b)
     return torch.nan_to_num(shared / union.clamp(min=1e-6))
 
 
@@ -231,16 +230,6 @@ def train_second_stage(
 def so_far(best: float, path: Path) -> str:
     """Where the best weights of a training that ends early are, if there are any."""
     return f"; {path} is the best so far" if math.isfinite(best) else ""
-
-
-def follow(averaged: RoiHead, head: RoiHead, keep: float) -> None:
-    """Moves averaged weights towards those being trained."""
-    with torch.no_grad():
-        for mine, theirs in zip(averaged.state_dict().values(), head.state_dict().values(), strict=True):
-            if mine.dtype.is_floating_point:
-                mine.lerp_(theirs, 1 - keep)
-            else:
-                mine.copy_(theirs)
 
 
 @torch.no_grad()

@@ -31,6 +31,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from roadcraft.perception.augment import Augmentation
+from roadcraft.perception.averaging import follow
 from roadcraft.perception.data import Clip, Shards, draw_clip
 from roadcraft.perception.devices import Seat
 from roadcraft.perception.draw import drawn
@@ -189,7 +190,7 @@ class Run:
         if not torch.isfinite(norm):
             raise self._not_finite("the gradient", clips)
         self.optimizer.step()
-        self._average()
+        follow(self.averaged, self.network, min(self.how.average, (1 + self.step) / (10 + self.step)))
         self.step += 1
         self.seconds += time.monotonic() - began
         if self.step % 10 == 0 and self.seat.first:
@@ -206,17 +207,6 @@ class Run:
             f"{what} is not finite in step {self.step} (seed {self.how.seed}), "
             f"clips {', '.join(clip.name for clip in clips)}; {last}"
         )
-
-    def _average(self) -> None:
-        keep = min(self.how.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for mine, theirs in zip(
-                self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
-            ):
-                if mine.dtype.is_floating_point:
-                    mine.lerp_(theirs, 1 - keep)
-                else:
-                    mine.copy_(theirs)
 
     def validate(self) -> None:
         """Losses of the averaged weights on the same clips each time; the best are kept as
