@@ -35,8 +35,7 @@ SHOWN = ("drivable_miou", "vehicle_ap50")  # accuracy that stands beside the lat
 def our_graph(c: Contender, weights: Path) -> Path:
     """Our network's graph at the contender's size, batch and precision, made once into the cache. The graphs beside the
     weights are taken where they fit; int8 elsewhere has ranges from the contender's frames, good for speed alone."""
-    from roadcraft.perception import quantize
-    from roadcraft.perception.export import resized, to_onnx
+    from roadcraft.perception import export, network, quantize, roi
     from roadcraft.perception.weights_io import load_network
 
     card = read_card(weights)
@@ -45,15 +44,16 @@ def our_graph(c: Contender, weights: Path) -> Path:
     if ready and (c.precision != "int8" or (beside.is_file() and graph_hash(beside) == card["hash"])):
         return graph_of(weights, c.precision)
     half = c.precision == "f16"
-    graph = cache_dir() / f"graph-{card['hash']}-{c.width}x{c.height}-{c.batch}{'-half' if half else ''}.onnx"
+    way = source_digest(network, roi, export)  # an older one's graph is of another speed
+    name = f"graph-{card['hash']}-{c.width}x{c.height}-{c.batch}{'-half' if half else ''}-{way}.onnx"
+    graph = cache_dir() / name
     if not graph.is_file():
-        network, _ = load_network(weights)
+        ours, _ = load_network(weights)
         fits = native(card) == (c.width, c.height)
-        to_onnx(network if fits else resized(network, c.height, c.width), graph, card, c.batch, half)
+        export.to_onnx(ours if fits else export.resized(ours, c.height, c.width), graph, card, c.batch, half)
     if c.precision != "int8":
         return graph
-    way = source_digest(quantize)  # an older one's graph is of another speed
-    quantised = graph.with_suffix(f".{way}.int8.onnx")
+    quantised = graph.with_suffix(f".{source_digest(quantize)}.int8.onnx")
     if not quantised.is_file():
         quantize.to_int8(graph, quantised, [[observed(k, rgb) for k, rgb in enumerate(np.load(c.frames)[:8])]])
     return quantised

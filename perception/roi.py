@@ -56,16 +56,16 @@ class RoiHead(nn.Module):
         near = self.near(torch.cat([squares, relative(inside).to(squares.dtype)], 1))
         far = self.far(near)
         fused = self.fuse(F.relu(near + F.interpolate(self.lateral(far), scale_factor=2.0, mode="nearest")))
-        left_right, spread_x = self.edges(self.across(profile(fused, 2)), inside[:, 0::2])
-        top_bottom, spread_y = self.edges(self.down(profile(fused, 3)), inside[:, 1::2])
-        box = torch.stack([left_right, top_bottom], 2).flatten(1)
+        logits = torch.cat([self.across(profile(fused, 2)), self.down(profile(fused, 3))], 1)
+        found, spread = self.edges(logits, by_axis(inside))
+        box = by_axis(found)
         pooled = F.avg_pool2d(far, SIDE // 8).flatten(1)
-        said = torch.cat([pooled, known, place, box - inside, spread_x, spread_y], 1)
+        said = torch.cat([pooled, known, place, box - inside, spread], 1)
         return box, self.classes(self.told(said))
 
     def edges(self, logits: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """Where two edges are (N, 2) and how unsure that is (N, 2), from logits (N, 2, BINS) of where they might be and
-        where the first stage has them (N, 2)."""
+        """Where edges are (N, E) and how unsure that is (N, E), from logits (N, E, BINS) of where they might be and
+        where the first stage has them (N, E)."""
         at = bins(logits)
         doubt = (at - before[..., None]).abs() * (BINS / 2)
         p = torch.softmax(logits - F.softplus(self.trust) * doubt.to(logits.dtype), -1)
@@ -78,7 +78,7 @@ class RoiHead(nn.Module):
         (B, K, GROUPS + 1) logits; `roi_heard` (B, K) whether what is said counts, see `heard`."""
         b, height, width, _ = pixels.shape
         cells = candidates(peaks, most)
-        boxes, middle = first_boxes(at_cells(heads["objects"], cells)), middles(cells, peaks.shape[3])
+        boxes, middle = first_boxes(at_cells(heads["objects"], cells, 4)), middles(cells, peaks.shape[3])
         where = left, top, scale = squares_of(boxes)
         seen = squares(pixels, left + middle[..., 0], top + middle[..., 1], scale)
         known = torch.cat([at_cells(heads["detected"], cells), at_cells(heads["heat"], cells)], 2)
@@ -93,19 +93,24 @@ class RoiHead(nn.Module):
         }
 
 
+def by_axis(edges: Tensor) -> Tensor:
+    """Edges (N, 4) left, top, right, bottom as left, right, top, bottom, and back."""
+    return edges.unflatten(1, (2, 2)).transpose(1, 2).flatten(1)
+
+
 def relative(inside: Tensor) -> Tensor:
     """(N, 2, SIDE, SIDE): how far right and down of the box's middle each pixel is, in half boxes, 2 at most."""
     at = ((torch.arange(SIDE, device=inside.device, dtype=inside.dtype) + 0.5) * (2 / SIDE) - 1.0)[None]
+    grid = torch.stack([at.expand(SIDE, -1), at.T.expand(-1, SIDE)])
     half = ((inside[:, 2:] - inside[:, :2]) / 2).clamp(min=1 / SIDE)
     middle = (inside[:, 2:] + inside[:, :2]) / 2
-    u = ((at - middle[:, :1]) / half[:, :1]).clamp(-2.0, 2.0)
-    v = ((at - middle[:, 1:]) / half[:, 1:]).clamp(-2.0, 2.0)
-    return torch.stack([u[:, None].expand(-1, SIDE, -1), v[:, :, None].expand(-1, -1, SIDE)], 1)
+    return ((grid - middle[..., None, None]) / half[..., None, None]).clamp(-2.0, 2.0)
 
 
 def profile(maps: Tensor, along: int) -> Tensor:
     """(N, 2 C, BINS): mean and maximum of maps (N, C, BINS, BINS) along an axis."""
-    return torch.cat([maps.mean(along), maps.amax(along)], 1)
+    window = (BINS, 1) if along == 2 else (1, BINS)  # pools, which engines do faster than reductions
+    return torch.cat([F.avg_pool2d(maps, window), F.max_pool2d(maps, window)], 1).squeeze(along)
 
 
 def bins(like: Tensor) -> Tensor:
@@ -138,9 +143,9 @@ def heard(boxes: Tensor, peak: Tensor) -> Tensor:
 def squares_of(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The square of each box (..., 4): left and top [pixels] and how many pixels one of its own is, all int64."""
     wide = span(boxes)
-    scale = torch.ones_like(wide, dtype=torch.int64)
-    for less, more in pairwise(SCALES):
-        scale = scale + (wide > SIDE * less).long() * (more - less)
+    most = torch.tensor([SIDE * s for s in SCALES[:-1]], device=wide.device)
+    more = torch.tensor([b - a for a, b in pairwise(SCALES)], device=wide.device)
+    scale = SCALES[0] + ((wide[..., None] > most).long() * more).sum(-1)
     corner = ((boxes[..., :2] + boxes[..., 2:]) / 2).round().long() - scale[..., None] * (SIDE // 2)
     return corner[..., 0], corner[..., 1], scale
 
@@ -148,10 +153,16 @@ def squares_of(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def pixels_of(left: Tensor, top: Tensor, scale: Tensor, height: int, width: int, side: int = SIDE) -> Tensor:
     """Places (..., side * side) of the squares' pixels in a picture laid out as (height * width); of those outside of
     it, the nearest inside."""
-    steps = torch.arange(side, device=left.device)
-    rows = (top[..., None] + scale[..., None] * steps).clamp(0, height - 1)
-    cols = (left[..., None] + scale[..., None] * steps).clamp(0, width - 1)
+    rows, cols = lines_of(left, top, scale, height, width, side)
     return (rows[..., :, None] * width + cols[..., None, :]).flatten(-2)
+
+
+def lines_of(
+    left: Tensor, top: Tensor, scale: Tensor, height: int, width: int, side: int = SIDE
+) -> tuple[Tensor, Tensor]:
+    """Rows and columns (..., side) of a picture that squares (...) show; of those outside of it, the nearest inside."""
+    steps = scale[..., None] * torch.arange(side, device=left.device)
+    return (top[..., None] + steps).clamp(0, height - 1), (left[..., None] + steps).clamp(0, width - 1)
 
 
 def within(boxes: Tensor, left: Tensor, top: Tensor, scale: Tensor) -> Tensor:
@@ -188,28 +199,36 @@ def said_again(heads: dict[str, Tensor], peaks: Tensor, objects: Tensor) -> tupl
     classes = torch.softmax(heads["roi_classes"].float(), -1)[..., :GROUPS]
     size = (box[..., 2:] - box[..., :2]).clamp(min=1e-3)
     said = torch.cat([(box[..., :2] + box[..., 2:]) / 2, torch.log(size)], -1)
-    boxes, rest = objects.split([4, objects.shape[1] - 4], 1)
     classes = torch.where(counts, classes, at_cells(peaks, cells))
-    said = torch.where(counts, said, at_cells(boxes, cells))
-    return put(peaks, cells, classes), torch.cat([put(boxes, cells, said), rest], 1)
+    said = torch.where(counts, said, at_cells(objects, cells, 4))
+    return put(peaks, cells, classes), put(objects, cells, said)
 
 
 def put(maps: Tensor, cells: Tensor, values: Tensor) -> Tensor:
-    """Maps (B, C, h, w) with values (B, K, C) at cells (B, K)."""
-    flat = maps.flatten(2)
-    index = cells[:, None].expand(-1, flat.shape[1], -1)
-    return flat.scatter(2, index, values.transpose(1, 2).to(flat.dtype)).reshape(maps.shape)
+    """Maps (B, C, h, w) with values (B, K, c) at cells (B, K) of their first c channels."""
+    at = flat(maps, cells, values.shape[2])
+    return maps.flatten().scatter(0, at, values.flatten().to(maps.dtype)).reshape(maps.shape)
 
 
-def at_cells(maps: Tensor, cells: Tensor) -> Tensor:
-    """(B, K, C) of maps (B, C, h, w) at cells (B, K)."""
-    flat = maps.flatten(2)
-    return flat.gather(2, cells[:, None].expand(-1, flat.shape[1], -1)).transpose(1, 2)
+def at_cells(maps: Tensor, cells: Tensor, channels: int | None = None) -> Tensor:
+    """(B, K, channels) of maps (B, C, h, w) at cells (B, K), of their first channels; of all without a number."""
+    channels = maps.shape[1] if channels is None else channels
+    return maps.flatten().index_select(0, flat(maps, cells, channels)).reshape(*cells.shape, channels)
+
+
+def flat(maps: Tensor, cells: Tensor, channels: int) -> Tensor:
+    """Places (B * K * channels) in flattened maps (B, C, h, w) of cells (B, K) of the first channels."""
+    b, c, height, width = maps.shape
+    first = torch.arange(b)[:, None, None] * c + torch.arange(channels)
+    return (cells[..., None] + first.to(cells.device) * (height * width)).flatten()
 
 
 def squares(pixels: Tensor, left: Tensor, top: Tensor, scale: Tensor) -> Tensor:
-    """(B, K, 3, SIDE, SIDE) what squares (B, K) show of pictures (B, H, W, 3)."""
-    height, width, channels = pixels.shape[1:]
-    at = pixels_of(left, top, scale, height, width).flatten(1)
-    found = pixels.flatten(1, 2).gather(1, at[..., None].expand(-1, -1, channels))
-    return found.unflatten(1, (left.shape[1], SIDE, SIDE)).movedim(-1, 2)
+    """(B, K, 3, SIDE, SIDE) what squares (B, K) show of pictures (B, H, W, 3). Gathered number by number: engines copy
+    single numbers faster than threes."""
+    b, height, width, colours = pixels.shape
+    rows, cols = lines_of(left, top, scale, height, width)
+    rows = rows + torch.arange(b, device=rows.device)[:, None, None] * height
+    cols = (cols * colours)[:, :, None] + torch.arange(colours, device=cols.device)[:, None]
+    at = (rows * (width * colours))[:, :, None, :, None] + cols[:, :, :, None]
+    return pixels.flatten().index_select(0, at.flatten()).reshape(at.shape)
