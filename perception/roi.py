@@ -78,7 +78,10 @@ class RoiHead(nn.Module):
         (B, K, GROUPS + 1) logits; `roi_heard` (B, K) whether what is said counts, see `heard`."""
         b, height, width, _ = pixels.shape
         cells = candidates(peaks, most)
-        boxes, middle = first_boxes(at_cells(heads["objects"], cells, 4)), middles(cells, peaks.shape[3])
+        boxes = first_boxes(at_cells(heads["objects"], cells, 4))
+        # A table in the graph: whole numbers are divided by a chain of nodes.
+        table = middles(torch.arange(peaks.shape[2] * peaks.shape[3], device=cells.device), peaks.shape[3])
+        middle = table.index_select(0, cells.flatten()).unflatten(0, cells.shape)
         where = left, top, scale = squares_of(boxes)
         seen = squares(pixels, left + middle[..., 0], top + middle[..., 1], scale)
         known = torch.cat([at_cells(heads["detected"], cells), at_cells(heads["heat"], cells)], 2)
@@ -183,7 +186,7 @@ def place(boxes: Tensor, middle: Tensor, scale: Tensor, height: int, width: int)
     are seen from `middle` (..., 2)."""
     size = torch.log((boxes[..., 2:] - boxes[..., :2]).clamp(min=0.5)) - 3.0
     at = (boxes[..., :2] + boxes[..., 2:]) + 2 * middle.to(boxes.dtype)
-    where = torch.stack([at[..., 0] / width - 1.0, at[..., 1] / height - 1.0], -1)
+    where = at / at.new_tensor([width, height]) - 1.0
     return torch.cat([size, where, torch.log(scale.to(boxes.dtype))[..., None]], -1)
 
 

@@ -17,7 +17,7 @@ import perception_fakes as fake
 import pytest
 import torch
 
-from roadcraft.perception import contender
+from roadcraft.perception import contender, roi
 from roadcraft.perception.contender import SMALL, Contender
 from roadcraft.perception.engines import has_bf16, load_engine
 from roadcraft.perception.engines.base import Model, NetworkEngine
@@ -30,10 +30,13 @@ from roadcraft.perception.latency import (
     image_size,
     markdown,
     native,
+    our_graph,
     summary,
 )
+from roadcraft.perception.network import Architecture, Network
 from roadcraft.perception.reference import TwinLite
 from roadcraft.perception.shipped import read_card, shipped
+from roadcraft.perception.weights_io import save_weights
 from roadcraft.perception.worker import Worker
 from roadcraft.sim.errors import UserError
 
@@ -195,6 +198,24 @@ def test_one_that_is_refused_leaves_a_row_and_the_others_run(tmp_path: Path, mon
     assert all(f"- {name}: {error}" in markdown(result) for name, error in errors.items())
     with pytest.raises(UserError, match="no engine runs street-small: no int8 today"):
         bench(replace(how, engines=("openvino:int8",), onnx=(), strict=False), frames)
+
+
+def test_a_graph_that_the_source_would_no_longer_make_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roadcraft.perception.latency.cache_dir", lambda: tmp_path)
+    weights = tmp_path / "mine.safetensors"
+    save_weights(weights, Network(Architecture.named("tiny")), {"command": "a test"})
+    small = Contender("mine", "mine", "openvino", "f32", 64, 48, 1, str(weights))
+    before = our_graph(small, weights)
+    written = before.stat().st_mtime_ns
+    assert our_graph(small, weights).stat().st_mtime_ns == written
+    other = tmp_path / "roi.py"
+    other.write_text(Path(str(roi.__file__)).read_text() + "# faster")
+    monkeypatch.setattr(roi, "__file__", str(other))
+    after = our_graph(small, weights)
+    assert after != before
+    assert image_size(after) == (64, 48)
 
 
 def test_the_memory_of_a_gpu_stands_beside_the_processs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,6 +174,21 @@ def busy(seed: int) -> torch.Tensor:
     return torch.randint(0, 256, (1, 360, 640, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
+def test_each_frame_of_a_batch_is_looked_at_for_itself(network: Network) -> None:
+    frames, still = torch.cat([busy(5), busy(6)]), torch.zeros(2, 7)
+    with torch.no_grad():
+        together, _ = network.step(network.initial(2), frames, still)
+        alone = [network.step(network.initial(1), frames[k : k + 1], still[:1])[0] for k in range(2)]
+    assert together["roi_cells"][0].tolist() != together["roi_cells"][1].tolist()
+    published = publish(together)
+    for k, heads in enumerate(alone):
+        assert together["roi_cells"][k].tolist() == heads["roi_cells"][0].tolist()
+        for name in ("roi_box", "roi_classes"):
+            torch.testing.assert_close(together[name][k], heads[name][0], atol=1e-3, rtol=1e-3)
+        for name in ("peaks", "objects"):
+            torch.testing.assert_close(published[name][k], publish(heads)[name][0], atol=1e-3, rtol=1e-3)
+
+
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_an_engine_says_what_torch_says_with_a_second_stage(network: Network, engine: str, tmp_path: Path) -> None:
     save_weights(tmp_path / "mine.safetensors", network, {"command": "a test"})
