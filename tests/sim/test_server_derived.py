@@ -158,8 +158,8 @@ def test_the_client_gets_normals_flow_and_events(world: Any) -> None:
         sensors[-1].listen(images[kind].put)
     car.set_simulate_physics(False)
     world.tick()
-    first = {kind: each.get(timeout=60.0) for kind, each in images.items()}
-    assert len(first["dvs"]) == 0
+    for kind in images.keys() - {"dvs"}:  # a tick without events has no message of events
+        images[kind].get(timeout=60.0)
     moved = place.location + 0.4 * right
     car.set_location(moved + carla.Location(z=car.get_location().z - moved.z))
     frame = world.tick()
