@@ -319,7 +319,10 @@ class LiveWorld:
             self.walking, self.led = self.led, set()
         steps = max(1, ceil(dt / LONGEST_STEP - 1e-9))
         contacts = []
+        pushes = self.simulation.pushes() if steps > 1 else None
         for _ in range(steps):
+            if pushes is not None:
+                self.simulation.push(pushes)
             self.simulation.step(dt / steps)
             contacts.append(self.simulation.contacts)
         self.contacts = contacts[0] if steps == 1 else np.concatenate(contacts)
