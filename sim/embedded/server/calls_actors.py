@@ -72,9 +72,15 @@ def spectator(server: Server) -> list[Any]:
     return server.live.spectator.wire(server.port + 1)
 
 
-@call("get_actor_bounding_box", VALUE, u32)
+@call(
+    "get_actor_bounding_box",
+    VALUE,
+    u32,
+    note="of vehicles, walkers and props also when they are gone, of the last 256 such: the TrafficManager may ask a "
+    "moment late, and an error would end its process",
+)
 def bounding_box(server: Server, number: int) -> list[Any]:
-    actor = server.live.actors.get(number)
+    actor = server.live.actors.seen(number)
     return box_wire(actor.centre, actor.extent, actor.id)
 
 
