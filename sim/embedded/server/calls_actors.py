@@ -36,10 +36,15 @@ def spawn(server: Server, what: Description, where: Pose, parent: int = 0, attac
     if actor.type_id == MESH:
         path = actor.attributes["mesh_path"]
         server.note(f"{MESH}: this server has no Unreal meshes; the actor of '{path:.200}' is neither seen nor met")
+    server.hurry()
     return actor
 
 
-@call("spawn_actor", VALUE, description, pose)
+@call(
+    "spawn_actor", VALUE, description, pose,
+    note="in asynchronous mode without a fixed step a tick follows at once, so that its snapshot is there before the "
+    "client's next answer",
+)  # fmt: skip
 def spawn_actor(server: Server, what: Description, where: Pose) -> list[Any]:
     return spawn(server, what, where).wire(server.port + 1)
 

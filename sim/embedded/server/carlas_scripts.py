@@ -88,8 +88,7 @@ RAN = (
     ),
     (
         "`draw_skeleton`",
-        "the client crashes if a walker's controller is started before the first tick with that walker, as "
-        "this script does; with a `world.wait_for_tick()` in between it runs, but `blend_pose` does nothing",
+        "runs, with the bones where the walker is; `blend_pose` does nothing",
     ),
     (
         "`util`: `config`, `environment`, `lane_explorer`, `manage_environment_objects`, "
