@@ -13,6 +13,7 @@ from roadcraft.sim.embedded.physics import PHYSICS, Physics, default_physics, pa
 from roadcraft.sim.kernels import kernel
 
 CAPACITY = 64  # rows to begin with
+_PUSHES = ["force", "torque"]  # what acts for one tick
 
 
 @kernel
@@ -152,6 +153,14 @@ class Bodies:
         """A torque [N m] about the vertical during the next tick."""
         if self.body(number)["physics"]:
             self._motion[self._rows[number]]["torque"] += torque
+
+    def pushes(self) -> NDArray[np.void]:
+        """A copy of the forces and torques that act on all rows in the coming tick, for `push`."""
+        return self._motion[_PUSHES].copy()
+
+    def push(self, pushes: NDArray[np.void]) -> None:
+        """The same forces and torques again: one tick of a client may be several here."""
+        self._motion[_PUSHES] = pushes
 
     def add_impulse(self, number: int, impulse: ArrayLike, at: ArrayLike | None = None) -> None:
         """An impulse (x, y, z) [N s], world, at once; the next tick's acceleration tells of it."""

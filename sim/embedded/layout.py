@@ -220,7 +220,7 @@ def _center_line(profile: Profile, span: str, turns: dict[str, bool]) -> Line:
         return Line()
     if span != "middle" and profile.center == "broken":
         return Line("solid", "yellow")
-    return Line(profile.center, "yellow", "both" if profile.center == "broken" else "none")
+    return Line(profile.center, "yellow")  # as in CARLA's towns: who overtakes across it does not change lanes
 
 
 def _side_lanes(profile: Profile, sign: int, span: str, length: float, turns: dict[str, bool]) -> list[Lane]:

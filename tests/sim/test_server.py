@@ -190,6 +190,21 @@ def floating(world: Any) -> Any:
     return car
 
 
+def test_a_force_acts_through_the_whole_of_a_long_tick(world: Any) -> None:
+    """CARLA's vehicle_physics.py counts on it: a force of J / dt for one tick is an impulse J."""
+    settings = world.get_settings()
+    settings.fixed_delta_seconds = 0.2
+    world.apply_settings(settings)
+    car = floating(world)
+    mass = car.get_physics_control().mass
+    before = xyz(car.get_velocity())
+    car.add_force(carla.Vector3D(y=2.0 * mass, z=5.0 * mass))
+    world.tick()
+    assert xyz(car.get_velocity()) - before == pytest.approx([0.0, 0.4, 1.0], abs=2e-3)
+    world.tick()
+    assert xyz(car.get_velocity()) - before == pytest.approx([0.0, 0.4, 1.0], abs=2e-3), "a force lasts one tick"
+
+
 def test_forces_give_what_newton_says(world: Any) -> None:
     """F = m a for `get_acceleration`, `get_velocity` and the accelerometer; J = m dv for an impulse."""
     car = floating(world)

@@ -109,6 +109,25 @@ def test_sensors_outlive_their_car(world: Any) -> None:
     assert not {eye.id, bump.id} & {actor.id for actor in world.get_actors()}
 
 
+def test_a_car_that_is_gone_still_tells_its_box(world: Any) -> None:
+    """A client's TrafficManager asks for it in its own thread, maybe a moment late; an error ends its process."""
+    car = world.spawn_actor(
+        world.get_blueprint_library().find("vehicle.audi.tt"), world.get_map().get_spawn_points()[0]
+    )
+    world.tick()
+    extent = car.bounding_box.extent
+    other = world.get_actor(car.id)
+    car.destroy()
+    world.tick()
+    assert other.bounding_box.extent == extent
+    imu = world.spawn_actor(world.get_blueprint_library().find("sensor.other.imu"), carla.Transform())
+    world.tick()
+    other = world.get_actor(imu.id)
+    imu.destroy()
+    with pytest.raises(RuntimeError, match=f"actor {other.id} not found"):
+        _ = other.bounding_box
+
+
 def test_roles_are_carlas(world: Any) -> None:
     roles = {b.id: b.get_attribute("role_name").recommended_values for b in world.get_blueprint_library()}
     assert roles["sensor.other.imu"] == roles["controller.ai.walker"] == ["default"]

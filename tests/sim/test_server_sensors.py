@@ -83,6 +83,21 @@ def test_lidar_loses_and_shakes_points_as_told(cars: Any) -> None:
     assert 0.005 < flat.std() < 0.1
 
 
+@pytest.mark.parametrize(("given", "channels"), [("16.0", 16), ("9.7", 9)])
+def test_a_whole_number_may_be_written_with_a_point(world: Any, given: str, channels: int) -> None:
+    """As scripts of CARLA do; the actor tells it as it was given."""
+    probe = lidar(world, None, channels=given)
+    assert probe.next().channels == channels
+    assert probe.sensor.attributes["channels"] == given
+    probe.sensor.destroy()
+
+
+@pytest.mark.parametrize("given", ["many", "inf", "nan"])
+def test_what_is_no_whole_number_is_refused(world: Any, given: str) -> None:
+    with pytest.raises(RuntimeError, match=f"channels cannot be '{given}'"):
+        lidar(world, None, channels=given)
+
+
 def test_semantic_lidar_knows_what_it_hits(cars: Any) -> None:
     world, ego, lead = cars
     scan = lidar(world, ego, "ray_cast_semantic").next()

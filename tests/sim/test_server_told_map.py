@@ -59,6 +59,20 @@ def test_the_path_between_5_m_points_keeps_to_the_lanes(name: str) -> None:
     assert farthest_from_chords(carla.Map(name, told_map(load_town(name)))) < 0.25
 
 
+@pytest.mark.parametrize("name", ["grid", "suburb", "arterial", "roundabout", "highway"])
+def test_nobody_may_change_into_oncoming_traffic(name: str) -> None:
+    """CARLA's route planner asks the line alone, and would plan against the traffic across a broken one."""
+    facing = 0
+    for waypoint in carla.Map(name, told_map(load_town(name))).generate_waypoints(10.0):
+        left = waypoint.get_left_lane()
+        if left is None or left.lane_type != carla.LaneType.Driving or left.lane_id * waypoint.lane_id > 0:
+            continue
+        assert not waypoint.lane_change & carla.LaneChange.Left
+        assert waypoint.left_lane_marking.lane_change == carla.LaneChange.NONE
+        facing += waypoint.left_lane_marking.type == carla.LaneMarkingType.Broken
+    assert facing > 10, "lines to overtake across are broken"
+
+
 def stations(road: ET.Element) -> list[float]:
     """[m] along a road where the pieces of its reference line begin, and its end."""
     return [*(float(part.attrib["s"]) for part in road.iterfind("planView/geometry")), float(road.attrib["length"])]

@@ -202,6 +202,18 @@ def test_wrong_arguments_are_answered_not_obeyed(server: ServerProcess) -> None:
         assert client.call("destroy_actor", car[0]) is True
 
 
+def test_in_asynchronous_mode_a_spawn_is_told_before_the_next_answer(server: ServerProcess) -> None:
+    """A walker's controller that is started sooner ends the client: CARLA's draw_skeleton.py."""
+    with RawClient(server.port) as client:
+        client.call("set_episode_settings", ASYNCHRONOUS)
+        places = client.call("get_map_info")[1]
+        for place in places[100:120]:  # in less time than as many ticks take otherwise
+            coming = client.call("tick_cue")
+            car = client.call("spawn_actor", definition(client, "vehicle.audi.tt"), place)
+            assert client.call("tick_cue") > coming
+            assert client.call("destroy_actor", car[0]) is True
+
+
 def test_a_sensor_that_cannot_be_is_no_actor(server: ServerProcess) -> None:
     with RawClient(server.port) as client:
         for name, chosen in (("sensor.camera.rgb", {"fov": "180"}), ("sensor.lidar.ray_cast", {"channels": "0"})):

@@ -12,6 +12,7 @@ from roadcraft.sim.embedded.server.wire import NO_TOKEN, ORIGIN, Pose, box_wire,
 from roadcraft.sim.errors import UserError
 
 MOST_ACTORS = 20_000
+MOST_GONE = 256
 
 
 class Category(IntEnum):
@@ -100,6 +101,7 @@ class Actors:
 
     def __init__(self) -> None:
         self.by_id: dict[int, Actor] = {}
+        self.gone: dict[int, Actor] = {}  # the last bodies that were removed
         self.children: dict[int, list[int]] = {}
         self.version = 0  # grows with every change; what is derived from the list compares it
 
@@ -123,6 +125,10 @@ class Actors:
         """Takes an actor out; as in CARLA its children stay where they are, and have no parent any more."""
         actor = self.get(number)
         del self.by_id[number]
+        if actor.is_body:
+            self.gone[number] = actor
+            if len(self.gone) > MOST_GONE:
+                del self.gone[next(iter(self.gone))]
         for child in self.children.pop(number, ()):
             self.by_id[child].parent = 0
         if actor.parent in self.children:
@@ -131,6 +137,10 @@ class Actors:
                 del self.children[actor.parent]
         self.version += 1
         return actor
+
+    def seen(self, number: int) -> Actor:
+        """As `get`, and of those that were removed the last ones: some client may not know of that yet."""
+        return self.gone[number] if number in self.gone and number not in self.by_id else self.get(number)
 
     def get(self, number: int, *categories: Category) -> Actor:
         """The actor of that id, and of one of these categories when any are given. Raises NoActor."""

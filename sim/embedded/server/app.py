@@ -299,6 +299,15 @@ class Server:
         self.settings.synchronous, self.settings.fixed_delta = False, None
         self._next_tick = self._last_tick = time.monotonic()
 
+    def hurry(self) -> None:
+        """In asynchronous mode, without a fixed step, the next tick comes before the next answer.
+
+        So a client knows of an actor that it spawned one answer later. CARLA, which spends a frame or so on a spawn,
+        seems to know it at once, and some scripts count on that.
+        """
+        if not self.settings.synchronous and self.settings.fixed_delta is None:
+            self._next_tick = min(self._next_tick, self._last_tick)
+
     def change_settings(self, wanted: tuple[Any, ...]) -> None:
         """Takes a client's settings over, in the wire's order; a fixed step of 0 means none."""
         was = self.settings.synchronous

@@ -22,9 +22,21 @@ def chosen_attributes(definition: list[Any], given: list[list[Any]]) -> list[lis
     return chosen
 
 
+def understood(kind: int, text: str) -> str:
+    """A checked text as the server reads it: of a whole number the part before the point, as CARLA does."""
+    return str(_whole(text)) if kind == 2 else text
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return int(float(text))
+
+
 def _check(blueprint: str, name: str, kind: int, text: str, allowed: Any) -> None:
     try:
-        if kind == 2 and abs(int(text)) < 2**62:
+        if kind == 2 and abs(_whole(text)) < 2**62:
             return
         if kind == 3 and abs(float(text)) < 1e12:
             return
@@ -34,6 +46,6 @@ def _check(blueprint: str, name: str, kind: int, text: str, allowed: Any) -> Non
             return
         if kind == 4 and len(text) < 4096 and (not allowed or text in allowed):
             return
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     raise WireError(f"{blueprint}: attribute {name} cannot be '{text:.60}'")

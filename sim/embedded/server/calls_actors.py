@@ -36,10 +36,15 @@ def spawn(server: Server, what: Description, where: Pose, parent: int = 0, attac
     if actor.type_id == MESH:
         path = actor.attributes["mesh_path"]
         server.note(f"{MESH}: this server has no Unreal meshes; the actor of '{path:.200}' is neither seen nor met")
+    server.hurry()
     return actor
 
 
-@call("spawn_actor", VALUE, description, pose)
+@call(
+    "spawn_actor", VALUE, description, pose,
+    note="in asynchronous mode without a fixed step a tick follows at once, so that its snapshot is there before the "
+    "client's next answer",
+)  # fmt: skip
 def spawn_actor(server: Server, what: Description, where: Pose) -> list[Any]:
     return spawn(server, what, where).wire(server.port + 1)
 
@@ -72,9 +77,15 @@ def spectator(server: Server) -> list[Any]:
     return server.live.spectator.wire(server.port + 1)
 
 
-@call("get_actor_bounding_box", VALUE, u32)
+@call(
+    "get_actor_bounding_box",
+    VALUE,
+    u32,
+    note="of vehicles, walkers and props also when they are gone, of the last 256 such: the TrafficManager may ask a "
+    "moment late, and an error would end its process",
+)
 def bounding_box(server: Server, number: int) -> list[Any]:
-    actor = server.live.actors.get(number)
+    actor = server.live.actors.seen(number)
     return box_wire(actor.centre, actor.extent, actor.id)
 
 

@@ -132,7 +132,7 @@ class Camera:
             self.blur.rest()
 
     def encode(self, images: Images, view: View, live: LiveWorld, actor: Actor) -> memoryview | bytes:
-        """The pixels on the wire; the buffer is used again by the next call."""
+        """The pixels on the wire, or nothing if there is no message; the buffer is used again by the next call."""
         if self.straight:
             assert images.bgra is not None
             return images.bgra.data.cast("B")
@@ -186,8 +186,8 @@ class Cameras:
             found.setdefault((view, hide, actor.ignored), Shot(view, hide, [])).cameras.append(actor)
         return list(found.values())
 
-    def images(self, live: LiveWorld, cameras: list[Actor]) -> Iterator[tuple[Actor, tuple[bytes, memoryview | bytes]]]:
-        """Each camera with its payload, which is valid until the next one."""
+    def images(self, live: LiveWorld, cameras: list[Actor]) -> Iterator[tuple[Actor, tuple[memoryview | bytes, ...]]]:
+        """Each camera with its payload, which is valid until the next one and empty where there is nothing to send."""
         if not cameras:
             return
         renderer = self.load(live.shown.town)
@@ -208,4 +208,5 @@ class Cameras:
                 hide=shot.hide,
             )
             for actor in shot.cameras:
-                yield actor, (actor.sensor.head, actor.sensor.encode(images, shot.view, live, actor))
+                content = actor.sensor.encode(images, shot.view, live, actor)
+                yield actor, (actor.sensor.head, content) if content else ()

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from roadcraft.sim.embedded.server.blueprints import definitions
 from roadcraft.sim.embedded.server.calls import CALLS, Status
+from roadcraft.sim.embedded.server.carlas_scripts import scripts
 from roadcraft.sim.embedded.server.faults import CHANCES, MOMENTS
 from roadcraft.sim.embedded.server.sensors import SENSOR_NOTES
 
@@ -112,36 +113,6 @@ jobs:
 ```
 
 `requirements.txt` names `carla==0.9.16`, `pytest` and Roadcraft.
-"""
-
-SCRIPTS = """\
-## CARLA's own examples and tests
-
-They run from a checkout of CARLA, of which they need no build, beside the client from the wheel:
-
-```sh
-git clone --depth 1 --branch 0.9.16 https://github.com/carla-simulator/carla
-pip install carla==0.9.16 numpy pygame networkx shapely nose2
-roadcraft serve &
-python carla/PythonAPI/examples/generate_traffic.py -n 20 -w 10
-python carla/PythonAPI/examples/manual_control.py --sync
-python carla/PythonAPI/examples/automatic_control.py --sync --agent Basic
-```
-
-`manual_control.py` and `automatic_control.py` open a window by pygame; without a screen, `SDL_VIDEODRIVER=dummy` goes
-before the command. Two scripts that both tick disturb each other here as in CARLA: beside a script that runs with
-`--sync`, `generate_traffic.py` is to be started second, when it finds the world synchronous and leaves ticking to the
-first. The smoke tests look for a server on port 3654 and go back to Town10HD_Opt after each test, hence:
-
-```sh
-roadcraft serve --port 3654 --alias-towns &
-cd carla/PythonAPI/test && python -m nose2 -v smoke.test_props_loading
-```
-
-This project's tests take the steps of these scripts, not their files, so the commands above are not verified as they
-stand. What `smoke.test_props_loading` asks was run against this server on that port and holds, the reloads included; so
-was what `smoke.test_actor_introspection` of later versions asks. Tests of a certain town's coordinates, of V2X and of
-ROS 2 cannot hold.
 """
 
 TRAFFIC = """\
@@ -290,7 +261,7 @@ def page() -> str:
         f"{SENSORS_INTRO}{sensors_table()}\n{CAMERAS_INTRO}{camera_table()}",
         f"{CALLS_INTRO}{table}\n{len(CALLS)} calls: {counts}.",
     )
-    return f"{INTRO}\n{SCRIPTS}\n{TRAFFIC}\n{sensors}\n{PROPS}\n{calls}\n"
+    return f"{INTRO}\n{scripts()}\n{TRAFFIC}\n{sensors}\n{PROPS}\n{calls}\n"
 
 
 if __name__ == "__main__":

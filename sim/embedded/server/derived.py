@@ -123,11 +123,11 @@ class FlowCamera(Camera):
 # -------------------------------------------------------------------------------------------------------- events
 @njit
 def brightness(rgb, by_log, epsilon, out):
-    """(H, W, 3) RGB to luma in [0, 1] (ITU-R BT.601), or to the logarithm of it."""
+    """(H, W, 3) RGB to luma in [0, 255] (ITU-R BT.601), or to the logarithm of its share of 255; both as in CARLA."""
     for i in range(rgb.shape[0]):
         for j in range(rgb.shape[1]):
-            luma = (0.299 * rgb[i, j, 0] + 0.587 * rgb[i, j, 1] + 0.114 * rgb[i, j, 2]) / 255.0
-            out[i, j] = log(epsilon + luma) if by_log else luma
+            luma = 0.299 * rgb[i, j, 0] + 0.587 * rgb[i, j, 1] + 0.114 * rgb[i, j, 2]
+            out[i, j] = log(epsilon + luma / 255.0) if by_log else luma
 
 
 @njit

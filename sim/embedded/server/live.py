@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.catalogue import INDEX, find
 from roadcraft.sim.embedded.physics import with_friction
 from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
-from roadcraft.sim.embedded.server.attributes import chosen_attributes
+from roadcraft.sim.embedded.server.attributes import chosen_attributes, understood
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
 from roadcraft.sim.embedded.server.doors import Doors
 from roadcraft.sim.embedded.server.limits import told_limits
@@ -185,7 +185,7 @@ class LiveWorld:
         if definition is None:
             raise UserError(f"actor definition not found: {type_id}")
         attributes = chosen_attributes(definition, given)
-        values = {name: value for name, _, value in attributes}
+        values = {name: understood(kind, value) for name, kind, value in attributes}
         holder = self.actors.get(parent) if parent else None
         place = pose
         style = Attachment(attachment) if attachment in (0, 1, 2) else Attachment.RIGID
@@ -319,7 +319,10 @@ class LiveWorld:
             self.walking, self.led = self.led, set()
         steps = max(1, ceil(dt / LONGEST_STEP - 1e-9))
         contacts = []
+        pushes = self.simulation.pushes() if steps > 1 else None
         for _ in range(steps):
+            if pushes is not None:
+                self.simulation.push(pushes)
             self.simulation.step(dt / steps)
             contacts.append(self.simulation.contacts)
         self.contacts = contacts[0] if steps == 1 else np.concatenate(contacts)

@@ -64,7 +64,7 @@ SENSOR_NOTES = {  # for the compatibility page
     "the right in half widths, y up in half heights, as CARLA sends it; bodies are rigid: no swing of limbs",
     "sensor.camera.dvs": "from two pictures, crossings of the thresholds in between at interpolated times; all "
     "attributes of events work, thresholds from 0.01, those of lens and film have no effect; at most 2 million events "
-    "a message",
+    "a message, and none in a tick without events, as in CARLA",
     "sensor.lidar.ray_cast": "drop-off, attenuation, noise; rays against what the cameras draw",
     "sensor.lidar.ray_cast_semantic": "angle of incidence, actor and tag of each point",
     "sensor.other.radar": "radial velocity, angles, distance",
@@ -184,7 +184,7 @@ class Sensors:
 
     def _send(self, actor: Actor, payload: Payload, fault: str) -> None:
         live = self.server.live
-        if self.server.faults.lost(fault):
+        if not payload or self.server.faults.lost(fault):
             return
         head = wire.header(actor.sensor.number, live.frame, live.simulation.time, actor.pose)
         self.server.streams.send(actor.stream, (head, *payload), self.server.settings.synchronous)
