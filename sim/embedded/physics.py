@@ -23,7 +23,8 @@ STEERING_SAMPLES = 33
 STEERING_SPEED = 64.0  # m/s at the last sample of the steering curve
 MAX_GEARS = 8
 TIRE_FRICTION = 3.5  # CARLA's default `tire_friction`
-DRY_FRICTION = 1.0  # the coefficient of friction that tyres reach on a dry road, however sticky they are
+DRY_FRICTION = 1.0  # the largest force along a dry road per load, however sticky the tyres are
+ROAD_FRICTION = 0.7  # of Unreal's surfaces, by which it multiplies `tire_friction` (UTireConfig::GetTireFriction)
 
 PHYSICS = np.dtype(
     [
@@ -33,7 +34,8 @@ PHYSICS = np.dtype(
         ("rear", np.float64),  # [m] from the centre of mass to the rear axle
         ("height", np.float64),  # [m] of the centre of mass
         ("offset", np.float64),  # [m] of the centre of mass ahead of the body's origin
-        ("friction", np.float64),  # tyre against dry road
+        ("friction", np.float64),  # largest force per load along a dry road
+        ("cornering", np.float64),  # largest force per load in any direction, on a dry road
         ("stiffness", np.float64),  # [1/rad] cornering stiffness of a tyre per newton of load
         ("drag", np.float64),  # [N s^2/m^2] half air density times drag area
         ("rolling", np.float64),  # rolling resistance coefficient
@@ -150,7 +152,8 @@ def pack(physics: Physics) -> NDArray[np.void]:
     # A box of the body's length and track: m (l^2 + w^2) / 12; real cars have mass further in, hence 0.9.
     row["inertia"] = 0.9 * p.mass * (p.length**2 + p.track**2) / 12
     row["height"], row["offset"] = max(p.centre_of_mass[2], 0.05), p.centre_of_mass[0]
-    row["friction"] = min(p.tire_friction, DRY_FRICTION)  # PhysX's: the largest force per load
+    row["friction"] = min(p.tire_friction, DRY_FRICTION)
+    row["cornering"] = max(row["friction"], min(ROAD_FRICTION * p.tire_friction, _tipping(p)))
     row["stiffness"] = p.tire_stiffness
     row["drag"], row["rolling"] = 0.5 * AIR_DENSITY * p.drag_area, p.rolling
     row["max_brake"] = p.max_brake_torque * p.wheels / p.radius
@@ -169,6 +172,12 @@ def pack(physics: Physics) -> NDArray[np.void]:
     row["steering"] = np.interp(np.linspace(0, STEERING_SPEED, STEERING_SAMPLES), speed / 3.6, factor)
     row["leans"] = p.wheels == 2
     return row
+
+
+def _tipping(p: Physics) -> float:
+    """Lateral acceleration [g] at which inner wheels would lift: half the track over the height of the centre of mass.
+    Vehicles here slide instead; those on two wheels have no more grip sideways than along the road."""
+    return p.track / 2 / max(p.centre_of_mass[2], 0.05)
 
 
 def _check(p: Physics) -> None:

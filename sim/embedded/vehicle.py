@@ -4,7 +4,7 @@ States: velocity of the centre of mass and yaw rate. One substep of h seconds, i
 
     loads      Fz_f = m (g b - a_x h_cg) / L           Fz_r = m (g a + a_x h_cg) / L
     tyres      F_y = -K u_y,  u = velocity of the contact point in the wheel's frame,
-               K |u_y| = F_max brush(C tan(slip) / F_max),  F_max = sqrt((mu F_z)^2 - F_x^2)
+               K |u_y| = F_max brush(C tan(slip) / F_max),  F_max = sqrt((mu F_z)^2 - F_x^2), |F_x| <= mu_x F_z
     motion     (M + h T(K)) u1 = M u0 + h F             solved for u1 = (v_x, v_y, r)
 
 The brush model is Fiala's (Pacejka, Tyre and Vehicle Dynamics, 3.2): x - x|x|/3 + x^3/27 below full sliding at x = 3.
@@ -171,7 +171,7 @@ def advance(b, p, dt, grip_factor):  # type: ignore[no-untyped-def]
     vx0, vy0 = vel[0], vel[1]
     angle = b.wheel_angle
     base = p.front + p.rear
-    mu = p.friction * grip_factor
+    mu, mu_x = p.cornering * grip_factor, p.friction * grip_factor
     for _ in range(steps):
         mid = yaw + 0.5 * h * r
         c, s = cos(mid), sin(mid)
@@ -187,19 +187,19 @@ def advance(b, p, dt, grip_factor):  # type: ignore[no-untyped-def]
         weight = p.mass * G if b.gravity else 0.0
         load_f = weight * min(max((p.rear - transfer) / base, 0.05), 0.95)
         load_r = weight - load_f
-        grip_f, grip_r = mu * load_f, mu * load_r
+        grip_f, grip_r, grip_x = mu * load_f, mu * load_r, mu_x * weight
         held = b.brake * p.max_brake
         if b.hand_brake:
-            held += min(p.max_hand_brake, grip_r)
+            held += min(p.max_hand_brake, mu_x * load_r)
         sliding = sqrt(u * u + v * v)  # locked wheels rub against the motion, whichever way they point
-        held = min(held, (grip_f + grip_r) * (abs(u) / sliding if sliding > CREEP else 1.0))
-        force = min(max(force, -grip_f - grip_r), grip_f + grip_r)
+        held = min(held, grip_x * (abs(u) / sliding if sliding > CREEP else 1.0))
+        force = min(max(force, -grip_x), grip_x)
         braking = held if abs(u) > CREEP else min(held, abs(force))
         along = force - (braking if u > 0.0 else -braking)
         share = min(abs(along) / max(grip_f + grip_r, 1.0), 0.98)
         side = sqrt(1.0 - share * share)
         hand = 0.3 if b.hand_brake and abs(u) > 1.0 else 1.0  # locked rear wheels slide
-        resist = held + min(p.rolling * p.mass * G, grip_f + grip_r)
+        resist = held + min(p.rolling * p.mass * G, grip_x)
         # Contact points: rear (u, v - rear r); front, turned by the wheel angle.
         cd, sd = cos(angle), sin(angle)
         front_y = v + p.front * r

@@ -61,8 +61,8 @@ class Car:
         return float(self.body[name][0])
 
 
-def _mu(car: Car) -> float:
-    return float(car.physics["friction"][0])
+def _mu(car: Car, which: str = "friction") -> float:
+    return float(car.physics[which][0])
 
 
 @pytest.mark.parametrize("steer", [-0.5, -0.1, 0.05, 0.2, 1.0])
@@ -94,7 +94,9 @@ def test_tyres_give_no_more_than_friction_times_weight() -> None:
     for _ in range(60):
         car.run()
         largest = max(largest, hypot(*car.body["accel"][0, :2]))
-    assert 0.8 * _mu(car) * G < largest < 1.03 * _mu(car) * G + 0.5  # air and rolling resistance
+    assert (
+        0.8 * _mu(car, "cornering") * G < largest < 1.03 * _mu(car, "cornering") * G + 0.5
+    )  # air and rolling resistance
 
 
 @pytest.mark.parametrize(("speed", "grip"), [(10.0, 1.0), (27.78, 1.0), (20.0, 0.5)])
@@ -184,7 +186,7 @@ def test_a_car_pushed_sideways_slides_to_a_stop_by_friction() -> None:
     car.body["velocity"][0, 1] = 6.0
     car.run(60)
     assert hypot(*car.body["velocity"][0, :2]) == 0.0
-    assert float(car.body["xyz"][0, 1]) == pytest.approx(36 / (2 * _mu(car) * G), rel=0.1)
+    assert float(car.body["xyz"][0, 1]) == pytest.approx(36 / (2 * _mu(car, "cornering") * G), rel=0.1)
 
 
 def test_reverse_gear_and_brakes_never_push() -> None:
@@ -244,3 +246,34 @@ def test_heavier_cars_are_slower_and_half_the_grip_doubles_the_way_to_a_stop() -
     assert ways[1] == pytest.approx(2 * ways[0], rel=0.05)
     heavy = np.array([pack(replace(physics, mass=2 * physics.mass))])[0]
     assert acceleration(heavy, 10.0, 0.5, 0.0) < acceleration(np.array([pack(physics)])[0], 10.0, 0.5, 0.0)
+
+
+def test_a_car_corners_as_hard_as_sticky_tyres_and_its_height_allow() -> None:
+    """CARLA's tyres of 3.5 hold on a road of 0.7 until the car tips; those of 1.6 slide first; 0.5 hold as along it."""
+    physics = default_physics(EGO)
+    tipping = physics.track / 2 / physics.centre_of_mass[2]
+    assert 1.2 < tipping < 0.7 * 3.5
+    for tyres, most in ((3.5, tipping), (1.6, 1.6 * 0.7), (0.5, 0.5)):
+        car = Car(speed=25.0, steer=0.6)
+        car.physics[0] = pack(replace(physics, tire_friction=tyres))
+        sideways = 0.0
+        for _ in range(60):
+            car.run()
+            ax, ay = car.body["accel"][0, :2]
+            sideways = max(sideways, abs(ay * np.cos(car.yaw) - ax * np.sin(car.yaw)))
+        assert sideways == pytest.approx(most * G, rel=0.1)
+
+
+def test_a_strong_car_that_slides_is_caught_by_steering_against_it_under_power() -> None:
+    """As CARLA's agents do: braking into a turn at 50 km/h, then three quarters of the throttle."""
+    car = Car("vehicle.dodge.charger_2020", speed=13.8)
+    slips = []
+    for steer in (*np.linspace(0.0, 0.8, 8), *[0.8] * 10, *np.linspace(0.7, -0.8, 16), *[-0.8] * 10):
+        power = len(slips) >= 20
+        car.set(steer=float(steer), throttle=0.75 * power, brake=0.3 * (not power))
+        car.run()
+        c, s = np.cos(car.yaw), np.sin(car.yaw)
+        vx, vy = car.body["velocity"][0, :2]
+        slips.append(abs(np.degrees(np.arctan2(c * vy - s * vx, c * vx + s * vy))))
+    assert max(slips) < 45
+    assert slips[-1] < 15

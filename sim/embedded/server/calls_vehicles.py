@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import degrees
 from typing import TYPE_CHECKING, Any
 
-from roadcraft.sim.embedded.physics import DRY_FRICTION
+from roadcraft.sim.embedded.physics import DRY_FRICTION, ROAD_FRICTION
 from roadcraft.sim.embedded.server.actors import Actor, Category
 from roadcraft.sim.embedded.server.bones import bones_wire
 from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
@@ -88,8 +88,8 @@ def get_physics(server: Server, actor: int) -> list[Any]:
 @call(
     "apply_physics_control", VOID, u32, physics_control, status=Status.PARTLY,
     note="all is remembered and told; the vehicle is one track: wheels share friction, radius and brakes, and damping "
-    f"of wheels and sweep_wheel_collision have no effect, nor has a tire_friction above {DRY_FRICTION}, which is a dry "
-    "road's",
+    f"of wheels and sweep_wheel_collision have no effect. A tire_friction above {DRY_FRICTION} helps sideways alone: "
+    f"there it counts {ROAD_FRICTION} as on CARLA's roads, up to where the vehicle would tip over",
 )  # fmt: skip
 def set_physics(server: Server, actor: int, control: tuple[Any, ...]) -> None:
     decode_physics(server.live, _vehicle(server, actor), control)
