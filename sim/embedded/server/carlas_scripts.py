@@ -84,9 +84,9 @@ RAN = (
     ),
     (
         "`automatic_control --agent Basic`",
-        "by CARLA's planner and controller as rebuilt here, 16 drives of 1,500 ticks in `grid`, `suburb`, `arterial` and "
-        "`roundabout`: none left its lane, 14 touched nothing, 2 cut a bend at a parked car; 11 came to their first "
-        "goal, the others were on their way",
+        "by CARLA's planner and controller as rebuilt here, 16 drives of 1,500 ticks in `grid`, `suburb`, `arterial` "
+        "and `roundabout`: none left its lane, 14 touched nothing, 2 cut a bend at a parked car; 11 came to their "
+        "first goal, the others were on their way",
     ),
     (
         "`draw_skeleton`",
