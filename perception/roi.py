@@ -107,7 +107,7 @@ class RoiHead(nn.Module):
 def _after(edges: nn.Module, maps: Tensor, hint: Tensor) -> Tensor:
     """What the layers of `edges` make of maps (N, C, BINS), with a hint (N, c, 1) after the first."""
     assert isinstance(edges, nn.Sequential)
-    return edges[1:](edges[0](maps) + hint)  # type: ignore[no-any-return]
+    return edges[1:](edges[0](maps) + hint)
 
 
 def relative(inside: Tensor) -> Tensor:
