@@ -23,13 +23,13 @@ def train_roi(asked: TrainRoi, run: Run, out: Path, data: Path, validation: Path
     from roadcraft.perception.weights_io import load_network
 
     network, card = load_network(None if asked.init is None else Path(asked.init))
+    whole = with_second_stage(network, asked.peaks, asked.seed, asked.go_on)
     (peaks, recorded), (judged, _) = (note(network, card["hash"], each, out / "peaks") for each in (data, validation))
     how = RoiTraining(
         peaks, judged, out,
         command=command, first_stage=card["hash"], recorded=recorded,
-        steps=asked.steps, batch=asked.batch, rate=asked.rate, seed=asked.seed,
+        steps=asked.steps, batch=asked.batch, rate=asked.rate, seed=asked.seed, go_on=asked.go_on,
     )  # fmt: skip
-    whole = with_second_stage(network, asked.peaks, asked.seed)
     best = train_second_stage(how, whole, card, lambda words: print(words, file=sys.stderr, flush=True))
     run.result.update(weights=best, steps=asked.steps, out=out)
 

@@ -3,7 +3,8 @@ RoI head (Girshick 2015).
 
 A person 40 m away is three pixels wide, less than half a cell of the heatmaps. So a square of pixels around each peak's
 box, one pixel in 1, 2, 4 or 8 so that the box fits, goes through a small CNN, which says with the cell's features where
-the edges are and what it is, if anything. What it says replaces the first stage's word in the same heads.
+the edges are, what it is, if anything, and how far off the first stage is in its depth. What it says replaces the first
+stage's word in the same heads.
 
 Boxes and squares are told from the middle of their cell, in small numbers, and squares are gathered at whole pixels: in
 bfloat16 a column of 600 is off by two pixels, a distance of 10 by a thirtieth of one.
@@ -28,6 +29,7 @@ SCALES = (1, 2, 4, 8)  # one pixel in so many
 LEAST = 0.02  # peaks below are left to the first stage
 LOG_BOX = -3.0, 5.0  # what `detection` believes, too
 BINS = SIDE // 2  # places in a square at which an edge may be
+SAID = 6  # of an object's fields that are said again: offset, log_box, log_depth, log_depth_sigma
 PLACE = 5  # numbers that say where a box is in the picture
 
 
@@ -45,23 +47,30 @@ class RoiHead(nn.Module):
             nn.Sequential(nn.Conv1d(2 * b, c, 3, padding=1), nn.ReLU(inplace=True), nn.Conv1d(c, 2, 3, padding=1))
             for _ in range(2)
         )
+        self.hint = nn.Linear(neck + GROUPS + PLACE, 2 * c)  # what is told, for the edges across and down
         self.trust = nn.Parameter(torch.tensor(1.0))  # in the first stage's edges, per bin
         self.told = nn.Linear(4 * c + neck + GROUPS + PLACE + 8, hidden)
+        self.sharp = nn.Linear(4 * c, hidden, bias=False)
         self.classes = nn.Sequential(nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, GROUPS + 1))
+        self.depth = nn.Sequential(nn.ReLU(), nn.Linear(hidden, hidden // 2), nn.ReLU(), nn.Linear(hidden // 2, 2))
+        for new in (self.hint, self.sharp, self.depth[3]):  # nothing before they are trained: they can join weights
+            for parameter in new.parameters():
+                nn.init.zeros_(parameter)
 
-    def forward(self, squares: Tensor, inside: Tensor, known: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, squares: Tensor, inside: Tensor, known: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Squares (N, 3, SIDE, SIDE), the first stage's boxes in them (N, 4), see `within`, what is told of their cells
-        (N, neck + GROUPS) and where they are (N, PLACE) to boxes (N, 4) in the squares and logits (N, GROUPS + 1) of
-        the classes and of none."""
+        (N, neck + GROUPS) and where they are (N, PLACE) to boxes (N, 4) in the squares, logits (N, GROUPS + 1) of the
+        classes and of none, and what is to be added (N, 2) to the first stage's log depth and the log of its scale."""
         near = self.near(torch.cat([squares, relative(inside).to(squares.dtype)], 1))
         far = self.far(near)
         fused = self.fuse(F.relu(near + F.interpolate(self.lateral(far), scale_factor=2.0, mode="nearest")))
-        logits = torch.cat([self.across(profile(fused, 2)), self.down(profile(fused, 3))], 1)
-        found, spread = self.edges(logits, by_axis(inside))
+        across, down = self.hint(torch.cat([known, place], 1))[..., None].chunk(2, 1)
+        columns, rows = _after(self.across, profile(fused, 2), across), _after(self.down, profile(fused, 3), down)
+        found, spread = self.edges(torch.cat([columns, rows], 1), by_axis(inside))
         box = by_axis(found)
-        pooled = F.avg_pool2d(far, SIDE // 8).flatten(1)
-        said = torch.cat([pooled, known, place, box - inside, spread], 1)
-        return box, self.classes(self.told(said))
+        pooled, highest = (pool(far, SIDE // 8).flatten(1) for pool in (F.avg_pool2d, F.max_pool2d))
+        said = self.told(torch.cat([pooled, known, place, box - inside, spread], 1)) + self.sharp(highest)
+        return box, self.classes(said), self.depth(said)
 
     def edges(self, logits: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """Where edges are (N, E) and how unsure that is (N, E), from logits (N, E, BINS) of where they might be and
@@ -75,7 +84,8 @@ class RoiHead(nn.Module):
     def step(self, most: int, pixels: Tensor, heads: dict[str, Tensor], peaks: Tensor) -> dict[str, Tensor]:
         """What is said of the `most` highest peaks (B, GROUPS, h, w) of normalised pictures (B, H, W, 3): `roi_cells`
         (B, K) row * w + column; `roi_box` (B, K, 4) edges [cells] from the cell's middle; `roi_classes`
-        (B, K, GROUPS + 1) logits; `roi_heard` (B, K) whether what is said counts, see `heard`."""
+        (B, K, GROUPS + 1) logits; `roi_depth` (B, K, 2) what is to be added to log depth and the log of its scale;
+        `roi_heard` (B, K) whether what is said counts, see `heard`."""
         b, height, width, _ = pixels.shape
         cells = candidates(peaks, most)
         boxes = first_boxes(at_cells(heads["objects"], cells, 4))
@@ -86,12 +96,13 @@ class RoiHead(nn.Module):
         seen = squares(pixels, left + middle[..., 0], top + middle[..., 1], scale)
         known = torch.cat([at_cells(heads["detected"], cells), at_cells(heads["heat"], cells)], 2)
         inside, there = within(boxes, *where), place(boxes, middle, scale, height, width)
-        box, classes = self(*(x.flatten(0, 1).to(pixels.dtype) for x in (seen, inside, known, there)))
+        box, classes, depth = self(*(x.flatten(0, 1).to(pixels.dtype) for x in (seen, inside, known, there)))
         box = outside(box.float().unflatten(0, (b, most)), *where)
         return {
             "roi_cells": cells,
             "roi_box": box / STRIDE,
             "roi_classes": classes.unflatten(0, (b, most)),
+            "roi_depth": depth.unflatten(0, (b, most)),
             "roi_heard": heard(boxes, at_cells(peaks, cells).amax(-1)),
         }
 
@@ -99,6 +110,12 @@ class RoiHead(nn.Module):
 def by_axis(edges: Tensor) -> Tensor:
     """Edges (N, 4) left, top, right, bottom as left, right, top, bottom, and back."""
     return edges.unflatten(1, (2, 2)).transpose(1, 2).flatten(1)
+
+
+def _after(edges: nn.Module, maps: Tensor, hint: Tensor) -> Tensor:
+    """What the layers of `edges` make of maps (N, C, BINS), with a hint (N, c, 1) after the first."""
+    assert isinstance(edges, nn.Sequential)
+    return edges[1:](edges[0](maps) + hint)
 
 
 def relative(inside: Tensor) -> Tensor:
@@ -201,9 +218,11 @@ def said_again(heads: dict[str, Tensor], peaks: Tensor, objects: Tensor) -> tupl
     cells, box, counts = heads["roi_cells"], heads["roi_box"], heads["roi_heard"][..., None]
     classes = torch.softmax(heads["roi_classes"].float(), -1)[..., :GROUPS]
     size = (box[..., 2:] - box[..., :2]).clamp(min=1e-3)
-    said = torch.cat([(box[..., :2] + box[..., 2:]) / 2, torch.log(size)], -1)
+    before = at_cells(objects, cells, SAID)
+    depth = before[..., 4:] + heads["roi_depth"].float()
+    said = torch.cat([(box[..., :2] + box[..., 2:]) / 2, torch.log(size), depth], -1)
     classes = torch.where(counts, classes, at_cells(peaks, cells))
-    said = torch.where(counts, said, at_cells(objects, cells, 4))
+    said = torch.where(counts, said, before)
     return put(peaks, cells, classes), put(objects, cells, said)
 
 

@@ -21,9 +21,22 @@ from roadcraft.perception.heads import GROUPS, MOST_PEAKS
 from roadcraft.perception.labels import FrameLabels
 from roadcraft.perception.metrics import on_unknown
 from roadcraft.perception.network import Network, peaks
-from roadcraft.perception.roi import LEAST, SIDE, at_cells, candidates, first_boxes, middles, pixels_of, squares_of
-from roadcraft.perception.targets import GROUP, asked_for
+from roadcraft.perception.projection import camera_frame
+from roadcraft.perception.roi import (
+    LEAST,
+    SAID,
+    SIDE,
+    at_cells,
+    candidates,
+    first_boxes,
+    middles,
+    pixels_of,
+    squares_of,
+)
+from roadcraft.perception.targets import GROUP, NEAREST, asked_for
+from roadcraft.perception.view import REFERENCE_FOCAL
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Camera
 
 SHIFT = 3  # [square's pixels] by which squares may be moved for training
 WIDE = SIDE + 2 * SHIFT
@@ -39,7 +52,9 @@ class Peaks:
     features: NDArray[np.float16]  # (N, neck + GROUPS): of the cell, and its logits of the classes
     boxes: NDArray[np.float32]  # (N, 4) the first stage's [input pixels]
     squares: NDArray[np.int32]  # (N, 3) left, top, scale, see `roi.squares_of`
+    said: NDArray[np.float32]  # (N, 2) the first stage's log depth [log m at the reference focal length], log scale
     truth: NDArray[np.float32]  # (N, 4) the object's box; NaN where there is none
+    depth: NDArray[np.float32]  # (N,) the object's log depth; NaN where there is none, or too near to be told
     group: NDArray[np.int8]  # (N,) of the object; GROUPS where there is none
     main: NDArray[np.bool_]  # (N,) whether it is the highest of its object's
     judged: NDArray[np.bool_]  # (N,) whether it can be told what this should have been
@@ -121,6 +136,7 @@ def peaks_of(heads: dict[str, Tensor], frame: NDArray[np.uint8], sample: Sample)
         features.numpy().astype(np.float16),
         boxes.numpy(),
         torch.stack([left, top, scale], 1).numpy().astype(np.int32),
+        at_cells(heads["objects"], cells)[0, :, 4:SAID].float().numpy(),
         *meant(clipped, first, sample.labels, sample.semantic),
         np.array([height, width], np.int32),
     )
@@ -128,23 +144,31 @@ def peaks_of(heads: dict[str, Tensor], frame: NDArray[np.uint8], sample: Sample)
 
 def meant(
     boxes: NDArray[np.float32], first: NDArray[np.int64], labels: FrameLabels, semantic: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.int8], NDArray[np.bool_], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int8], NDArray[np.bool_], NDArray[np.bool_]]:
     """The object that each box (N, 4), of a group (N,) by the first stage, best first, is meant for: the object's box
-    (N, 4) and group (N,), whether no better box is meant for it, and whether anybody can tell: not of boxes on what has
-    no label or on objects too hidden to be asked for."""
+    (N, 4), log depth (N,) and group (N,), whether no better box is meant for it, and whether anybody can tell: not of
+    boxes on what has no label or on objects too hidden to be asked for."""
     seen = labels.objects[labels.objects["pixels"] > 0]
     asked, group = asked_for(FrameLabels(labels.frame, seen)), GROUP[seen["kind"]]
     truth, groups = np.full((len(boxes), 4), np.nan, np.float32), np.full(len(boxes), GROUPS, np.int8)
+    deep = np.full(len(boxes), np.nan, np.float32)
     judged = np.array([not on_unknown(box, semantic) for box in boxes], bool)
     if not len(seen) or not len(boxes):
-        return truth, groups, np.zeros(len(boxes), bool), judged
+        return truth, deep, groups, np.zeros(len(boxes), bool), judged
     overlap = iou(boxes, seen["box"])
     liking = overlap * np.where(asked, 1.0, 0.5) * np.where(group[None] == first[:, None], 1.3, 1.0)
     nearest = liking.argmax(1)
     found = overlap[np.arange(len(boxes)), nearest] >= SAME
     rows = np.flatnonzero(found)
     truth[rows], groups[rows] = seen["box"][nearest[rows]], group[nearest[rows]]
+    deep[rows] = log_depth(seen, labels.camera)[nearest[rows]]
     main = np.zeros(len(boxes), bool)
     main[rows[np.unique(nearest[rows], return_index=True)[1]]] = True
     on_hidden = ((overlap > 0.2) & ~asked).any(1)
-    return truth, groups, main, judged & np.where(found, asked[nearest], ~on_hidden)
+    return truth, deep, groups, main, judged & np.where(found, asked[nearest], ~on_hidden)
+
+
+def log_depth(objects: NDArray[np.void], camera: Camera) -> NDArray[np.float64]:
+    """The log depth (N,) of objects' footprints at the reference focal length; NaN where they are too near to tell."""
+    depth = camera_frame(camera, objects["xyz_ego"].astype(float))[:, 0]
+    return np.log(np.where(depth > NEAREST, depth, np.nan) * REFERENCE_FOCAL / camera.focal)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from roadcraft.perception.averaging import follow
 from roadcraft.perception.heads import GROUPS
-from roadcraft.perception.losses import box_loss, shared_and_union
+from roadcraft.perception.losses import box_loss, laplace, shared_and_union
 from roadcraft.perception.network import Network
 from roadcraft.perception.roi import SIDE, RoiHead, heard, place, within
 from roadcraft.perception.roi_data import SHIFT, Peaks
@@ -31,10 +31,10 @@ from roadcraft.perception.weights_io import save_weights
 from roadcraft.sim.errors import UserError
 
 OFTEN = np.array([1.0, 2.0, 2.0, 0.35])  # how often peaks on vehicles, cyclists, pedestrians and nothing are drawn
-CLASS_WEIGHT = 2.0  # of the classes' loss beside the boxes'
+CLASS_WEIGHT, DEPTH_WEIGHT = 2.0, 0.3  # of the classes' and the depth's losses beside the boxes'
 LESSER = 0.2  # what the box of a peak counts that is not its object's highest
 COUNTS = 0.5  # IoU from which a box is right
-MIRRORED = 0.5  # share of the squares
+MIRRORED = 0.2  # share of the squares
 DROP = 0.1  # share of the features that is left out
 AVERAGE = 0.998  # per step, of the averaged weights that are shipped
 WARM_UP = 100  # steps
@@ -56,6 +56,7 @@ class RoiTraining:
     batch: int = 256  # peaks
     rate: float = 2e-3
     seed: int = 0
+    go_on: bool = False  # the network's second stage was trained before
 
 
 def load_peaks(folder: Path) -> Peaks:
@@ -111,6 +112,8 @@ def batch_of(peaks: Peaks, rows: NDArray[np.int64], rng: np.random.Generator | N
         "known": known,
         "place": there,
         "truth": truth,
+        "said": torch.from_numpy(peaks.said[rows]),
+        "depth": torch.from_numpy(peaks.depth[rows]),
         "edge": edge,
         "main": torch.from_numpy(peaks.main[rows]),
         "group": torch.from_numpy(peaks.group[rows].astype(np.int64)),
@@ -130,11 +133,12 @@ def spoiled(pixels: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def losses(head: RoiHead, batch: dict[str, Tensor], drop: float = 0.0) -> dict[str, Tensor]:
-    """Sums over a batch: the boxes' loss and the weight of the boxes `asked` for; the classes' loss and the `weight` of
-    the peaks; `objects` that are judged, and of how many the box counts `before` and `after`."""
+    """Sums over a batch: the boxes' loss and the weight of the boxes `asked` for; the depths' loss and the weight of
+    those that are `placed`; the classes' loss and the `weight` of the peaks; `objects` that are judged, and of how many
+    the box counts `before` and `after`."""
     known = F.dropout(batch["known"], drop)
     pixels = batch["pixels"].contiguous(memory_format=torch.channels_last)
-    box, classes = head(pixels, batch["inside"], known, batch["place"])
+    box, classes, further = head(pixels, batch["inside"], known, batch["place"])
     truth, meant, edge = batch["truth"], batch["group"] < GROUPS, batch["edge"]
     with torch.no_grad():
         before, after = (
@@ -144,10 +148,14 @@ def losses(head: RoiHead, batch: dict[str, Tensor], drop: float = 0.0) -> dict[s
         wanted = torch.where(batch["main"] & after, batch["group"], GROUPS)
     each = F.cross_entropy(classes, wanted, reduction="none") * batch["weight"]
     asked = torch.where(batch["main"], 1.0, LESSER)[meant]
+    placed = batch["main"] & torch.isfinite(batch["depth"])
+    depth, scale = (batch["said"] + further)[placed].unbind(1)
     objects = batch["main"] & (batch["weight"] > 0)
     return {
         "boxes": (box_loss(box[meant] * SIDE, truth[meant] * SIDE) * asked).sum(),
         "asked": asked.sum(),
+        "depths": laplace(depth - batch["depth"][placed], scale).sum(),
+        "placed": placed.float().sum(),
         "classes": each.sum(),
         "weight": batch["weight"].sum(),
         "objects": objects.float().sum(),
@@ -159,10 +167,12 @@ def losses(head: RoiHead, batch: dict[str, Tensor], drop: float = 0.0) -> dict[s
 def means(sums: dict[str, Tensor]) -> dict[str, Tensor]:
     """What `losses` sums, per box, peak and object; the number of objects, and the `loss` of both kinds."""
     objects = sums["objects"].clamp(min=1.0)
-    boxes, classes = (sums[k] / sums[by].clamp(min=1.0) for k, by in (("boxes", "asked"), ("classes", "weight")))
+    per = (("boxes", "asked"), ("classes", "weight"), ("depths", "placed"))
+    boxes, classes, depths = (sums[k] / sums[by].clamp(min=1.0) for k, by in per)
     return {
-        "loss": boxes + CLASS_WEIGHT * classes,
+        "loss": boxes + CLASS_WEIGHT * classes + DEPTH_WEIGHT * depths,
         "boxes": boxes,
+        "depths": depths,
         "classes": classes,
         "objects": sums["objects"],
         "before": sums["before"] / objects,
@@ -176,11 +186,15 @@ def overlap(a: Tensor, b: Tensor) -> Tensor:
     return torch.nan_to_num(shared / union.clamp(min=1e-6))
 
 
-def with_second_stage(network: Network, most: int, seed: int) -> Network:
-    """A network with a new second stage for `most` peaks a frame; all else is the same."""
+def with_second_stage(network: Network, most: int, seed: int, go_on: bool = False) -> Network:
+    """A network with a new second stage for `most` peaks a frame, or to `go_on` with the one that it has; all else is
+    the same. Raises UserError when there is none to go on with."""
+    if go_on and network.roi is None:
+        raise UserError("go_on: these weights have no second stage to go on with")
     torch.manual_seed(seed)
     whole = Network(replace(network.architecture, roi=most))
-    whole.load_state_dict(whole.state_dict() | {k: v for k, v in network.state_dict().items() if k[:4] != "roi."})
+    kept = {k: v for k, v in network.state_dict().items() if go_on or k[:4] != "roi."}
+    whole.load_state_dict(whole.state_dict() | kept)
     return whole.eval()
 
 
@@ -201,6 +215,7 @@ def train_second_stage(
     chance = OFTEN[peaks.group] * fits(peaks)
     chance /= chance.sum()
     about = {name: value for name, value in asdict(how).items() if not isinstance(value, Path)}
+    about |= {"before": card["second_stage"]} if how.go_on else {}
     about |= {"peaks": int((chance > 0).sum()), "validation_peaks": int(fits(validation).sum())}
     best, path = math.inf, how.out / "best.safetensors"
     for step in tqdm(range(how.steps), unit="step", mininterval=5.0):

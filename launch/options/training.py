@@ -88,6 +88,8 @@ class TrainRoi:
     """Folder of an earlier run of this verb whose recordings are taken; its weights are replaced."""
     init: str | None = None
     """Weights that get the second stage (.safetensors); those that ship when not given."""
+    go_on: bool = False
+    """Goes on with the second stage that these weights have, instead of with a new one."""
     peaks: int = 24
     """Peaks of a frame that are looked at again."""
     steps: int = 6000

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from roadcraft.control.ppo import policy_of
 from roadcraft.launch.__main__ import main
@@ -76,6 +77,10 @@ def test_train_roi_then_export(runs: Path, capsys: pytest.CaptureFixture[str]) -
     words[words.index("--data") + 1] = "others"
     ran(capsys, *words, "--peaks", "5", "--resume", trained["out"])
     assert len(list(Path(again["out"]).rglob("*.npz"))) == 2
+    before, after = (load_file(path)["roi.near.0.0.weight"] for path in (shipped(), again["weights"]))
+    assert np.abs(after - before).max() > 0.02  # another one, not the one that ships
+    ran(capsys, *words, "--peaks", "5", "--resume", trained["out"], "--go_on", "true")
+    assert np.abs(load_file(again["weights"])["roi.near.0.0.weight"] - before).max() < 0.02
     later = json.loads(Path(again["weights"]).with_suffix(".json").read_text())
     assert later["second_stage"]["peaks"] == network["second_stage"]["peaks"] > 0
     assert main(["train", "roi", "--data", "shards", "--validation", "none"]) == 2

@@ -22,6 +22,7 @@ from roadcraft.perception.engines import load_engine
 from roadcraft.perception.heads import FIELDS, GROUPS
 from roadcraft.perception.labels import FrameLabels, frame_labels
 from roadcraft.perception.network import Architecture, Network, publish
+from roadcraft.perception.projection import camera_frame
 from roadcraft.perception.roi import (
     SCALES,
     SIDE,
@@ -46,7 +47,7 @@ from roadcraft.perception.roi_train import (
     train_second_stage,
     with_second_stage,
 )
-from roadcraft.perception.view import Fitter
+from roadcraft.perception.view import REFERENCE_FOCAL, Fitter
 from roadcraft.perception.weights_io import load_network, save_weights
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Camera, Episode
@@ -100,13 +101,18 @@ def test_what_is_said_again_stands_at_its_cells_and_all_else_stays() -> None:
     box = torch.tensor([[[29.0, 10.0, 31.5, 14.0], [69.5, 19.0, 73.0, 22.0]]])  # [cells] of the picture
     box = box - torch.tensor([[[30.5, 12.5, 30.5, 12.5], [70.5, 20.5, 70.5, 20.5]]])
     classes = torch.log(torch.tensor([[[0.7, 0.1, 0.1, 0.1], [0.02, 0.03, 0.9, 0.05]]]))
-    heads = {"roi_cells": cells, "roi_box": box, "roi_classes": classes, "roi_heard": torch.tensor([[True, True]])}
+    further = torch.tensor([[[0.2, -0.5], [-0.1, 0.3]]])
+    heads = {"roi_cells": cells, "roi_box": box, "roi_classes": classes, "roi_depth": further}
+    heads["roi_heard"] = torch.tensor([[True, True]])
     now, said = said_again(heads, peaks, objects)
     torch.testing.assert_close(now[0, :, 12, 30], torch.tensor([0.7, 0.1, 0.1]))
     torch.testing.assert_close(now[0, :, 20, 70], torch.tensor([0.02, 0.03, 0.9]))
     changed = (now != peaks).any(1) | (said != objects).any(1)
     assert changed[0].flatten().nonzero()[:, 0].tolist() == cells[0].tolist()
-    torch.testing.assert_close(said[:, 4:], objects[:, 4:])
+    torch.testing.assert_close(said[:, 6:], objects[:, 6:])
+    more = (said - objects)[0, 4:6].flatten(1)[:, cells[0]]
+    assert list(FIELDS)[2:4] == ["log_depth", "log_depth_sigma"]
+    torch.testing.assert_close(more.T, further[0])
     heads = {"peaks": now[0].numpy(), "objects": said[0].numpy()}
     found = detections(heads, Camera(), Fitter(640, 360), 0.5)
     assert found["group"].tolist() == [2, 0]
@@ -122,6 +128,7 @@ def test_the_first_stage_is_believed_where_no_square_is_large_enough_and_where_i
         "roi_cells": torch.tensor([[7]]),
         "roi_box": torch.tensor([[[-10.0, -10, 10, 10]]]),
         "roi_classes": torch.zeros(1, 1, GROUPS + 1),
+        "roi_depth": torch.ones(1, 1, 2),
         "roi_heard": torch.tensor([[False]]),
     }
     now, said = said_again(heads, peaks, objects)
@@ -227,6 +234,8 @@ def test_peaks_are_recorded_as_they_are_looked_at(network: Network, pixels: int,
     torch.testing.assert_close(batch["inside"], fed[1], atol=1e-4, rtol=0.0)
     torch.testing.assert_close(batch["known"], fed[2], atol=1e-2, rtol=1e-2)
     torch.testing.assert_close(batch["place"], fed[3], atol=1e-4, rtol=0.0)
+    said = heads["objects"].flatten(2)[0][:, heads["roi_cells"][0]]
+    torch.testing.assert_close(batch["said"], said[4:6].T)
 
 
 def test_a_second_stage_for_more_peaks_than_cells_is_refused() -> None:
@@ -312,21 +321,27 @@ def test_a_box_is_meant_for_the_object_it_overlaps_most_and_judged_where_that_ca
     semantic[:60, :60] = 0  # nobody labelled this corner
     boxes = np.stack([car["box"] + (1, 1, 1, 1), [0, 0, 40, 40], [500, 100, 540, 140]]).astype(np.float32)
     boxes = np.concatenate([boxes, boxes[:1] + 1])
-    truth, group, main, judged = meant(boxes, np.zeros(4, int), labels, semantic)
+    truth, depth, group, main, judged = meant(boxes, np.zeros(4, int), labels, semantic)
     np.testing.assert_array_equal(truth[[0, 3]], [car["box"], car["box"]])
+    far = camera_frame(labels.camera, car["xyz_ego"].astype(float))[0] * REFERENCE_FOCAL / labels.camera.focal
+    np.testing.assert_allclose(depth, np.log([far, np.nan, np.nan, far]), rtol=1e-6)
     assert group.tolist() == [0, GROUPS, GROUPS, 0]
     assert main.tolist() == [True, False, False, False]
     assert judged.tolist() == [True, False, True, True]
     hidden = FrameLabels(labels.frame, labels.objects.copy())
     hidden.objects["fraction"] = 0.01
-    assert meant(boxes[:1], np.zeros(1, int), hidden, semantic)[3].tolist() == [False]
+    assert meant(boxes[:1], np.zeros(1, int), hidden, semantic)[4].tolist() == [False]
+    near = FrameLabels(labels.frame, labels.objects.copy())
+    near.objects["xyz_ego"][:, 0] = 0.0  # beside the camera: how deep it is cannot be seen
+    assert np.isnan(meant(boxes[:1], np.zeros(1, int), near, semantic)[1]).all()
 
 
 SIZE = np.array([360, 640], np.int32)
 
 
 def bricks(n: int, seed: int) -> Peaks:
-    """Bright bricks on a dark ground, whose first boxes are off by up to a third of their size."""
+    """Bright bricks on a dark ground, whose first boxes are off by up to a third of their size, and as deep as they are
+    low, of which the first stage knows nothing."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(20, 60, (n, WIDE, WIDE, 3)).astype(np.uint8)
     boxes, truth = np.zeros((n, 4), np.float32), np.zeros((n, 4), np.float32)
@@ -338,8 +353,10 @@ def bricks(n: int, seed: int) -> Peaks:
         off = rng.uniform(-0.35, 0.35, 4) * (wide, high, wide, high)
         boxes[k] = truth[k] + off
     squares = np.tile(np.array([0, 0, 1], np.int32), (n, 1))
-    known = np.zeros((n, 16 + GROUPS), np.float16)
-    return Peaks(pixels, known, boxes, squares, truth, np.zeros(n, np.int8), np.ones(n, bool), np.ones(n, bool), SIZE)
+    known, said = np.zeros((n, 16 + GROUPS), np.float16), np.tile(np.array([3.0, -1.0], np.float32), (n, 1))
+    depth, all_of_them = 5.0 - np.log(truth[:, 3] - truth[:, 1]), np.ones(n, bool)
+    group = np.zeros(n, np.int8)
+    return Peaks(pixels, known, boxes, squares, said, truth, depth, group, all_of_them, all_of_them.copy(), SIZE)
 
 
 def test_training_sharpens_boxes_of_what_was_not_trained_on_and_is_the_same_each_time(
@@ -356,10 +373,17 @@ def test_training_sharpens_boxes_of_what_was_not_trained_on_and_is_the_same_each
     trained, written = load_network(best)
     assert isinstance(trained.roi, RoiHead)
     with torch.no_grad():
-        found = losses(trained.roi, batch_of(held, rows, None))
+        batch = batch_of(held, rows, None)
+        found = losses(trained.roi, batch)
+        depth = batch["said"] + trained.roi(batch["pixels"], batch["inside"], batch["known"], batch["place"])[2]
     assert float(found["after"]) / 400 > 0.95 > float(found["before"]) / 400 + 0.1
+    off, before = ((d[:, 0] - batch["depth"]).abs().median() for d in (depth, batch["said"]))
+    assert off < before / 2
     assert written["second_stage"]["step"] == 160
     assert "figures" not in written  # they are another network's
+    assert "before" not in written["second_stage"]
+    further = train_second_stage(replace(how, steps=2, go_on=True), trained, written, said.append)
+    assert load_network(further)[1]["second_stage"]["before"] == written["second_stage"]
     for name, value in network.state_dict().items():
         if not name.startswith("roi."):
             torch.testing.assert_close(trained.state_dict()[name], value)
@@ -368,6 +392,44 @@ def test_training_sharpens_boxes_of_what_was_not_trained_on_and_is_the_same_each
         for _ in range(2)
     ]
     assert few[0] == few[1]
+
+
+def test_what_the_first_stage_knows_moves_edges_when_that_is_trained(network: Network) -> None:
+    head, batch = copy.deepcopy(network.roi), batch_of(bricks(3, 1), np.arange(3), None)
+    assert isinstance(head, RoiHead)
+    other = batch["known"] + 1.0
+
+    def boxes(known: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            box: torch.Tensor = head(batch["pixels"], batch["inside"], known, batch["place"])[0]
+        return box
+
+    torch.testing.assert_close(boxes(batch["known"]), boxes(other))
+    with torch.no_grad():
+        torch.nn.init.normal_(head.hint.weight, 0.0, 2.0, generator=torch.Generator().manual_seed(0))
+    assert (boxes(batch["known"]) - boxes(other)).abs().amax(0).min() > 1e-5
+
+
+def test_depths_that_nobody_knows_are_not_learned_from(network: Network) -> None:
+    assert isinstance(network.roi, RoiHead)
+    peaks = bricks(6, 5)
+    peaks.depth[:2] = np.nan
+    peaks.main[2] = False
+    found = losses(network.roi, batch_of(peaks, np.arange(6), None))
+    assert found["placed"] == 3
+    expected = np.abs(3.0 - peaks.depth[3:]).sum() * math.e - 3.0  # of a scale whose log is -1, with nothing added yet
+    assert float(found["depths"].detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_second_stage_can_be_gone_on_with(network: Network) -> None:
+    more = with_second_stage(network, 9, 5, go_on=True)
+    assert more.architecture.roi == 9
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(more.state_dict()[name], value)
+    anew = with_second_stage(network, 9, 5)
+    assert any((anew.state_dict()[k] != v).any() for k, v in network.state_dict().items() if k[:4] == "roi.")
+    with pytest.raises(UserError, match="no second stage to go on with"):
+        with_second_stage(Network(Architecture.named("tiny")), 9, 5, go_on=True)
 
 
 def test_each_object_is_judged_and_counts_the_same_whatever_the_batch(network: Network) -> None:
