@@ -38,6 +38,7 @@ def compiled(
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "CPU_DENORMALS_OPTIMIZATION": True,  # forgotten by a model from OpenVINO's cache, hence none
+        "ENABLE_CPU_PINNING": False,  # else every process computes on the machine's first cores, whatever is idle
     }
     if threads:
         config["INFERENCE_NUM_THREADS"] = threads

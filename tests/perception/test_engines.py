@@ -4,6 +4,8 @@ that are not their camera's."""
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,3 +125,17 @@ def test_a_frame_that_is_not_its_cameras_is_raised() -> None:
 def test_a_frame_that_cannot_be_fitted_is_raised(shape: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="does not fit into 640x360"):
         Fitter(640, 360)(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="one core")
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_an_engine_computes_on_whatever_core_is_idle(name: str) -> None:
+    """OpenVINO would bind each process to the machine's first cores, where two of them wait for each other."""
+    engine = load_engine(name, "f32", threads=1)
+    frame = np.zeros((360, 640, 3), np.uint8)
+    busy = threading.Thread(target=lambda: [engine(fake.observation(k, frame)) for k in range(5)])
+    busy.start()
+    cores = set()
+    while busy.is_alive():
+        cores.add(frozenset(os.sched_getaffinity(busy.native_id or 0)))
+    assert cores == {frozenset(os.sched_getaffinity(0))}
