@@ -104,7 +104,7 @@ def test_a_reload_takes_actors_away_and_keeps_settings_when_asked(served: Any) -
 
 
 LOADS = """
-import sys, time, carla
+import os, sys, time, carla
 client = carla.Client("127.0.0.1", int(sys.argv[1]), 4)
 client.set_timeout(60.0)
 world = client.get_world()
@@ -113,7 +113,8 @@ for _ in range(4):
     world.wait_for_tick()
     world = client.load_world("grid")
     world.wait_for_tick()
-print(world.get_snapshot().frame)
+print(world.get_snapshot().frame, flush=True)
+os._exit(0)  # a callback that still runs while Python ends would abort it, whatever the server
 """
 
 
