@@ -17,11 +17,8 @@ from roadcraft.sim.messages import Camera
 
 Heads = dict[str, NDArray[np.float32]]  # of one frame, without a batch dimension
 MOST = 60  # detections of a frame
-OVERLAP = 0.8  # IoU from which two boxes of one class are one object
-CROWDED = (
-    0.3  # squared IoU with a better box that leaves a score a share 1/e: of two that stand close, both may be right
-)
-INSIDE, AS_FAR = 0.85, 0.1  # share of the smaller box in the larger, and of the distance, within which they are too
+OVERLAP = 0.6  # IoU from which two boxes of one class are one object
+INSIDE, AS_FAR = 0.7, 0.2  # share of the smaller box in the larger, and of the distance, within which they are too
 CUT = 0.5  # [pixels] that a box reaches beyond the picture when it is cut
 NEAREST = 1.5  # [m] depth of a footprint's corner, at least: nearer ones are below the picture
 
@@ -95,10 +92,10 @@ def _detect(peaks, objects, lenses, least, out):  # type: ignore[no-untyped-def]
     aside = back_into_box(lenses, out[:count])
     for i in range(count):
         out[i].xy_ego[1] += aside[i]
-    kept = distinct(out[:count], least)
-    read = out[:count].copy()
+    kept = distinct(out[:count])
     for k in range(len(kept)):
-        out[k] = read[kept[k]]
+        if kept[k] > k:
+            out[k] = out[kept[k]]
     return len(kept)
 
 
@@ -205,44 +202,32 @@ def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 @njit
-def distinct(found: NDArray[np.void], least: float) -> NDArray[np.int64]:
-    """Rows that no better one of the same class stands for, best first. Those that overlap with a better one lose of
-    their score, in place (Bodla et al. 2017, arXiv:1704.04503), and are left out at `least`. A box that lies in a
-    better one's, as far away, is a part of the same object: near ones have several peaks."""
+def distinct(found: NDArray[np.void]) -> NDArray[np.int64]:
+    """Rows that no better one of the same class covers; rows come best first. A box that lies in a better one's, as
+    far away, is a part of the same object: near ones have several peaks."""
     kept = np.empty(len(found), np.int64)
-    left = np.ones(len(found), np.bool_)
-    for count in range(len(found)):
-        best = -1
-        for i in range(len(found)):
-            if left[i] and found[i].score > least and (best < 0 or found[i].score > found[best].score):
-                best = i
-        if best < 0:
-            return kept[:count]
-        kept[count] = best
-        left[best] = False
-        for i in range(len(found)):
-            if left[i] and found[i].group == found[best].group:
-                shared, overlap = _shared(found[best], found[i])
-                left[i] = not _same(found[best], found[i], shared, overlap)
-                found[i].score *= math.exp(-overlap * overlap / CROWDED)
-    return kept
+    count = 0
+    for i in range(len(found)):
+        covered = False
+        for k in range(count):
+            covered = covered or _same(found[kept[k]], found[i])
+        if not covered:
+            kept[count] = i
+            count += 1
+    return kept[:count]
 
 
 @njit
-def _shared(a, b):  # type: ignore[no-untyped-def]
-    """The area that two DETECTIONs' boxes share, as a share of the smaller one, and their IoU."""
+def _same(a, b):  # type: ignore[no-untyped-def]
+    """Whether two DETECTIONs are of one object."""
+    if a.group != b.group:
+        return False
     width = min(a.box[2], b.box[2]) - max(a.box[0], b.box[0])
     height = min(a.box[3], b.box[3]) - max(a.box[1], b.box[1])
     shared = max(width, 0.0) * max(height, 0.0)
     area_a = (a.box[2] - a.box[0]) * (a.box[3] - a.box[1])
     area_b = (b.box[2] - b.box[0]) * (b.box[3] - b.box[1])
-    return shared / max(min(area_a, area_b), 1e-6), shared / max(area_a + area_b - shared, 1e-6)
-
-
-@njit
-def _same(a, b, shared, overlap):  # type: ignore[no-untyped-def]
-    """Whether two DETECTIONs of one class, whose boxes overlap so much, are of one object."""
-    if overlap > OVERLAP:
+    if shared > OVERLAP * max(area_a + area_b - shared, 1e-6):
         return True
     far_a, far_b = math.hypot(a.xy_ego[0], a.xy_ego[1]), math.hypot(b.xy_ego[0], b.xy_ego[1])
-    return shared > INSIDE and abs(far_a - far_b) < AS_FAR * min(far_a, far_b)
+    return shared > INSIDE * min(area_a, area_b) and abs(far_a - far_b) < AS_FAR * min(far_a, far_b)

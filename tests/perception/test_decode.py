@@ -199,27 +199,10 @@ def test_a_part_of_a_near_object_is_not_another_object_but_a_far_one_seen_past_i
         rows["box"] = (100, 100, 300, 300), (110, 150, 200, 290)
         rows["xy_ego"] = (7.0, 0.0), (far, 0.5)
         rows["score"] = 0.8, 0.4
-        return distinct(rows, 0.02).tolist()
+        return distinct(rows).tolist()
 
     assert found(7.5) == [0]
     assert found(20.0) == [0, 1]
-
-
-def test_of_two_that_stand_close_both_are_kept_but_the_lesser_is_believed_less_and_twice_the_same_is_once() -> None:
-    def found(aside: float, lesser: float = 0.6, least: float = 0.02) -> list[tuple[int, float]]:
-        rows = np.zeros(4, DETECTION)
-        rows["box"] = np.array((100, 100, 140, 120)) + np.array([0, aside, 200, 0])[:, None] * (1, 0, 1, 0)
-        rows["xy_ego"], rows["group"][3] = (30.0, 0.0), 2
-        rows["xy_ego"][1] = 40.0, 0.0
-        rows["score"] = 0.8, lesser, 0.5, 0.4
-        return [(k, round(float(rows["score"][k]), 4)) for k in distinct(rows, least).tolist()]
-
-    iou_10 = 30 / 50  # of boxes 40 pixels wide, 10 apart
-    less = round(0.6 * np.exp(-(iou_10**2) / 0.3), 4)
-    assert found(10.0) == [(0, 0.8), (2, 0.5), (3, 0.4), (1, less)]  # in their new order
-    assert found(10.0, least=0.3) == [(0, 0.8), (2, 0.5), (3, 0.4)]
-    assert found(40.0) == [(0, 0.8), (1, 0.6), (2, 0.5), (3, 0.4)]
-    assert found(2.0) == [(0, 0.8), (2, 0.5), (3, 0.4)]
 
 
 def test_the_best_peaks_are_taken_best_first() -> None:
