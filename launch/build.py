@@ -6,13 +6,14 @@ import multiprocessing
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from roadcraft.control.drivers import ExpertDriver, load_driver
 from roadcraft.control.senses import Senses
 from roadcraft.launch.faults import FaultyCamera, Image
+from roadcraft.launch.machine import cores
 from roadcraft.launch.options.evaluation import EvaluatePolicy
 from roadcraft.launch.options.shared import Engine, Sim
 from roadcraft.launch.options.simulator import Drive
@@ -52,10 +53,15 @@ def build_engine(asked: Engine) -> NetworkEngine:
     from roadcraft.perception.engines import load_engine
 
     with waiting("loading the perception network"):
-        engine = load_engine(asked.name, asked.precision, asked.weights, threads=1)  # the simulator needs the others
+        engine = load_engine(asked.name, asked.precision, asked.weights, asked.threads)
     if asked.name == "auto" and multiprocessing.parent_process() is None:
         tell_choice(f"perception: {engine.name} {engine.precision}, {engine.why}")
     return engine
+
+
+def among(asked: Engine, processes: int) -> Engine:
+    """The engine for each of several processes that compute at once: with its share of the cores, unless told."""
+    return replace(asked, threads=asked.threads or max(cores() // max(processes, 1), 1))
 
 
 @cache

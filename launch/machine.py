@@ -17,12 +17,17 @@ PACKAGES = (
 )
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine() -> dict[str, Any]:
     """The machine in words that a benchmark's reader needs."""
     info = cpu_info()
     return {
         "cpu": info.get("model name", platform.processor() or platform.machine()),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "features": [name for name in FEATURES if name in info.get("flags", info.get("Features", "")).split()],
         "governor": first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "mhz": clocks(),

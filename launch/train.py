@@ -56,7 +56,7 @@ def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
     """Trains; weights, checkpoints and TensorBoard curves are in `out`."""
     from roadcraft.control.curriculum import Curriculum
     from roadcraft.control.train import PolicyTraining, train
-    from roadcraft.launch.build import build_engine
+    from roadcraft.launch.build import among, build_engine
 
     how = PolicyTraining(
         out=out,
@@ -75,7 +75,7 @@ def train_policy(asked: TrainPolicy, run: Run, out: Path) -> None:
         evaluate_every=asked.evaluate_every,
         seed=asked.seed,
         error_model=None if asked.exact else "default",
-        engine=partial(build_engine, asked.engine) if asked.percepts == "network" else None,
+        engine=partial(build_engine, among(asked.engine, asked.envs)) if asked.percepts == "network" else None,
         init=None if asked.init is None else Path(asked.init),
         curriculum=Curriculum() if asked.curriculum else None,
         env={"episode": {"route_length": asked.route_length}},

@@ -18,6 +18,11 @@ class Engine:
     """auto, f32, bf16, f16 or int8."""
     weights: str | None = None
     """A checkpoint (.safetensors); the shipped one when not given."""
+    threads: int = 0
+    """That compute; 0: one for each core, and where a run has several processes, their share of it."""
+
+    def __post_init__(self) -> None:
+        check(self.threads >= 0, f"engine.threads {self.threads} is below 0")
 
 
 @dataclass(frozen=True)
