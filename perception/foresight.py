@@ -1,10 +1,11 @@
 """What is going to happen: a small recurrent model over the tracks, without a runtime, shared by all engines.
 
 Each track has a memory of its own (a GRU cell) that reads `trackfeatures` frame by frame; from it come the object's
-velocity (a correction of the filter's), its path over the next two seconds beside a constant velocity's, and how far
-off both are. What matters for the ego is gathered from all objects by a maximum (Zaheer et al. 2017, arXiv:1703.06114)
-into a second memory, from which come the probabilities of the events. `foresight_train` makes the weights. What is
-certain of an event needs no learning: `anticipation.py`.
+velocity and place (corrections of the filter's: what is told of the half that can still be seen misleads it), its path
+over the next two seconds beside a constant velocity's, and how far off both are. What matters for the ego is
+gathered from all objects by a maximum (Zaheer et al. 2017, arXiv:1703.06114) into a second memory, from which come the
+probabilities of the events. `foresight_train` makes the weights. What is certain of an event needs no learning:
+`anticipation.py`.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from roadcraft.sim.kernels import njit
 Array = NDArray[np.float32]
 HIDDEN, GATHERED = 32, 24  # sizes of a track's memory, and of what is gathered and the events' memory
 PATHS = len(PATH_TIMES)
-# What is said of a track, in this order: velocity [SPEED m/s], log of its Laplace scale [m/s], places beside a
-# constant velocity's [BEND m] at PATH_TIMES, and the logs of how far off each is [m].
-SAID = (2, 1, 2 * PATHS, PATHS)
-_BEND, _SIGMA = sum(SAID[:2]), sum(SAID[:3])
-SPEED, BEND = 2.0, 3.0
+# What is said of a track, in this order: velocity [SPEED m/s], log of its Laplace scale [m/s], place along the line of
+# sight and to its left [PLACE m], places beside a constant velocity's [BEND m] at PATH_TIMES, and the logs of how far
+# off each is [m].
+SAID = (2, 1, 2, 2 * PATHS, PATHS)
+_PLACE, _BEND, _SIGMA = sum(SAID[:2]), sum(SAID[:3]), sum(SAID[:4])
+SPEED, PLACE, BEND = 2.0, 3.0, 3.0
 LEAST_SIGMA, MOST_SIGMA = -3.0, 4.0  # of the logs
 # Names and shapes of the weights: `y = x @ weight.T + bias`; GRU cells as torch has them (reset, update, new).
 SHAPES = {
@@ -165,9 +167,14 @@ def _carry(numbers, memory, tracks, out):  # type: ignore[no-untyped-def]
 
 @njit
 def _sharpen(objects, said):  # type: ignore[no-untyped-def]
-    """Objects (N,) with the velocities and paths that are said (N, sum(SAID)), in place."""
+    """Objects (N,) with the velocities, places and paths that are said (N, sum(SAID)), in place."""
     for i in range(len(objects)):
         o = objects[i]
+        far = max(math.hypot(o.xy_ego[0], o.xy_ego[1]), 1.0)
+        sight = o.xy_ego[0] / far, o.xy_ego[1] / far
+        along, left = PLACE * said[i, _PLACE], PLACE * said[i, _PLACE + 1]
+        o.xy_ego[0] += sight[0] * along - sight[1] * left
+        o.xy_ego[1] += sight[1] * along + sight[0] * left
         for k in range(2):
             o.velocity_ego[k] += SPEED * said[i, k]
         for j in range(PATHS):

@@ -20,7 +20,7 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Driver, Episode, World
 
 SAME = 0.4  # IoU from which a track's box is an object's
-TRUTH = 2 + 2 * PATHS  # velocity [m/s], places at PATH_TIMES [m], in the ego frame; NaN unknown
+TRUTH = 4 + 2 * PATHS  # velocity [m/s], place, places at PATH_TIMES [m], in the ego frame; NaN unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Watched:
     def load(path: Path) -> Watched:
         """Raises UserError for a file that is something else."""
         found = arrays.load(path, Watched, "watched drive")
-        if found.features.shape[1:] != (FEATURES,) or found.scenes.shape[1:] != (SCENE_FEATURES,):
+        widths = [array.shape[1:] for array in (found.features, found.truth, found.scenes)]
+        if widths != [(FEATURES,), (TRUTH,), (SCENE_FEATURES,)]:
             raise UserError(f"{path} was recorded by another version: remove it")
         return found
 
@@ -88,7 +89,8 @@ def _truth(objects: NDArray[np.void], labels: FrameLabels, own: dict[int, int]) 
     truth = np.full((len(objects), TRUTH), np.nan, np.float32)
     found = row >= 0
     truth[found, :2] = actors["velocity_ego"][row[found]]
-    truth[found, 2:] = actors["path_ego"][row[found]].reshape(-1, 2 * PATHS)
+    truth[found, 2:4] = actors["xyz_ego"][row[found], :2]
+    truth[found, 4:] = actors["path_ego"][row[found]].reshape(-1, 2 * PATHS)
     return truth
 
 

@@ -24,6 +24,7 @@ from roadcraft.perception.foresight import (
     LEAST_SIGMA,
     MOST_SIGMA,
     PATHS,
+    PLACE,
     SAID,
     SHAPES,
     SPEED,
@@ -38,6 +39,7 @@ from roadcraft.sim.errors import UserError
 
 NEAR, FAR = 40.0, 70.0  # [m] within which an object counts in full, and beyond which it does not
 FAR_WEIGHT = 0.4
+PLACES_WEIGHT = 1.0  # of a metre that a place is off
 PLAIN = 0.5  # weight of a metre, and of a metre a second, beside the likelihoods
 EVENTS_WEIGHT, EVENT_RARITY = 8.0, 2.0  # of their loss beside the paths', and of what happens beside what does not
 QUIET = 0.5  # probability that a window in which nothing happens is passed over
@@ -108,22 +110,27 @@ def tensors(windows: list[Window]) -> dict[str, Tensor]:
 
 
 def errors(net: ForesightNet, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """How far off velocities (B, L, N) [m/s] and places at PATH_TIMES (B, L, N, 4) [m] are, each with the log of the
-    scale it is said to have; the weight of each row; whether its path is known; the events' logits (B, L, 5)."""
+    """How far off velocities (B, L, N) [m/s], places (B, L, N) and those at PATH_TIMES (B, L, N, 4) [m] are, velocities
+    and paths with the log of the scale they are said to have; the weight of each row; whether its path is known; the
+    events' logits (B, L, 5)."""
     said, events = net(batch["features"], batch["there"], batch["scenes"])
-    correction, sigma, bend, path_sigma = said.split(SAID, -1)
+    correction, sigma, moved, bend, path_sigma = said.split(SAID, -1)
     xy, filtered = batch["features"][..., :2] * METRES, batch["features"][..., 2:4] * FEATURE_SPEED
     velocity = filtered + SPEED * correction
     truth = torch.nan_to_num(batch["truth"])
     times = torch.as_tensor(PATH_TIMES, dtype=torch.float32)[:, None]
-    straight = xy[..., None, :] + velocity.detach()[..., None, :] * times
-    path = straight + BEND * bend.unflatten(-1, (PATHS, 2))
     distance = xy.norm(dim=-1)
+    sight = xy / distance[..., None].clamp(min=1.0)
+    aside = torch.stack([-sight[..., 1], sight[..., 0]], -1)
+    place = xy + PLACE * (moved[..., :1] * sight + moved[..., 1:] * aside)
+    straight = place.detach()[..., None, :] + velocity.detach()[..., None, :] * times
+    path = straight + BEND * bend.unflatten(-1, (PATHS, 2))
     known = batch["there"] & torch.isfinite(batch["truth"][..., 0]) & (distance < FAR)
     return {
         "velocity": (velocity - truth[..., :2]).norm(dim=-1),
         "velocity_sigma": sigma[..., 0].clamp(LEAST_SIGMA, MOST_SIGMA),
-        "path": (path - truth[..., 2:].unflatten(-1, (PATHS, 2))).norm(dim=-1),
+        "place": (place - truth[..., 2:4]).norm(dim=-1),
+        "path": (path - truth[..., 4:].unflatten(-1, (PATHS, 2))).norm(dim=-1),
         "path_sigma": path_sigma.clamp(LEAST_SIGMA, MOST_SIGMA),
         "weight": known * torch.where(distance < NEAR, 1.0, FAR_WEIGHT),
         "path_known": known & torch.isfinite(batch["truth"]).all(-1),
@@ -141,15 +148,16 @@ def loss(net: ForesightNet, batch: dict[str, Tensor]) -> Tensor:
     rarity = batch["events"].new_tensor(EVENT_RARITY)
     events = F.binary_cross_entropy_with_logits(e["events"], batch["events"], pos_weight=rarity)
     return (
-        (velocity * weight).sum() / weight.sum().clamp(min=1.0)
+        ((velocity + PLACES_WEIGHT * e["place"]) * weight).sum() / weight.sum().clamp(min=1.0)
         + (path * path_weight).sum() / path_weight.sum().clamp(min=1.0)
         + EVENTS_WEIGHT * events
     )
 
 
 def evaluated(net: ForesightNet, drives: list[Watched]) -> dict[str, Any]:
-    """Mean errors of objects within NEAR that are seen, beside the filter's own; F1 of the events."""
-    velocity, filtered, path, straight, true, said = ([] for _ in range(6))
+    """Mean errors of objects within NEAR that are seen, and of the places of those within FAR that are not, beside the
+    filter's own; F1 of the events."""
+    velocity, filtered, path, straight, true, said, place, kept, hidden, stayed = ([] for _ in range(10))
     with torch.no_grad():
         for drive in drives:
             places = len(np.unique(drive.tracks))
@@ -160,17 +168,26 @@ def evaluated(net: ForesightNet, drives: list[Watched]) -> dict[str, Any]:
             counts = (e["weight"] == 1.0) & (batch["features"][..., 6] <= 0.0)
             velocity.append(e["velocity"][counts])
             filtered.append((before - truth[..., :2]).norm(dim=-1)[counts])
+            was = (xy - truth[..., 2:4]).norm(dim=-1)
+            place.append(e["place"][counts])
+            kept.append(was[counts])
+            gone = (e["weight"] > 0.0) & (batch["features"][..., 6] > 0.5)
+            hidden.append(e["place"][gone])
+            stayed.append(was[gone])
             known = counts & e["path_known"]
             path.append(e["path"][..., -1][known])
             straight.append((xy + PATH_TIMES[-1] * before - truth[..., -2:]).norm(dim=-1)[known])
             true.append(batch["events"][0] > 0.5)
             said.append(e["events"][0] > 0.0)
     mean = {
-        name: float(torch.cat(values).mean())
+        name: float(all_of_it.mean())
         for name, values in (
             ("velocity_mae", velocity), ("velocity_mae_of_the_filter", filtered),
             ("path_error_2s", path), ("path_error_2s_constant_velocity_of_the_filter", straight),
+            ("place_error", place), ("place_error_of_the_filter", kept),
+            ("place_error_hidden", hidden), ("place_error_hidden_of_the_filter", stayed),
         )
+        if len(all_of_it := torch.cat(values))
     }  # fmt: skip
     happened, told = torch.cat(true).numpy(), torch.cat(said).numpy()
     each = {name: f1(happened[:, i], told[:, i]) for i, name in enumerate(EVENTS) if happened[:, i].any()}
@@ -240,7 +257,7 @@ def train_foresight(
             settled = copy.deepcopy(net)
             settle(settled, validation)
             found = evaluated(settled, validation)
-            score = found["velocity_mae"] + found["path_error_2s"] - found["event_f1"]
+            score = found["velocity_mae"] + found["path_error_2s"] + found["place_error"] - found["event_f1"]
             say(f"step {step + 1}: " + json.dumps({k: _rounded(v) for k, v in found.items()}))
             if score < best:
                 best = score

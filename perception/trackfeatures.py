@@ -2,7 +2,8 @@
 
 Besides the filter's and the network's own estimates these are slopes over the last half, one and two seconds: how the
 raw places moved, and how the box grew (a car that comes nearer by a tenth a second closes at a tenth of its distance a
-second), and where the object is beside the corridor that the ego is going to drive.
+second), where the object is beside the corridor that the ego is going to drive, and what tells that it is seen in part:
+the shape of its box, and how far its last detection was from where the filter has it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from roadcraft.sim.messages import LightState
 WINDOWS = np.array([0.5, 1.0, 2.0])  # [s]
 LEAST, SPAN = 3, 0.25  # detections, and share of a window between the first and the last of them, for a slope
 CLOSING = 15.0  # [m/s] beyond which a closing speed told by a box's growth is none
-FEATURES = 46
+FEATURES = 52
 # Of the features, those that change their sign when the scene is seen in a mirror.
-MIRRORED = (1, 3, 9, 17, 20, 22, 24, 25, 27, 37, 38, 39)
+MIRRORED = (1, 3, 9, 17, 20, 22, 24, 25, 27, 37, 38, 39, 47)
 SCENE_FEATURES = 10 + len(EVENTS)
 SCENE_MIRRORED = (1,)
 LONG_AGO, FORGOTTEN = 5.0, 1.0  # [s] since a light changed that tell nothing more; out of sight, after which it has not
@@ -107,6 +108,14 @@ def fill(
             radial = speed * x / max(away, 1.0) - growth[k] * away if growth[k] != 0.0 else 0.0
             f[40 + k] = min(max(radial, -CLOSING), CLOSING) / SPEED
             f[43 + k] = covered[k]
+        dx, dy = t.trail[0, 1] - t.mean[0], t.trail[0, 2] - t.mean[1]
+        dx, dy = c * dx + s * dy, c * dy - s * dx
+        f[46] = min(max((x * dx + y * dy) / max(away, 1.0) / 3.0, -3.0), 3.0)
+        f[47] = min(max((x * dy - y * dx) / max(away, 1.0) / 3.0, -3.0), 3.0)
+        wide, high = t.last.box[2] - t.last.box[0], t.last.box[3] - t.last.box[1]
+        f[48] = math.log(max(wide, 1.0) / max(high, 1.0))
+        f[49] = math.log(t.last.range_sigma + 0.1)
+        f[50], f[51] = t.last.score, t.covered
 
 
 class LightWatch:

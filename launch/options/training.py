@@ -117,7 +117,7 @@ class TrainRoi:
 class TrainForesight:
     """Trains what foresees velocities, paths and events from tracked objects, on drives that the network watches."""
 
-    seeds: str = "400-574"
+    seeds: str = "400-525"
     """Drives to train on, as A-B."""
     validation_seeds: str = "1060-1083"
     """Drives that choose the best weights."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from roadcraft.perception.detection import DETECTION
-from roadcraft.perception.foresight import BEND, SAID, SPEED, Foresight, load_foresight
+from roadcraft.perception.foresight import BEND, PLACE, SAID, SPEED, Foresight, load_foresight
 from roadcraft.perception.foresight_data import TRUTH, Watched, window
 from roadcraft.perception.foresight_train import (
     ForesightNet,
@@ -154,8 +154,11 @@ def test_numpy_says_what_torch_says_while_objects_come_and_go() -> None:
     last, before = sharpened[-1], plain[-1]
     place = {n: i for i, n in enumerate(dict.fromkeys(watched.tracks.tolist()))}
     for row, old in zip(last, before, strict=True):
-        velocity, _, bend, sigma = np.split(said[0, -1, place[int(row["track"])]].numpy(), np.cumsum(SAID)[:-1])
+        velocity, _, moved, bend, sigma = np.split(said[0, -1, place[int(row["track"])]].numpy(), np.cumsum(SAID)[:-1])
         np.testing.assert_allclose(row["velocity_ego"], old["velocity_ego"] + SPEED * velocity, atol=1e-4)
+        sight = old["xy_ego"] / np.hypot(*old["xy_ego"])
+        xy = old["xy_ego"] + PLACE * (moved[0] * sight + moved[1] * np.array([-sight[1], sight[0]]))
+        np.testing.assert_allclose(row["xy_ego"], xy, atol=1e-4)
         straight = row["xy_ego"] + row["velocity_ego"] * PATH_TIMES[:, None]
         np.testing.assert_allclose(row["path_ego"], straight + BEND * bend.reshape(-1, 2), atol=1e-4)
         np.testing.assert_allclose(row["path_sigma"], np.exp(sigma), rtol=1e-4)
@@ -179,7 +182,7 @@ def test_no_objects_at_all() -> None:
 
 
 def made_up(seed: int, frames: int = 60) -> Watched:
-    """Drives in which the truth is twice what the filter says, and something happens while an object is near."""
+    """Drives in which all is twice as fast and a fifth further off than the filter says; near it, something happens."""
     rng = np.random.default_rng(seed)
     features = (0.3 * rng.standard_normal((frames, FEATURES))).astype(np.float32)
     features[:, 6] = 0.0
@@ -187,7 +190,8 @@ def made_up(seed: int, frames: int = 60) -> Watched:
     truth = np.full((frames, TRUTH), np.nan, np.float32)
     truth[:, :2] = 2.0 * 5.0 * features[:, 2:4]
     xy = 30.0 * features[:, :2]
-    truth[:, 2:] = (xy[:, None] + truth[:, None, :2] * PATH_TIMES[:, None]).reshape(frames, -1)
+    truth[:, 2:4] = 1.2 * xy
+    truth[:, 4:] = (1.2 * xy[:, None] + truth[:, None, :2] * PATH_TIMES[:, None]).reshape(frames, -1)
     near = features[:, 0] < 0.2
     events = np.repeat(near[:, None], 5, 1).astype(np.float32)
     scenes = np.zeros((frames, SCENE_FEATURES), np.float32)
@@ -212,6 +216,7 @@ def test_it_learns_what_can_be_known(how: ForesightTraining) -> None:
     found = evaluated(net, [made_up(20)])
     assert found["velocity_mae"] < 0.5 * found["velocity_mae_of_the_filter"]
     assert found["path_error_2s"] < 0.5 * found["path_error_2s_constant_velocity_of_the_filter"]
+    assert found["place_error"] < 0.5 * found["place_error_of_the_filter"]
     assert found["event_f1"] > 0.8
 
 
