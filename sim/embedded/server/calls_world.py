@@ -224,4 +224,3 @@ refuse("enable_carsim", VOID, "CarSim is a commercial program that this server d
 refuse("use_carsim_road", VOID, "CarSim is a commercial program that this server does not contain")
 refuse("enable_chrono_physics", VOID, "this server has its own vehicle physics and no Chrono")
 accept("restore_physx_physics", VOID, None, "the server's own vehicle physics is always on", u32)
-refuse("send", VOID, "this server simulates no V2X radio")
