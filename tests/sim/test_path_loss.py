@@ -105,5 +105,9 @@ def test_vehicles_bend_the_way_and_people_let_it_through(live: LiveWorld) -> Non
     assert len(way(live, start, carried).edges) == 1  # its own carrier is not in the way
     prop = live.spawn("static.prop.busstop", [], Pose(*([x, y] + 20 * step).tolist(), 0.0, yaw))
     assert way(live, start, end).sight is Sight.BUILDING
+    top = 2 * prop.extent[2] + 0.02  # its own edge is in the way down to the road
+    carried, road = Antenna((*([x, y] + 20 * step).tolist(), top), top, prop.id), antenna(*([x, y] + 24 * step), 0.1)
+    assert way(live, carried, road).sight is Sight.CLEAR
+    assert way(live, carried._replace(body=0), road).sight is Sight.BUILDING
     for actor in (walker, prop, *trucks):
         live.destroy(actor.id)

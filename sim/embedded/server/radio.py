@@ -61,18 +61,19 @@ def way(live: LiveWorld, sender: Antenna, receiver: Antenna) -> Way:
     distance = float(np.linalg.norm(end - start))
     low = min(sender.xyz[2] - sender.height, receiver.xyz[2] - receiver.height)
     heights = (sender.xyz[2] - low, receiver.xyz[2] - low)
-    bodies = live.simulation.bodies
-    left = bodies[(bodies["kind"] != Kind.PEDESTRIAN) & ~np.isin(bodies["id"], (sender.body, receiver.body))]
+    ahead, left = ((end - start) / max(distance, 1e-9))[None], live.simulation.bodies
     edges: list[Edge] = []
-    while distance > 0:
-        hits = live.rays.cast(sender.xyz, ((end - start) / distance)[None], distance, left)
+    while True:
+        hits = live.rays.cast(sender.xyz, ahead, distance, left, hide=receiver.body)
+        number = int(hits.id[0])
         if not np.isfinite(hits.distance[0]):
             break
-        met = left[left["id"] == hits.id[0]] if hits.id[0] else left[:0]
-        if not len(met) or met["kind"][0] == Kind.PROP:
+        kind = Kind(left["kind"][left["id"] == number][0]) if number else Kind.STATIC
+        if kind >= Kind.PROP and (number != sender.body or not number):
             return Way(distance, heights, Sight.BUILDING)
-        edges.append(_edge(met[0], start, end))
-        left = left[left["id"] != hits.id[0]]
+        if kind < Kind.PEDESTRIAN and number != sender.body:
+            edges.append(_edge(left[left["id"] == number][0], start, end))
+        left = left[left["id"] != number]
     return Way(distance, heights, Sight.VEHICLE if edges else Sight.CLEAR, tuple(edges))
 
 
