@@ -81,12 +81,12 @@ def map_data(server: Server) -> str:
 def load_new_episode(server: Server, name: str, reset_settings: bool, layers: int) -> None:
     """An empty name or the present map reloads it."""
     short = name.rstrip("/").split("/")[-1]
-    if short in ("", server.live.map_name):
+    if short == OPENDRIVE_MAP and server.custom_map:  # whatever text came last, also where another has that name now
+        server.replace_world(server.custom_town(), OPENDRIVE_MAP, reset_settings, layers)
+    elif short in ("", server.live.map_name):
         server.replace_world(server.live.town, server.live.map_name, reset_settings, layers)
     elif short == OPENDRIVE_MAP:
-        if not server.custom_map:
-            raise UserError("there is no OpenDRIVE map: call generate_opendrive_world first")
-        server.replace_world(server.custom_town(), OPENDRIVE_MAP, reset_settings, layers)
+        raise UserError("there is no OpenDRIVE map: call generate_opendrive_world first")
     else:
         loaded, town = server.maps.load(name)
         server.replace_world(town, loaded, reset_settings, layers)
@@ -97,8 +97,12 @@ def load_new_episode(server: Server, name: str, reset_settings: bool, layers: in
     note="the roads are the text's; the parameters of the mesh (walls, extra width, smoothing) have no effect",
 )  # fmt: skip
 def copy_opendrive(server: Server, xodr: str, parameters: Any) -> None:
-    server.custom_map = xodr
-    server.custom_town()  # a broken text is refused here, where the client sees the reason
+    before, server.custom_map = server.custom_map, xodr
+    try:
+        server.custom_town()  # a broken text is refused here, where the client sees the reason
+    except UserError:
+        server.custom_map = before
+        raise
 
 
 # -------------------------------------------------------------------------------------------------------------- time
