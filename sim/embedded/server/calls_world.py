@@ -222,8 +222,12 @@ refuse("enable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
 refuse("disable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
 accept("is_sensor_enabled_for_ros", VALUE, False, "never: this server has no ROS 2 bridge", u32)
 accept("are_gbuffers_enabled", VALUE, False, "never: this server has no deferred renderer", u32)
-refuse("enable_gbuffers", VOID, "this server has no deferred renderer, so no GBuffer textures")
-refuse("get_gbuffer_token", VALUE, "this server has no deferred renderer, so no GBuffer textures")
+_NO_GBUFFER = (
+    "this server has no deferred renderer, so no GBuffer textures: of materials, occlusion and light maps it keeps "
+    "nothing, and colour, depth, normals, motion and tags have cameras of their own"
+)
+refuse("enable_gbuffers", VOID, _NO_GBUFFER)
+refuse("get_gbuffer_token", VALUE, _NO_GBUFFER)
 refuse("enable_carsim", VOID, "CarSim is a commercial program that this server does not contain")
 refuse("use_carsim_road", VOID, "CarSim is a commercial program that this server does not contain")
 refuse("enable_chrono_physics", VOID, "this server has its own vehicle physics and no Chrono")
