@@ -128,6 +128,21 @@ def test_a_car_that_is_gone_still_tells_its_box(world: Any) -> None:
         _ = other.bounding_box
 
 
+def test_the_physics_of_a_car_that_is_gone_may_be_switched(world: Any) -> None:
+    """The TrafficManager does that for cars that were destroyed a moment before; an error would end its process."""
+    car = world.spawn_actor(world.get_blueprint_library().find(EGO), world.get_map().get_spawn_points()[0])
+    world.tick()
+    other = world.get_actor(car.id)
+    car.destroy()
+    other.set_simulate_physics(True)
+    sensor = world.spawn_actor(world.get_blueprint_library().find("sensor.other.imu"), carla.Transform())
+    world.tick()
+    other = world.get_actor(sensor.id)
+    sensor.destroy()
+    with pytest.raises(RuntimeError, match=f"actor {other.id} not found"):
+        other.set_simulate_physics(True)
+
+
 def test_roles_are_carlas(world: Any) -> None:
     roles = {b.id: b.get_attribute("role_name").recommended_values for b in world.get_blueprint_library()}
     assert roles["sensor.other.imu"] == roles["controller.ai.walker"] == ["default"]

@@ -182,6 +182,35 @@ def test_a_generated_world_and_a_broken_one(served: Any) -> None:
     client.load_world("grid")
 
 
+def straight(length: float) -> str:
+    """OpenDRIVE of one road along x with a lane in each direction."""
+    lane = '<lane id="{}" type="driving" level="false"><width sOffset="0" a="3.5" b="0" c="0" d="0"/></lane>'
+    return (
+        '<?xml version="1.0"?><OpenDRIVE><header revMajor="1" revMinor="4" name="" version="1"/>'
+        f'<road name="" length="{length}" id="1" junction="-1"><planView>'
+        f'<geometry s="0" x="0" y="0" hdg="0" length="{length}"><line/></geometry></planView>'
+        f'<lanes><laneSection s="0"><left>{lane.format(1)}</left><center><lane id="0" type="none" level="false"/>'
+        f"</center><right>{lane.format(-1)}</right></laneSection></lanes></road></OpenDRIVE>"
+    )
+
+
+def test_a_second_generated_world_is_the_second_text(served: Any) -> None:
+    """And a broken text in between changes neither the world nor what its name stands for."""
+    process, client = served
+    for length in (120.0, 300.0):
+        world = client.generate_opendrive_world(straight(length))
+        found = world.get_map()
+        assert found.to_opendrive() == straight(length)
+        assert max(place.location.x for place in found.get_spawn_points()) > 0.5 * length
+        car = world.spawn_actor(world.get_blueprint_library().find("vehicle.audi.tt"), found.get_spawn_points()[0])
+        with RawClient(process.port) as raw, pytest.raises(RuntimeError):
+            raw.call("copy_opendrive_to_file", "<OpenDRIVE></nothing>", [2.0, 50.0, 1.0, 0.6, True, True, True])
+        assert client.load_world("OpenDriveMap").get_map().to_opendrive() == straight(length)
+        assert client.reload_world().get_map().to_opendrive() == straight(length)
+        assert car.id not in [actor.id for actor in client.get_world().get_actors()]
+    client.load_world("grid")
+
+
 def test_carlas_names_need_a_file_or_an_alias() -> None:
     with pytest.raises(UserError, match=r"Town05\.xodr.*--alias-towns"):
         Maps().load("Town05")

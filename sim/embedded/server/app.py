@@ -28,6 +28,7 @@ from roadcraft.sim.embedded.server import (  # noqa: F401  # the modules fill th
     batch,
     calls_actors,
     calls_parts,
+    calls_radio,
     calls_recorder,
     calls_scene,
     calls_signals,

@@ -42,6 +42,21 @@ _SCAN = (
     "channels=32 range=10.0 points_per_second=56000 rotation_frequency=10.0 upper_fov=10.0 lower_fov=-30.0 "
     "horizontal_fov=360.0 sensor_tick=0.0"
 )
+_RADIO = (
+    "noise_seed=0 transmit_power=21.5 receiver_sensitivity=-99.0 frequency_ghz=5.9 combined_antenna_gain=10.0 "
+    "scenario=highway path_loss_model=winner path_loss_exponent=2.7 d_ref=1.0 filter_distance=500.0 "
+    "use_etsi_fading=true custom_fading_stddev=0.0"
+)
+_GAUGES = (
+    "noise_lat_stddev=0.0 noise_lat_bias=0.0 noise_lon_stddev=0.0 noise_lon_bias=0.0 noise_alt_stddev=0.0 "
+    "noise_alt_bias=0.0 noise_head_stddev=0.0 noise_head_bias=0.0 noise_accel_stddev_x=0.0 noise_accel_stddev_y=0.0 "
+    "noise_accel_stddev_z=0.0 noise_yawrate_stddev=0.0 noise_yawrate_bias=0.0 noise_vel_stddev_x=0.0"
+)
+_CHOICES = {
+    "exposure_mode": ("histogram", "manual"),
+    "scenario": ("highway", "rural", "urban"),
+    "path_loss_model": ("winner", "geometric"),
+}
 _SENSORS: dict[str, str] = {
     "sensor.camera.rgb": f"{_CAMERA} {_PHOTO} {_NOISE}",
     "sensor.camera.depth": _CAMERA,
@@ -61,6 +76,8 @@ _SENSORS: dict[str, str] = {
     "noise_gyro_bias_y=0.0 noise_gyro_bias_z=0.0 noise_seed=0 sensor_tick=0.0",
     "sensor.other.gnss": "noise_alt_stddev=0.0 noise_lat_stddev=0.0 noise_lon_stddev=0.0 noise_alt_bias=0.0 "
     "noise_lat_bias=0.0 noise_lon_bias=0.0 noise_seed=0 sensor_tick=0.0",
+    "sensor.other.v2x": f"{_RADIO} gen_cam_min=0.1 gen_cam_max=1.0 fixed_rate=false {_GAUGES} sensor_tick=0.0",
+    "sensor.other.v2x_custom": f"{_RADIO} sensor_tick=0.0",
     "sensor.other.obstacle": "distance=5.0 hit_radius=0.5 only_dynamics=false debug_linetrace=false sensor_tick=0.0",
     "sensor.other.collision": "",
     "sensor.other.lane_invasion": "",
@@ -82,8 +99,8 @@ def _from_default(item: str) -> Attribute:
     name, value = item.split("=")
     if value in ("true", "false"):
         return _variable(name, BOOL, value)
-    if name == "exposure_mode":
-        return _variable(name, STRING, "histogram", "manual", restricted=True)
+    if name in _CHOICES:
+        return _variable(name, STRING, *_CHOICES[name], restricted=True)
     try:
         return _variable(name, INT if value.lstrip("-").isdigit() else FLOAT, value)
     finally:

@@ -161,10 +161,13 @@ def add_torque(server: Server, number: int, torque: Vector) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------- switches
-@call("set_actor_simulate_physics", VOID, u32, flag)
+@call(
+    "set_actor_simulate_physics", VOID, u32, flag,
+    note="of bodies that are gone, of the last 256, without effect: the TrafficManager may ask a moment late, and an "
+    "error would end its process",
+)  # fmt: skip
 def simulate_physics(server: Server, number: int, on: bool) -> None:
-    actor = server.live.actors.get(number)
-    if actor.is_body:
+    if server.live.actors.seen(number).is_body and number in server.live.actors.by_id:
         server.live.simulation.set_physics(number, on)
 
 

@@ -81,12 +81,12 @@ def map_data(server: Server) -> str:
 def load_new_episode(server: Server, name: str, reset_settings: bool, layers: int) -> None:
     """An empty name or the present map reloads it."""
     short = name.rstrip("/").split("/")[-1]
-    if short in ("", server.live.map_name):
+    if short == OPENDRIVE_MAP and server.custom_map:  # whatever text came last, also where another has that name now
+        server.replace_world(server.custom_town(), OPENDRIVE_MAP, reset_settings, layers)
+    elif short in ("", server.live.map_name):
         server.replace_world(server.live.town, server.live.map_name, reset_settings, layers)
     elif short == OPENDRIVE_MAP:
-        if not server.custom_map:
-            raise UserError("there is no OpenDRIVE map: call generate_opendrive_world first")
-        server.replace_world(server.custom_town(), OPENDRIVE_MAP, reset_settings, layers)
+        raise UserError("there is no OpenDRIVE map: call generate_opendrive_world first")
     else:
         loaded, town = server.maps.load(name)
         server.replace_world(town, loaded, reset_settings, layers)
@@ -97,8 +97,12 @@ def load_new_episode(server: Server, name: str, reset_settings: bool, layers: in
     note="the roads are the text's; the parameters of the mesh (walls, extra width, smoothing) have no effect",
 )  # fmt: skip
 def copy_opendrive(server: Server, xodr: str, parameters: Any) -> None:
-    server.custom_map = xodr
-    server.custom_town()  # a broken text is refused here, where the client sees the reason
+    before, server.custom_map = server.custom_map, xodr
+    try:
+        server.custom_town()  # a broken text is refused here, where the client sees the reason
+    except UserError:
+        server.custom_map = before
+        raise
 
 
 # -------------------------------------------------------------------------------------------------------------- time
@@ -218,10 +222,13 @@ refuse("enable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
 refuse("disable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
 accept("is_sensor_enabled_for_ros", VALUE, False, "never: this server has no ROS 2 bridge", u32)
 accept("are_gbuffers_enabled", VALUE, False, "never: this server has no deferred renderer", u32)
-refuse("enable_gbuffers", VOID, "this server has no deferred renderer, so no GBuffer textures")
-refuse("get_gbuffer_token", VALUE, "this server has no deferred renderer, so no GBuffer textures")
+_NO_GBUFFER = (
+    "this server has no deferred renderer, so no GBuffer textures: of materials, occlusion and light maps it keeps "
+    "nothing, and colour, depth, normals, motion and tags have cameras of their own"
+)
+refuse("enable_gbuffers", VOID, _NO_GBUFFER)
+refuse("get_gbuffer_token", VALUE, _NO_GBUFFER)
 refuse("enable_carsim", VOID, "CarSim is a commercial program that this server does not contain")
 refuse("use_carsim_road", VOID, "CarSim is a commercial program that this server does not contain")
 refuse("enable_chrono_physics", VOID, "this server has its own vehicle physics and no Chrono")
 accept("restore_physx_physics", VOID, None, "the server's own vehicle physics is always on", u32)
-refuse("send", VOID, "this server simulates no V2X radio")

@@ -61,18 +61,36 @@ RAN = (
         "which the test leaves running while it loads the world anew",
     ),
     (
-        "`test_v2x`, `test_ros2`, `test_road_lane_api`, `test_traffic_manager_control`",
-        "not run: no V2X and no ROS 2 here; the others test later clients",
+        "`test_v2x` (later)",
+        "pass, with texts for `CustomV2XBytes`, which the client of 0.9.16 does not have",
+    ),
+    (
+        "`test_ros2`, `test_road_lane_api`, `test_traffic_manager_control`",
+        "not run: no ROS 2 here; the others test later clients",
     ),
     (
         "`test/API`: `test_no_rendering_mode`, `test_semantic_segmentation`, `test_spawn_vehicles`, "
         "`test_spawn_walkers`, `test_sync_mode`, `prop_control`",
         "pass, `test_no_rendering_mode` and `prop_control` by their calls alone; `test_apply_textures` cannot: no "
-        "textures here; `test_collision`, `test_sensor_recording` were not run",
+        "textures here",
     ),
     (
-        "`test/unit`",
-        "not run: asks no server",
+        "`test/API`: `test_sensor_recording`, `test_sensor_recording_fast`",
+        "pass; as one, with smaller pictures and fewer files",
+    ),
+    (
+        "`test/API/test_collision`",
+        "passes nowhere as it stands: its callback names `self. event`, and 0.9.16 has no `vehicle.lincoln.mkz`; with "
+        "these two put right it passes on a straight of this server's town",
+    ),
+    (
+        "`test/test_two_wheeler_lean` (later)",
+        "15 of 21 cases: all seven lean into their turns, but `bh.crossbike` and `gazelle.omafiets`, with the power of "
+        "a rider, have not the speed that it wants after nine seconds at 60 % throttle",
+    ),
+    (
+        "`test/unit`, `test/test_ground_truth`",
+        "not run: the first asks no server, the second compares with a video of CARLA's",
     ),
     (
         "`examples`: `client_bounding_boxes`, `dynamic_weather`, `generate_traffic` (with and without "
@@ -81,6 +99,15 @@ RAN = (
         "`start_replaying`, `show_recorder_*`, `synchronous_mode`, `tutorial`, `vehicle_gallery`, "
         "`vehicle_physics`, `visualize_multiple_sensors`",
         "run",
+    ),
+    (
+        "`examples/bounding_boxes`, and the tutorial on bounding boxes",
+        "run; in 300 ticks each of 544 projected boxes of cars held its car's pixels of the instance camera, to half a "
+        "pixel of 640; those of lights and signs likewise, where no house hid them",
+    ),
+    (
+        "`examples/V2XDemo`",
+        "its sensor in 40 cars that the TrafficManager drives: 69,000 messages in 10 s",
     ),
     (
         "`automatic_control --agent Basic`",
@@ -97,6 +124,34 @@ RAN = (
         "`manage_traffic_light`, `vehicle_physics_tester`",
         "run; the last on a file for `--maps` with a straight road at its place",
     ),
+    (
+        "`util`: `change_map_layer`, `check_map`, `extract_spawn_points`, `manage_lights`, `scene_layout`, "
+        "`show_crosswalks`, `show_junctions`, `show_topology`, `show_traffic_lights`, `showcase_doors`, "
+        "`showcase_vehicle_lights`, `spectator_transform`, `test_connection`",
+        "run in `grid` and `suburb`; what they draw is seen nowhere",
+    ),
+    (
+        "`util`: `check_collisions_substepping`, `check_raycast_sensors_determinism`, `recorder_comparer`",
+        "three repetitions are equal to the last bit, on roads of this server's town",
+    ),
+    (
+        "`util/check_lidar_bb`",
+        "of 1.1 million points on vehicles of 25 kinds none outside its box, on roads of this server's town",
+    ),
+    (
+        "`util`: `raycast_sensor_testing`, `performance_benchmark`, `tm_performance`",
+        "their calls run, with up to 150 vehicles and 50 walkers, in one town: the client crashes where they load the "
+        "next, see below",
+    ),
+    (
+        "`util`: `apply_texture`, `osm_to_xodr`, `map_viewer`",
+        "not run: no textures here; the others need no server",
+    ),
+    (
+        "tutorials: first steps, TrafficManager, bones, friction triggers, maps and landmarks, world and weather, "
+        "recorder, OpenStreetMap",
+        "their snippets run; bones lie in the box around their walker's pixels",
+    ),
 )
 
 AFTER = """\
@@ -104,6 +159,10 @@ Some of these scripts wait no longer than one or two seconds. On a busy machine 
 town, takes longer, after which `tutorial.py` and `synchronous_mode.py` end with a time-out: start them again. Where a
 script says `np.int` or `np.bool` it needs numpy below 1.24. Scripts that drive with the TrafficManager in a session
 without synchronous mode may say "terminate called without an active exception" at their end, which is the client's.
+So are these: loading a world while a TrafficManager runs asynchronously is a segmentation fault, as its thread looks at
+the episode that `load_world` has just let go; switching one from asynchronous to synchronous mode made one run of
+fourteen wait for ever; and `apply_batch_sync(..., True)` ends with a time-out when the callbacks of as many streams as
+the client has threads wait for Python, hence `carla.Client(host, port, 8)` on a machine with two cores.
 """
 
 

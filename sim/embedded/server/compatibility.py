@@ -172,7 +172,7 @@ CAMERA_NOTES = {
 SENSORS_INTRO = """\
 ## Sensors
 
-Blueprints that are not listed do not exist here (V2X, RSS, GBuffer, wide-angle lenses); the client's library says so
+Blueprints that are not listed do not exist here (RSS, wide-angle lenses); the client's library says so
 when they are looked up.
 
 | blueprint | what it sends |

@@ -33,6 +33,7 @@ from roadcraft.sim.roads import LaneKind, SignalKind
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.rays import Rays
     from roadcraft.sim.embedded.server.level import Thing
+    from roadcraft.sim.embedded.server.radio import Transmission
 
 log = logging.getLogger(__name__)
 AFTER_DEATH = 10.0  # s that a dead walker lies before it is gone, as in CARLA
@@ -65,6 +66,7 @@ class LiveWorld:
         self.blinks_from = 0.0  # simulation time [s] when synchronous mode began: for indicators and rain
         self.street_lights = StreetLights(town.scenery)
         self.shown = Shown(town, layers)
+        self.air: list[Transmission] = []  # what V2X sensors send in this tick
         self.contacts: NDArray[np.void] = self.simulation.contacts
         self.told_physics: dict[int, tuple[Any, ...]] = {}  # what clients set, by actor
         self.gains: dict[int, tuple[float, ...]] = {}  # of Ackermann controllers, by actor

@@ -18,6 +18,7 @@ from roadcraft.sim.embedded.server.events import CollisionSensor, ObstacleSensor
 from roadcraft.sim.embedded.server.inertial import Gnss, Imu
 from roadcraft.sim.embedded.server.scans import Lidar, Radar, SemanticLidar
 from roadcraft.sim.embedded.server.streams import Part
+from roadcraft.sim.embedded.server.v2x import CamStation, CustomStation, Station
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
@@ -45,6 +46,8 @@ SENSORS: dict[str, Callable[[Actor], Sensor]] = {
     "sensor.lidar.ray_cast_semantic": SemanticLidar,
     "sensor.other.imu": Imu,
     "sensor.other.gnss": Gnss,
+    "sensor.other.v2x": CamStation,
+    "sensor.other.v2x_custom": CustomStation,
 }
 DERIVED: dict[str, type[Camera]] = {
     "sensor.camera.normals": NormalsCamera,
@@ -70,6 +73,13 @@ SENSOR_NOTES = {  # for the compatibility page
     "sensor.other.radar": "radial velocity, angles, distance",
     "sensor.other.imu": "with gravity; noise and bias",
     "sensor.other.gnss": "agrees with the client's `transform_to_geolocation`; noise and bias",
+    "sensor.other.v2x": "cooperative awareness messages (CAM) of all stations in reach, in one event: sent when ETSI "
+    "EN 302 637-2 wants, of vehicles, walkers and, unattached or on anything else, roadside units. Power by ETSI TR "
+    "103 257-1 with CARLA's attributes; houses and props block, roofs of vehicles bend. Lateral acceleration and yaw "
+    "rate grow to the right and the vertical acceleration has gravity in it, as in CARLA; lengths are in 0.1 m and a "
+    "reversing vehicle tells its speed, as in the standard; the zones of roadside units are empty, as CARLA's would "
+    "crash the client",
+    "sensor.other.v2x_custom": "texts that others got by `send`, over the same radio; also without a parent",
     "sensor.other.obstacle": "the nearest thing in a tube ahead; `debug_linetrace` draws nothing",
     "sensor.other.collision": "each contact of a tick with its impulse",
     "sensor.other.lane_invasion": "found by the client itself",
@@ -94,6 +104,7 @@ class Sensors:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.equipped: dict[int, Actor] = {}
+        self.stations: dict[int, Actor] = {}  # those of them that send by radio, heard or not
         self.due_at: dict[int, float] = {}  # simulation time [s] of the next message
         self.failures: dict[int, int] = {}  # in a row, of the sensors whose last attempt failed
         self.named: set[int] = set()  # those that ever failed
@@ -108,10 +119,13 @@ class Sensors:
         actor.stream = self.server.streams.new()
         self.equipped[actor.id] = actor
         self.due_at[actor.id] = 0.0
+        if isinstance(actor.sensor, Station):
+            self.stations[actor.id] = actor
 
     def forget(self, actor: Actor) -> None:
         """An actor is gone, or sends nothing any more."""
         self.equipped.pop(actor.id, None)
+        self.stations.pop(actor.id, None)
         self.due_at.pop(actor.id, None)
         self.failures.pop(actor.id, None)
         self.named.discard(actor.id)
@@ -119,12 +133,14 @@ class Sensors:
 
     def clear(self) -> None:
         """A new world begins."""
-        for notes in (self.equipped, self.due_at, self.failures, self.named, self.silenced):
+        for notes in (self.equipped, self.stations, self.due_at, self.failures, self.named, self.silenced):
             notes.clear()
 
     def after_tick(self, delta: float) -> None:
         """Sends what is due and heard."""
         time = self.server.live.simulation.time
+        if self.stations:
+            self._transmit()
         heard = [actor for actor in self.equipped.values() if self.server.streams.heard(actor.stream)]
         for actor in self.equipped.values() if len(heard) < len(self.equipped) else ():
             if isinstance(actor.sensor, Camera) and not self.server.streams.heard(actor.stream):
@@ -139,6 +155,16 @@ class Sensors:
                 self._sense(actor, delta)
         if not self.server.settings.no_rendering:
             self._picture([actor for actor in due if isinstance(actor.sensor, Camera)])
+
+    def _transmit(self) -> None:
+        """Collects what V2X sensors send in this tick, before any of them hears of it."""
+        live = self.server.live
+        live.air.clear()
+        for actor in list(self.stations.values()):
+            try:
+                live.air.extend(actor.sensor.transmit(live, actor))
+            except Exception as error:
+                self._failed(actor, error)
 
     def _sense(self, actor: Actor, delta: float) -> None:
         try:
