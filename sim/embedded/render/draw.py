@@ -257,8 +257,8 @@ def draw_mesh(
             continue
         length = np.float32(1.0) / sqrt(mx * mx + my * my + mz * mz)
         mx, my, mz = mx * length, my * length, mz * length
-        canvas.face_pixel[number] = shade_face(eye, row, mx, my, mz, paint, lights, haze, tag)
-        canvas.face_owner[number] = owner
+        shade = shade_face(eye, row, mx, my, mz, paint, lights, haze, tag)
+        canvas.face[number] = np.uint64(shade) | np.uint64(owner) << np.uint64(32)
         if facade:
             canvas.faces[1] = slot + 1
             clad(canvas, eye, slot, inverse, transform, nx, ny, mx, my, mz, paint, haze, tag, variant, style, a, b, c)
@@ -290,9 +290,9 @@ def clad(canvas, eye, slot, inverse, transform, nx, ny, mx, my, mz, paint, haze,
             pane = light[4, k] * PANE[glass, 0] + light[6, k] * PANE[glass, 1] + PANE[glass, 2 + k] * lit
             ends[3 + glass, k] = (pane + eye.haze[2] * PANE[glass, 5 + k]) * keep + fog
     table = canvas.face_table[slot]
-    for ramp in range(1 + GLASSES):
-        first, last = (ends[0], ends[1]) if ramp == 0 else (ends[2], ends[2 + ramp])
-        blend(table, ramp * RAMP, first, last, tag)
+    for glass in range(GLASSES):
+        blend(table, 2 * glass * RAMP, ends[0], ends[1], tag)
+        blend(table, (2 * glass + 1) * RAMP, ends[2], ends[3 + glass], tag)
 
 
 @kernel

@@ -58,7 +58,7 @@ class Air(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """What is filled in each frame of one image size."""
+    """What is filled in each frame of one image size. The images have numbers to spare, see `lanes`."""
 
     canvas: Canvas
     eye: Eye
@@ -66,7 +66,6 @@ class Buffers(NamedTuple):
     outline: NDArray[np.float32]  # (2, 24) a shadow's points
     order: NDArray[np.int32]  # (24,) its corners
     rgb: NDArray[np.uint8]
-    words: NDArray[np.uint32]  # the bytes of `rgb`, four pixels in three words; no columns where that does not fit
     bgra: NDArray[np.uint32]  # (H, W) the bytes B, G, R and 255 of each pixel as one word
     semantic: NDArray[np.uint8]
     instance: NDArray[np.uint32]
@@ -125,6 +124,6 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     if wanted & COLORS:
         finish(canvas, eye, town.puddles, air, moment)
     if wanted & np.uint32(1):
-        write_rgb(canvas.soft, buffers.rgb, buffers.words)
+        write_rgb(canvas.soft, buffers.rgb)
     if wanted & np.uint32(16):
         write_bgra(canvas.soft, buffers.bgra)

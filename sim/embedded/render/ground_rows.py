@@ -12,8 +12,8 @@ import numpy as np
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.ground_look import HAZES, TEXEL, TILE_BITS, level_for, texel
+from roadcraft.sim.embedded.render.lanes import LANES, count_up, low_words, store, to_longs
 from roadcraft.sim.embedded.render.palette import CLASS_OF
-from roadcraft.sim.embedded.render.raster import inverse_depth
 
 PIECE = 16  # pixels of a rolled camera's row along which places move by equal steps
 STRAIGHT = np.float32(0.03)  # relative change of depth up to which they do
@@ -68,10 +68,10 @@ def ground_run(canvas, eye, ground, palette, semantic, labels, row, begin, end):
         x, y = line[0] + np.float64(begin) * line[2], line[1] + np.float64(begin) * line[3]
         texels(canvas, ground, palette, semantic, labels, row, begin, end, x, y)
         return
-    iz = canvas.key[np.uint64(row)]
+    iz = canvas.iz[np.uint64(row)]
     for first in range(begin, end, PIECE):
         last = min(first + PIECE, end)
-        a, b = inverse_depth(iz[first]), inverse_depth(iz[last - 1])
+        a, b = iz[first], iz[last - 1]
         step = last - first if abs(a - b) <= STRAIGHT * min(a, b) else 1
         for col in range(first, last, step):
             lay_line(line, eye, ground, row, col, col + step)
@@ -100,15 +100,40 @@ def texels(canvas, ground, palette, semantic, labels, row, begin, end, x, y):
             if labels:
                 out[col] = TAGS[texel(ground, fine, ix, iy)]
         return
-    fx, fy, step_x, step_y = np.int64(x * UNIT), np.int64(y * UNIT), np.int64(dx * UNIT), np.int64(dy * UNIT)
-    inside, start, classes = (np.int64(1) << bits) - 1, ground.offset[level], ground.offset[fine]
-    to_tile = BITS + bits
-    for col in range(np.uint64(begin), np.uint64(end)):
-        tile = np.int64(tiles[np.uint64(fy >> to_tile), np.uint64(fx >> to_tile)])
-        ix, iy = (fx >> BITS) & inside, (fy >> BITS) & inside
-        code = np.uint64(data[np.uint64(start + (((tile << coarse) + (iy >> drop)) << coarse) + (ix >> drop))])
+    lay_places(canvas, tiles.shape[1], bits, drop, end - begin, x, y)
+    place, start, classes = canvas.place, ground.offset[level], ground.offset[fine]
+    first, to_fine, to_coarse = np.uint64(begin), np.uint64(2 * bits), np.uint64(2 * coarse)
+    if drop == 0:
+        for k in range(np.uint64(end - begin)):
+            tile, col = np.uint64(tiles[0, np.uint64(place[0, k])]), first + k
+            code = np.uint64(data[np.uint64(start) + (tile << to_fine) + np.uint64(place[1, k])])
+            found = palette[tone | (np.uint64(mask[col]) << shadow) | code]
+            pixel[col] = found
+            if labels:
+                out[col] = np.uint8(found >> np.uint32(24))
+        return
+    for k in range(np.uint64(end - begin)):
+        tile, col = np.uint64(tiles[0, np.uint64(place[0, k])]), first + k
+        code = np.uint64(data[np.uint64(start) + (tile << to_coarse) + np.uint64(place[2, k])])
         pixel[col] = palette[tone | (np.uint64(mask[col]) << shadow) | code]
         if labels:
-            out[col] = TAGS[np.uint64(data[np.uint64(classes + (((tile << bits) + iy) << bits) + ix)])]
-        fx += step_x
-        fy += step_y
+            out[col] = TAGS[np.uint64(data[np.uint64(classes) + (tile << to_fine) + np.uint64(place[1, k])])]
+
+
+@part
+def lay_places(canvas, columns, bits, drop, count, x, y):
+    """Fills `canvas.place` for `count` pixels along `canvas.line` from (x, y) on: the tile's place on the map, row
+    after row, the class's in the tile and the colour's, whose texels are 2 ** drop times as long."""
+    place = canvas.place
+    step_x, step_y = np.int64(canvas.line[2] * UNIT), np.int64(canvas.line[3] * UNIT)
+    number = to_longs(count_up())
+    fx, fy = number * step_x + np.int64(x * UNIT), number * step_y + np.int64(y * UNIT)
+    inside = (1 << bits) - 1
+    for k in range(0, count, LANES):
+        ix, iy = low_words(fx >> BITS), low_words(fy >> BITS)
+        store(place, k, (iy >> bits) * columns + (ix >> bits))
+        ix, iy = ix & inside, iy & inside
+        store(place, place.shape[1] + k, (iy << bits) | ix)
+        store(place, 2 * place.shape[1] + k, ((iy >> drop) << (bits - drop)) | (ix >> drop))
+        fx += LANES * step_x
+        fy += LANES * step_y

@@ -13,6 +13,7 @@ from roadcraft.sim.embedded.render.facade import textures
 from roadcraft.sim.embedded.render.frame import Air, Buffers, Town3D, render_frame
 from roadcraft.sim.embedded.render.ground import load_ground
 from roadcraft.sim.embedded.render.ground_look import HAZES, STATES_DAY, TEXEL, TILE
+from roadcraft.sim.embedded.render.lanes import LANES, spare
 from roadcraft.sim.embedded.render.lighting import Light, light_of
 from roadcraft.sim.embedded.render.looks import look_of
 from roadcraft.sim.embedded.render.night import STATES, lamp_map
@@ -151,21 +152,24 @@ def _plain(array: NDArray, dtype: DTypeLike) -> NDArray:
 
 def _make_buffers(width: int, height: int) -> Buffers:
     shape = (height, width)
-    rgb = np.zeros((*shape, 3), np.uint8)
-    fits = width % 4 == 0
     return Buffers(
         make_canvas(width, height),
         make_eye(),
         np.zeros((6, 16), np.float32),
         np.zeros((2, 24), np.float32),
         np.zeros(24, np.int32),
-        rgb,
-        rgb.reshape(height, -1).view(np.uint32) if fits else np.zeros((height, 0), np.uint32),
-        np.zeros(shape, np.uint32),
-        np.zeros(shape, np.uint8),
-        np.zeros(shape, np.uint32),
-        np.zeros(shape, np.float32),
+        _make_rgb(height, width),
+        spare(shape, np.uint32),
+        spare(shape, np.uint8),
+        spare(shape, np.uint32),
+        spare(shape, np.float32),
     )
+
+
+def _make_rgb(height: int, width: int) -> NDArray[np.uint8]:
+    """(H, W, 3) bytes, after which there are those of LANES pixels."""
+    size = 3 * height * width
+    return np.zeros(size + 3 * LANES, np.uint8)[:size].reshape(height, width, 3)
 
 
 def lit_palette(light: Light, ground: NDArray[np.float64]) -> NDArray[np.uint32]:

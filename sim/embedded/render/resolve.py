@@ -12,18 +12,28 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.facade import facade_run
 from roadcraft.sim.embedded.render.ground_rows import ground_run, lay_row
+from roadcraft.sim.embedded.render.lanes import (
+    LANES,
+    bits,
+    count_up,
+    lanes,
+    load,
+    most,
+    store,
+    store_bytes,
+    store_triples,
+    to_floats,
+)
 from roadcraft.sim.embedded.render.materials import SKY
-from roadcraft.sim.embedded.render.raster import BEYOND, FAR_IZ, FIRST_FACADE, inverse_depth, make_key
+from roadcraft.sim.embedded.render.raster import FAR_IZ, FIRST_FACADE, RUN
 
 SKY_SIZE = 512
 SKY_PIECE = 16  # pixels
 SKY_BITS = np.int32(16)  # of the fixed-point fraction on the map
 SKY_UNIT = np.float32(1 << 16)
-RUN = 64  # pixels in a mask
 SKY_SCALE = 0.94  # the sky's map reaches a little below the horizon
 
-LOW8, LOW16, LOW24 = np.uint32(0xFF), np.uint32(0xFFFF), np.uint32(0xFFFFFF)
-SECOND8, OPAQUE = np.uint32(0xFF00), np.uint32(0xFF000000)
+LOW8, SECOND8, OPAQUE = np.uint32(0xFF), np.uint32(0xFF00), np.uint32(0xFF000000)
 COLORS = np.uint32(1 | 16)  # bits of `wanted` for which colours are needed
 
 
@@ -41,17 +51,19 @@ def sky_run(canvas, eye, sky, row, begin, end):
     )
     sx, sy, sz = ax[0, 0] / f, ax[0, 1] / f, ax[0, 2] / f
     x0, y0 = sky_place(bx, by, bz, sx, sy, sz, np.float32(begin) + np.float32(0.5) - cx)
-    pixel, line, mask = canvas.pixel, np.uint64(row), np.int32(SKY_SIZE - 1)
+    pixel, place, line, mask = canvas.pixel, canvas.place, np.uint64(row), np.int32(SKY_SIZE - 1)
     for first in range(begin, end, SKY_PIECE):
         last = min(first + SKY_PIECE, end)
         x1, y1 = sky_place(bx, by, bz, sx, sy, sz, np.float32(last) + np.float32(0.5) - cx)
         share = np.float32(SKY_UNIT) / np.float32(last - first)
         ix, iy = np.int32((x1 - x0) * share), np.int32((y1 - y0) * share)
-        fx, fy = np.int32(x0 * SKY_UNIT), np.int32(y0 * SKY_UNIT)
-        for col in range(np.uint64(first), np.uint64(last)):
-            pixel[line, col] = sky[np.uint64((fy >> SKY_BITS) & mask), np.uint64((fx >> SKY_BITS) & mask)]
-            fx += ix
-            fy += iy
+        fx, fy = count_up() * ix + np.int32(x0 * SKY_UNIT), count_up() * iy + np.int32(y0 * SKY_UNIT)
+        for k in range(0, last - first, LANES):
+            store(place, k, (((fy >> SKY_BITS) & mask) * SKY_SIZE) | ((fx >> SKY_BITS) & mask))
+            fx += LANES * ix
+            fy += LANES * iy
+        for k in range(np.uint64(last - first)):
+            pixel[line, np.uint64(first) + k] = sky[0, np.uint64(place[0, k])]
         x0, y0 = x1, y1
 
 
@@ -73,16 +85,18 @@ def clear(canvas, eye):
     ax = eye.axes
     half = np.float32(0.5)
     step = -ax[0, 2] / (f * above)
-    for row in range(np.uint64(height)):
+    iz, word = canvas.iz, canvas.word
+    nothing = lanes(np.int32(0))
+    for row in range(height):
         base = -(ax[2, 2] + (np.float32(row) + half - cy) / f * ax[1, 2]) / above + (half - cx) * step
-        key, mask = canvas.key[row], canvas.mask[row]
-        for col in range(np.uint64(width)):
-            key[col] = make_key(max(FAR_IZ, base + np.float32(col) * step), np.int64(0))
-        for col in range(np.uint64(width), np.uint64(canvas.key.shape[1])):
-            key[col] = BEYOND
+        for col in range(0, width, LANES):
+            at = row * width + col
+            store(iz, at, most(to_floats(count_up() + col) * step + base, lanes(FAR_IZ)))
+            store(word, at, nothing)
+        mask = canvas.mask[row]
         for col in range(np.uint64(width)):
             mask[col] = 0
-    canvas.face_pixel[0] = SKY << 24
+    canvas.face[0] = SKY << 24
     canvas.faces[0] = 1
     canvas.faces[1] = 0
     canvas.faces[2] = 0
@@ -90,31 +104,29 @@ def clear(canvas, eye):
 
 @kernel
 def resolve(canvas, eye, ground, facades, palette, sky, semantic, instance, depth, wanted):
-    """Writes the labels that are wanted, see `frame.render_frame`, and `canvas.word`; for COLORS `canvas.pixel` too."""
+    """Writes the labels that are wanted, see `frame.render_frame`, and for COLORS `canvas.pixel`."""
     colors, classes = wanted & COLORS != 0, wanted & np.uint32(2) != 0
     height, width = canvas.word.shape
-    face_pixel, face_owner = canvas.face_pixel, canvas.face_owner
-    for row in range(np.uint64(height)):
-        key, word, pixel = canvas.key[row], canvas.word[row], canvas.pixel[row]
-        for col in range(np.uint64(width)):
-            word[col] = np.uint32(key[col])
+    iz, face = canvas.iz, canvas.face
+    for row in range(height):
+        start = row * width
         if wanted & np.uint32(8):
-            out = depth[row]
-            for col in range(np.uint64(width)):
-                out[col] = np.float32(1.0) / inverse_depth(key[col])
+            for col in range(0, width, LANES):
+                store(depth, start + col, lanes(np.float32(1.0)) / load(iz, start + col))
+        line = np.uint64(row)
+        word, pixel, owner = canvas.word[line], canvas.pixel[line], instance[line]
         if wanted & np.uint32(4):
-            owner = instance[row]
             for col in range(np.uint64(width)):
-                owner[col] = face_owner[np.uint64(word[col])]
-        if not (colors or classes):
-            continue
-        for col in range(np.uint64(width)):
-            pixel[col] = face_pixel[np.uint64(word[col])]
+                found = face[np.uint64(word[col])]
+                pixel[col], owner[col] = np.uint32(found), np.uint32(found >> np.uint64(32))
+        elif colors or classes:
+            for col in range(np.uint64(width)):
+                pixel[col] = np.uint32(face[np.uint64(word[col])])
         if classes:
-            tag = semantic[row]
-            for col in range(np.uint64(width)):
-                tag[col] = np.uint8(pixel[col] >> np.uint32(24))
-        paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, classes, np.int64(row))
+            for col in range(0, width, LANES):
+                store_bytes(semantic, start + col, load(canvas.pixel, start + col) >> 24)
+        if colors or classes:
+            paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, classes, row)
 
 
 @part
@@ -123,23 +135,24 @@ def paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, clas
 
     Runs are found by two masks of RUN pixels: where a face other than the one before begins, and where one is special.
     """
-    word, width = canvas.word[np.uint64(row)], canvas.word.shape[1]
+    word, width = canvas.word, canvas.word.shape[1]
     lay_row(canvas.line, eye, ground, row, width)
     one = np.uint64(1)
     for base in range(0, width, RUN):
-        count, at = min(width - base, RUN), np.uint64(base)
-        change, special = one, np.uint64(0)
-        for k in range(one, np.uint64(count)):
-            change |= np.uint64(word[at + k] != word[at + k - one]) << k
-        for k in range(np.uint64(count)):
-            special |= np.uint64(word[at + k] - np.uint32(1) >= np.uint32(FIRST_FACADE - 1)) << k
-        starts = change & special
+        count, start = min(width - base, RUN), row * width + base
+        change, special = np.uint64(0), np.uint64(0)
+        for k in range(0, count, LANES):
+            here, shift = load(word, start + k), np.uint64(k)
+            change |= bits(here != load(word, start + k + 1)) << shift
+            special |= bits((here < 1) | (here >= FIRST_FACADE)) << shift
+        change = change << one | one
+        starts = change & special & (~np.uint64(0) >> np.uint64(RUN - count))
         while starts:
             first = trailing_zeros(starts)
             starts &= starts - one
             last = trailing_zeros(change & ~((np.uint64(2) << first) - one))
             begin, end = base + np.int64(first), base + min(np.int64(last), count)
-            face = np.int64(word[np.uint64(begin)])
+            face = np.int64(word[np.uint64(row), np.uint64(begin)])
             if face == 0:
                 background(canvas, eye, ground, palette, sky, semantic, classes, row, begin, end)
             elif colors:
@@ -149,14 +162,14 @@ def paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, clas
 @part
 def background(canvas, eye, ground, palette, sky, semantic, classes, row, begin, end):
     """Colours pixels [begin, end) of a row that no face covers: ground, sky or both. With `classes` those too."""
-    key = canvas.key[np.uint64(row)]
+    iz = canvas.iz[np.uint64(row)]
     col = begin
     while col < end:
-        is_ground = inverse_depth(key[col]) > FAR_IZ
+        is_ground = iz[col] > FAR_IZ
         stop = end
-        if (inverse_depth(key[end - 1]) > FAR_IZ) != is_ground:  # the horizon crosses the row
+        if (iz[end - 1] > FAR_IZ) != is_ground:  # the horizon crosses the row
             stop = col + 1
-            while stop < end and (inverse_depth(key[stop]) > FAR_IZ) == is_ground:
+            while stop < end and (iz[stop] > FAR_IZ) == is_ground:
                 stop += 1
         if is_ground:
             ground_run(canvas, eye, ground, palette, semantic, classes, row, col, stop)
@@ -166,26 +179,13 @@ def background(canvas, eye, ground, palette, sky, semantic, classes, row, begin,
 
 
 @kernel
-def write_rgb(pixel, rgb, words):
-    """RGB bytes; `words` are the same bytes as 32-bit words, three of which hold four pixels."""
+def write_rgb(pixel, rgb):
+    """RGB bytes."""
     height, width = pixel.shape
-    quads = words.shape[1] // 3
     for row in range(height):
-        for q in range(quads):
-            a, b, c, d = (
-                pixel[row, 4 * q],
-                pixel[row, 4 * q + 1],
-                pixel[row, 4 * q + 2],
-                pixel[row, 4 * q + 3],
-            )
-            words[row, 3 * q] = (a & LOW24) | (b << np.uint32(24))
-            words[row, 3 * q + 1] = ((b >> np.uint32(8)) & LOW16) | (c << np.uint32(16))
-            words[row, 3 * q + 2] = ((c >> np.uint32(16)) & LOW8) | (d << np.uint32(8))
-        for col in range(4 * quads, width):
-            value = pixel[row, col]
-            rgb[row, col, 0] = np.uint8(value)
-            rgb[row, col, 1] = np.uint8(value >> np.uint32(8))
-            rgb[row, col, 2] = np.uint8(value >> np.uint32(16))
+        for col in range(0, width, LANES):
+            at = row * width + col
+            store_triples(rgb, 3 * at, load(pixel, at))
 
 
 @kernel

@@ -73,9 +73,7 @@ def darken(canvas, eye, x, y, n, order, bit):
     if m < 3:
         return
     mask = canvas.mask
-    first, rows, longest = spans(canvas, m)
-    if longest <= 0:
-        return
+    first, rows = spans(canvas, m)
     for k in range(np.uint64(rows)):
         row = np.uint64(first) + k
         for col in range(np.uint64(canvas.run[0, k]), np.uint64(canvas.run[1, k])):

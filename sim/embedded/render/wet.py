@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.ground_paint import noise_map
-from roadcraft.sim.embedded.render.raster import inverse_depth
 
 PUDDLES = 256  # texels along the map of puddles, which repeats
 PUDDLE_TEXEL = 0.16  # [m]
@@ -40,9 +39,9 @@ def fog_faces(canvas, fog, table):
     """Puts fog in front of all faces by their depth. `fog`: its pixel; `table`: its share, 0 to 256, by depth."""
     height, width = canvas.word.shape
     for line in range(np.uint64(height)):
-        word, key, pixel = canvas.word[line], canvas.key[line], canvas.pixel[line]
+        word, iz, pixel = canvas.word[line], canvas.iz[line], canvas.pixel[line]
         for col in range(np.uint64(width)):
-            depth = min(np.float32(1.0 / FOG_STEP) / inverse_depth(key[col]), np.float32(FOGS - 1))
+            depth = min(np.float32(1.0 / FOG_STEP) / iz[col], np.float32(FOGS - 1))
             share = table[np.uint64(np.uint32(depth))]
             pixel[col] = blend(pixel[col], fog, share if word[col] != 0 else np.uint32(0))
 
