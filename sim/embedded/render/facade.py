@@ -136,7 +136,9 @@ def facade_run(canvas, codes, f, slot, line, begin, end):
             store(place, k, (kind << KIND_BITS) | texel)
             fs += LANES * ds
             ft += LANES * dt
-        for k in range(np.uint64(last - first)):
-            at = np.uint64(place[0, k])
-            pixel[np.uint64(first) + k] = table[(at >> np.uint64(16)) | np.uint64(codes[at & np.uint64(0xFFFF)])]
+        for k in range(0, last - first, LANES):
+            for j in range(LANES):
+                at = np.uint64(place[0, np.uint64(k + j)])
+                code = (at >> np.uint64(16)) | np.uint64(codes[at & np.uint64(0xFFFF)])
+                pixel[np.uint64(first + k + j)] = table[code]
         s, t = s1, t1

@@ -87,7 +87,7 @@ def texels(canvas, ground, palette, semantic, labels, row, begin, end, x, y):
     drop = bits - coarse
     tiles, data = ground.tiles, ground.data
     wide, high = np.float64(tiles.shape[1] << bits), np.float64(tiles.shape[0] << bits)
-    count = np.float64(end - begin)
+    count = np.float64(end - begin + LANES)
     ex, ey, one = x + count * dx, y + count * dy, np.float64(1.0)
     line, shadow = np.uint64(row), np.uint64(8)
     pixel, mask, out = canvas.pixel[line], canvas.mask[line], semantic[line]
@@ -102,22 +102,20 @@ def texels(canvas, ground, palette, semantic, labels, row, begin, end, x, y):
         return
     lay_places(canvas, tiles.shape[1], bits, drop, end - begin, x, y)
     place, start, classes = canvas.place, ground.offset[level], ground.offset[fine]
-    first, to_fine, to_coarse = np.uint64(begin), np.uint64(2 * bits), np.uint64(2 * coarse)
-    if drop == 0:
-        for k in range(np.uint64(end - begin)):
-            tile, col = np.uint64(tiles[0, np.uint64(place[0, k])]), first + k
-            code = np.uint64(data[np.uint64(start) + (tile << to_fine) + np.uint64(place[1, k])])
+    to_fine, to_coarse = np.uint64(2 * bits), np.uint64(2 * coarse)
+    for first in range(0, end - begin, LANES):
+        for j in range(LANES):
+            k, col = np.uint64(first + j), np.uint64(begin + first + j)
+            tile = np.uint64(tiles[0, np.uint64(place[0, k])])
+            code = np.uint64(data[np.uint64(start) + (tile << to_coarse) + np.uint64(place[2, k])])
             found = palette[tone | (np.uint64(mask[col]) << shadow) | code]
             pixel[col] = found
             if labels:
-                out[col] = np.uint8(found >> np.uint32(24))
-        return
-    for k in range(np.uint64(end - begin)):
-        tile, col = np.uint64(tiles[0, np.uint64(place[0, k])]), first + k
-        code = np.uint64(data[np.uint64(start) + (tile << to_coarse) + np.uint64(place[2, k])])
-        pixel[col] = palette[tone | (np.uint64(mask[col]) << shadow) | code]
-        if labels:
-            out[col] = TAGS[np.uint64(data[np.uint64(classes) + (tile << to_fine) + np.uint64(place[1, k])])]
+                if drop != 0:
+                    code = np.uint64(data[np.uint64(classes) + (tile << to_fine) + np.uint64(place[1, k])])
+                    out[col] = TAGS[code]
+                else:
+                    out[col] = np.uint8(found >> np.uint32(24))
 
 
 @part

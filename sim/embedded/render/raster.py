@@ -86,7 +86,7 @@ def make_canvas(width: int, height: int) -> Canvas:
         tile=np.zeros((-(-height // SQUARE), blocks), np.float32),
         pixel=spare(shape, np.uint32),
         soft=spare(shape, np.uint32),
-        mask=np.zeros((height, blocks * SQUARE), np.uint8),
+        mask=spare((height, blocks * SQUARE), np.uint8),
         face=np.zeros(FACES, np.uint64),
         face_plane=np.zeros((SLOTS, 14), np.float32),
         line=np.zeros(6),

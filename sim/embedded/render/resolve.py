@@ -34,7 +34,9 @@ SKY_UNIT = np.float32(1 << 16)
 SKY_SCALE = 0.94  # the sky's map reaches a little below the horizon
 
 LOW8, SECOND8, OPAQUE = np.uint32(0xFF), np.uint32(0xFF00), np.uint32(0xFF000000)
-COLORS = np.uint32(1 | 16)  # bits of `wanted` for which colours are needed
+TAG = np.uint32(24)  # shift of a pixel's tag
+# Bits of `wanted`: those for which colours are needed, then labels.
+COLORS, CLASSES, INSTANCES, DEPTH = np.uint32(1 | 16), np.uint32(2), np.uint32(4), np.uint32(8)
 
 
 @part
@@ -62,8 +64,9 @@ def sky_run(canvas, eye, sky, row, begin, end):
             store(place, k, (((fy >> SKY_BITS) & mask) * SKY_SIZE) | ((fx >> SKY_BITS) & mask))
             fx += LANES * ix
             fy += LANES * iy
-        for k in range(np.uint64(last - first)):
-            pixel[line, np.uint64(first) + k] = sky[0, np.uint64(place[0, k])]
+        for k in range(0, last - first, LANES):
+            for j in range(LANES):
+                pixel[line, np.uint64(first + k + j)] = sky[0, np.uint64(place[0, np.uint64(k + j)])]
         x0, y0 = x1, y1
 
 
@@ -105,58 +108,55 @@ def clear(canvas, eye):
 @kernel
 def resolve(canvas, eye, ground, facades, palette, sky, semantic, instance, depth, wanted):
     """Writes the labels that are wanted, see `frame.render_frame`, and for COLORS `canvas.pixel`."""
-    colors, classes = wanted & COLORS != 0, wanted & np.uint32(2) != 0
     height, width = canvas.word.shape
-    iz, face = canvas.iz, canvas.face
     for row in range(height):
-        start = row * width
-        if wanted & np.uint32(8):
-            for col in range(0, width, LANES):
-                store(depth, start + col, lanes(np.float32(1.0)) / load(iz, start + col))
-        line = np.uint64(row)
-        word, pixel, owner = canvas.word[line], canvas.pixel[line], instance[line]
-        if wanted & np.uint32(4):
-            for col in range(np.uint64(width)):
-                found = face[np.uint64(word[col])]
-                pixel[col], owner[col] = np.uint32(found), np.uint32(found >> np.uint64(32))
-        elif colors or classes:
-            for col in range(np.uint64(width)):
-                pixel[col] = np.uint32(face[np.uint64(word[col])])
-        if classes:
-            for col in range(0, width, LANES):
-                store_bytes(semantic, start + col, load(canvas.pixel, start + col) >> 24)
-        if colors or classes:
-            paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, classes, row)
+        if wanted & DEPTH:
+            for at in range(row * width, (row + 1) * width, LANES):
+                store(depth, at, lanes(np.float32(1.0)) / load(canvas.iz, at))
+        if wanted & ~DEPTH:
+            paint_row(canvas, eye, ground, facades, palette, sky, semantic, instance, wanted, row)
 
 
 @part
-def paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, classes, row):
-    """Fills in what has no single colour, run after run: ground, sky and facades.
+def paint_row(canvas, eye, ground, facades, palette, sky, semantic, instance, wanted, row):
+    """Fills in a row run after run: first the colour and the labels of its face, then what has no single colour, which
+    are ground, sky and facades.
 
-    Runs are found by two masks of RUN pixels: where a face other than the one before begins, and where one is special.
+    Runs are found by a mask of RUN pixels: where a face other than the one before begins. From left to right, since
+    each may write up to LANES pixels too many.
     """
-    word, width = canvas.word, canvas.word.shape[1]
+    word, width, one = canvas.word, canvas.word.shape[1], np.uint64(1)
     lay_row(canvas.line, eye, ground, row, width)
-    one = np.uint64(1)
     for base in range(0, width, RUN):
         count, start = min(width - base, RUN), row * width + base
-        change, special = np.uint64(0), np.uint64(0)
+        change = np.uint64(0)
         for k in range(0, count, LANES):
-            here, shift = load(word, start + k), np.uint64(k)
-            change |= bits(here != load(word, start + k + 1)) << shift
-            special |= bits((here < 1) | (here >= FIRST_FACADE)) << shift
-        change = change << one | one
-        starts = change & special & (~np.uint64(0) >> np.uint64(RUN - count))
+            change |= bits(load(word, start + k) != load(word, start + k + 1)) << np.uint64(k)
+        starts = (change << one | one) & (~np.uint64(0) >> np.uint64(RUN - count))
         while starts:
-            first = trailing_zeros(starts)
+            begin = base + np.int64(trailing_zeros(starts))
             starts &= starts - one
-            last = trailing_zeros(change & ~((np.uint64(2) << first) - one))
-            begin, end = base + np.int64(first), base + min(np.int64(last), count)
+            end = base + min(np.int64(trailing_zeros(starts)), count)
+            at = row * width + begin
             face = np.int64(word[np.uint64(row), np.uint64(begin)])
+            lay_color(canvas, semantic, instance, wanted, canvas.face[np.uint64(face)], at, end - begin)
             if face == 0:
-                background(canvas, eye, ground, palette, sky, semantic, classes, row, begin, end)
-            elif colors:
+                background(canvas, eye, ground, palette, sky, semantic, wanted & CLASSES != 0, row, begin, end)
+            elif face >= FIRST_FACADE and wanted & COLORS:
                 facade_run(canvas, facades, eye.lens[0], face - FIRST_FACADE, row, begin, end)
+
+
+@part
+def lay_color(canvas, semantic, instance, wanted, face, at, count):
+    """Gives `count` pixels from a flat index on the colour and the labels of an entry of `canvas.face`."""
+    color, owner = lanes(np.uint32(face)), lanes(np.uint32(face >> np.uint64(32)))
+    tag = color >> TAG
+    for k in range(at, at + count, LANES):
+        store(canvas.pixel, k, color)
+        if wanted & INSTANCES:
+            store(instance, k, owner)
+        if wanted & CLASSES:
+            store_bytes(semantic, k, tag)
 
 
 @part
