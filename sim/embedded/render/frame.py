@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel
-from roadcraft.sim.embedded.render.draw import Eye, Models, draw_bodies, draw_parts, look, parts_in_view
+from roadcraft.sim.embedded.render.draw import Eye, draw_jobs, look
 from roadcraft.sim.embedded.render.glare import draw_glare
 from roadcraft.sim.embedded.render.ground_look import Ground
 from roadcraft.sim.embedded.render.hidden import clear_tiles, note_tiles
@@ -21,6 +21,7 @@ from roadcraft.sim.embedded.render.resolve import COLORS, clear, resolve, write_
 from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_parts
 from roadcraft.sim.embedded.render.skyline import clear_skyline
 from roadcraft.sim.embedded.render.smooth import near_row, smooth
+from roadcraft.sim.embedded.render.things import Models, parts_in_view, queue_bodies, queue_parts
 from roadcraft.sim.embedded.render.wet import FOGS, fog_faces, mirror, rain
 
 # Radius on the screen [pixels] of bodies: of those that hide others, and below which they are left out.
@@ -98,17 +99,19 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     if night:
         own_lamps(eye, bodies, hide, own)
     houses, others = parts_in_view(canvas, eye, town.cells, parts)
-    draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals, 0, houses, s[0], s[1])
-    draw_bodies(
-        canvas, library, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink,
-        s[0], s[1], s[2], s[3], s[4], LARGE, ANY,
+    queue_parts(canvas, models, eye, lamps, origin, own, parts, signals, 0, houses, s[0])
+    queue_bodies(
+        canvas, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink, s[0], s[2],
+        s[3], s[4], LARGE, ANY,
     )  # fmt: skip
+    draw_jobs(canvas, library, eye, s[1])
     note_tiles(canvas)
-    draw_bodies(
-        canvas, library, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink,
-        s[0], s[1], s[2], s[3], s[4], SMALL, LARGE,
+    queue_bodies(
+        canvas, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink, s[0], s[2],
+        s[3], s[4], SMALL, LARGE,
     )  # fmt: skip
-    draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals, SEEN - others, SEEN, s[0], s[1])
+    queue_parts(canvas, models, eye, lamps, origin, own, parts, signals, SEEN - others, SEEN, s[0])
+    draw_jobs(canvas, library, eye, s[1])
     if wanted & COLORS:
         if night:
             light_ground(canvas, eye, lamps, origin, bodies, hide, own)

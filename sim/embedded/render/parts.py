@@ -8,7 +8,6 @@ from math import hypot
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.render.draw import PART
 from roadcraft.sim.embedded.render.materials import (
     POLE,
     TRAFFIC_LIGHT,
@@ -16,6 +15,7 @@ from roadcraft.sim.embedded.render.materials import (
     VEGETATION,
 )
 from roadcraft.sim.embedded.render.models import TREES, Model
+from roadcraft.sim.embedded.render.things import PART
 from roadcraft.sim.embedded.scenery import LAMP_OFF, TRUNK_RADIUS, Scenery, Shape
 from roadcraft.sim.roads import RoadNetwork, SignalKind
 

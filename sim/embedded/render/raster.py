@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import part
+from roadcraft.sim.embedded.render.jobs import JOB, JOBS
 from roadcraft.sim.embedded.render.lanes import (
     LANES,
     bits,
@@ -67,7 +68,8 @@ class Canvas(NamedTuple):
     ends: NDArray[np.float32]  # (8, 3) colours at hand
     face_table: NDArray[np.uint32]  # (SLOTS, 128) colours of facades
     place: NDArray[np.int32]  # (3, RUN and more) where the pixels of a run lie on what is looked up
-    faces: NDArray[np.int64]  # (3,) number of faces, of facades and of glares so far
+    faces: NDArray[np.int64]  # (4,) number of faces, of facades and of glares so far, of meshes that are queued
+    jobs: NDArray[np.void]  # (JOBS,) JOB, the queue
     skyline: NDArray[np.float32]  # (2, W / 4) see `skyline`
     seen: NDArray[np.int64]  # (SEEN,) parts in view
     distance: NDArray[np.float32]  # (SEEN,) their depths
@@ -98,7 +100,8 @@ def make_canvas(width: int, height: int) -> Canvas:
         ends=np.zeros((8, 3), np.float32),
         face_table=np.zeros((SLOTS, 128), np.uint32),
         place=np.zeros((3, RUN + LANES), np.int32),
-        faces=np.zeros(3, np.int64),
+        faces=np.zeros(4, np.int64),
+        jobs=np.zeros(JOBS, JOB),
         skyline=np.zeros((2, width // 4 + 1), np.float32),
         seen=np.zeros(SEEN, np.int64),
         distance=np.zeros(SEEN, np.float32),

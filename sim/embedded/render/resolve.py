@@ -103,6 +103,7 @@ def clear(canvas, eye):
     canvas.faces[0] = 1
     canvas.faces[1] = 0
     canvas.faces[2] = 0
+    canvas.faces[3] = 0
 
 
 @kernel

@@ -80,7 +80,7 @@ def darken(canvas, eye, x, y, n, order, bit):
             mask[row, col] |= bit
 
 
-@kernel
+@part
 def cast(canvas, eye, shape, order, x, y, c, s, low, high, shift_x, shift_y):
     """Shadow of a box: half sizes `low` on the ground and `high` at its top, whose shadow is moved by the shift [m]."""
     px, py = shape[0], shape[1]
@@ -96,7 +96,7 @@ def cast(canvas, eye, shape, order, x, y, c, s, low, high, shift_x, shift_y):
     darken(canvas, eye, px, py, n, order, SUN)
 
 
-@kernel
+@part
 def cast_disc(canvas, eye, shape, order, x, y, radius, bit):
     """A round shadow."""
     px, py = shape[0], shape[1]
@@ -106,7 +106,7 @@ def cast_disc(canvas, eye, shape, order, x, y, radius, bit):
     darken(canvas, eye, px, py, len(DISC), order, bit)
 
 
-@kernel
+@part
 def shade_below(canvas, eye, shape, order, x, y, c, s, half_x, half_y):
     """The darkness below a thing that stands on a rectangle."""
     px, py = shape[0], shape[1]
