@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.lanes import LANES, count_up, lanes, select, store
+from roadcraft.sim.embedded.render.raster import ring
 
 CELL = 32  # texels along a cell's edge at level 0
 CELL_BITS = 5
@@ -116,7 +117,7 @@ def facade_run(canvas, codes, f, slot, line, begin, end):
     bits = np.int32(CELL_BITS - level)
     shift = np.int32(16 - (CELL_BITS - level))
     side = np.int32((CELL >> level) - 1)
-    pixel, place = canvas.pixel[np.uint64(line)], canvas.place
+    pixel, place = canvas.pixel[ring(line)], canvas.place
     x = np.float32(begin) + np.float32(0.5)
     z = np.float32(1.0) / (iz0 + a * x)
     s, t = (s0 + s_step * x) * z + plane[3], (t0 + t_step * x) * z + plane[7]

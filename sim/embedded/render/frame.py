@@ -20,9 +20,8 @@ from roadcraft.sim.embedded.render.raster import SEEN, Canvas
 from roadcraft.sim.embedded.render.resolve import COLORS, clear, resolve, write_bgra, write_rgb
 from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_parts
 from roadcraft.sim.embedded.render.skyline import clear_skyline
-from roadcraft.sim.embedded.render.smooth import near_row, smooth
 from roadcraft.sim.embedded.render.things import Models, parts_in_view, queue_bodies, queue_parts
-from roadcraft.sim.embedded.render.wet import FOGS, fog_faces, mirror, rain
+from roadcraft.sim.embedded.render.wet import mirror, rain
 
 # Radius on the screen [pixels] of bodies: of those that hide others, and below which they are left out.
 LARGE, SMALL, ANY = np.float32(16.0), np.float32(0.4), np.float32(1e9)
@@ -76,9 +75,6 @@ class Buffers(NamedTuple):
 @kernel
 def finish(canvas, eye, puddles, air, moment):
     """What happens to the picture after all faces have their colours."""
-    if air.fog[FOGS] > 0:
-        fog_faces(canvas, air.fog_pixel[0], air.fog)
-    smooth(canvas.word, canvas.pixel, canvas.soft, near_row(eye, canvas.word.shape[0]))
     draw_glare(canvas)
     if air.water[0] > 0:
         mirror(canvas, eye, puddles, np.float32(air.water[0]), np.float32(air.water[1]), np.float32(1.0))
@@ -120,10 +116,7 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
             shape, order = buffers.outline, buffers.order
             shadow_parts(canvas, eye, town.casters, town.caster_cells, shape, order, s[0], s[1], sunny)
             shadow_bodies(canvas, eye, bodies, hide, shape, order, s[0], s[1], sunny)
-    resolve(
-        canvas, eye, town.ground, town.facades, air.palette, air.sky, buffers.semantic, buffers.instance, buffers.depth,
-        wanted,
-    )  # fmt: skip
+    resolve(canvas, eye, town.ground, town.facades, air, buffers.semantic, buffers.instance, buffers.depth, wanted)
     if wanted & COLORS:
         finish(canvas, eye, town.puddles, air, moment)
     if wanted & np.uint32(1):

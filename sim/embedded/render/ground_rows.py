@@ -14,6 +14,7 @@ from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.ground_look import HAZES, TEXEL, TILE_BITS, level_for, texel
 from roadcraft.sim.embedded.render.lanes import LANES, count_up, low_words, store, to_longs
 from roadcraft.sim.embedded.render.palette import CLASS_OF
+from roadcraft.sim.embedded.render.raster import ring
 
 PIECE = 16  # pixels of a rolled camera's row along which places move by equal steps
 STRAIGHT = np.float32(0.03)  # relative change of depth up to which they do
@@ -90,7 +91,7 @@ def texels(canvas, ground, palette, semantic, labels, row, begin, end, x, y):
     count = np.float64(end - begin + LANES)
     ex, ey, one = x + count * dx, y + count * dy, np.float64(1.0)
     line, shadow = np.uint64(row), np.uint64(8)
-    pixel, mask, out = canvas.pixel[line], canvas.mask[line], semantic[line]
+    pixel, mask, out = canvas.pixel[ring(row)], canvas.mask[line], semantic[line]
     if min(x, ex) < one or min(y, ey) < one or max(x, ex) > wide - one or max(y, ey) > high - one:
         for col in range(begin, end):  # partly outside of the map
             ix = np.int64(np.floor(x + np.float64(col - begin) * dx))

@@ -118,6 +118,7 @@ for _function, _names in (
     (operator.truediv, ("fdiv", "sdiv")),
     (operator.and_, ("and_", "and_")),
     (operator.or_, ("or_", "or_")),
+    (operator.xor, ("xor", "xor")),
     (operator.lshift, ("shl", "shl")),
     (operator.rshift, ("lshr", "lshr")),
 ):

@@ -41,6 +41,7 @@ SEEN = 1 << 13  # standing things of one frame; further ones are left out
 
 FAR_IZ = np.float32(1 / 1000.0)  # [1/m] of the sky, CARLA's far plane
 SQUARE = 8  # pixels along the edge of a square of Canvas.tile
+RING = 4  # rows of Canvas.pixel
 RUN = 64  # pixels of a row that are looked up at once
 HUGE = np.float32(1e9)
 
@@ -54,8 +55,8 @@ class Canvas(NamedTuple):
     iz: NDArray[np.float32]  # (H, W) 1/z [1/m] of the nearest face so far
     word: NDArray[np.uint32]  # (H, W) its number
     tile: NDArray[np.float32]  # (H / 8, W / 8) the least 1/z of each square of SQUARE x SQUARE pixels, see `hidden`
-    pixel: NDArray[np.uint32]  # (H, W) red, green, blue, tag from the lowest byte
-    soft: NDArray[np.uint32]  # (H, W) the same with softened edges: the picture, while `pixel` keeps the classes
+    pixel: NDArray[np.uint32]  # (RING, W and more) red, green, blue, tag from the lowest byte: the last RING rows
+    soft: NDArray[np.uint32]  # (H, W) the same with softened edges: the picture
     mask: NDArray[np.uint8]  # (H, W in whole squares) what falls on the ground: see `shadows`
     face: NDArray[np.uint64]  # (FACES,) colour and tag of each face, above them its body's id
     face_plane: NDArray[np.float32]  # (SLOTS, 14) of facades, see `facade.put_facade`
@@ -86,7 +87,7 @@ def make_canvas(width: int, height: int) -> Canvas:
         iz=spare(shape, np.float32),
         word=spare(shape, np.uint32),
         tile=np.zeros((-(-height // SQUARE), blocks), np.float32),
-        pixel=spare(shape, np.uint32),
+        pixel=spare((RING, width + LANES), np.uint32),
         soft=spare(shape, np.uint32),
         mask=spare((height, blocks * SQUARE), np.uint8),
         face=np.zeros(FACES, np.uint64),
@@ -116,6 +117,12 @@ def make_canvas(width: int, height: int) -> Canvas:
 def pixel_after(value, limit):
     """The first pixel whose centre does not lie before a coordinate, within [0, limit]."""
     return np.int64(min(max(value, np.float32(0.0)), np.float32(limit)) + np.float32(0.5))
+
+
+@part
+def ring(row):
+    """Where a row of the image lies in `canvas.pixel`."""
+    return np.uint64(row & (RING - 1))
 
 
 @part

@@ -25,7 +25,9 @@ from roadcraft.sim.embedded.render.lanes import (
     to_floats,
 )
 from roadcraft.sim.embedded.render.materials import SKY
-from roadcraft.sim.embedded.render.raster import FAR_IZ, FIRST_FACADE, RUN
+from roadcraft.sim.embedded.render.raster import FAR_IZ, FIRST_FACADE, RUN, ring
+from roadcraft.sim.embedded.render.smooth import copy_row, near_row, smooth
+from roadcraft.sim.embedded.render.wet import FOGS, fog_faces
 
 SKY_SIZE = 512
 SKY_PIECE = 16  # pixels
@@ -53,7 +55,7 @@ def sky_run(canvas, eye, sky, row, begin, end):
     )
     sx, sy, sz = ax[0, 0] / f, ax[0, 1] / f, ax[0, 2] / f
     x0, y0 = sky_place(bx, by, bz, sx, sy, sz, np.float32(begin) + np.float32(0.5) - cx)
-    pixel, place, line, mask = canvas.pixel, canvas.place, np.uint64(row), np.int32(SKY_SIZE - 1)
+    pixel, place, mask = canvas.pixel[ring(row)], canvas.place, np.int32(SKY_SIZE - 1)
     for first in range(begin, end, SKY_PIECE):
         last = min(first + SKY_PIECE, end)
         x1, y1 = sky_place(bx, by, bz, sx, sy, sz, np.float32(last) + np.float32(0.5) - cx)
@@ -66,7 +68,7 @@ def sky_run(canvas, eye, sky, row, begin, end):
             fy += LANES * iy
         for k in range(0, last - first, LANES):
             for j in range(LANES):
-                pixel[line, np.uint64(first + k + j)] = sky[0, np.uint64(place[0, np.uint64(k + j)])]
+                pixel[np.uint64(first + k + j)] = sky[0, np.uint64(place[0, np.uint64(k + j)])]
         x0, y0 = x1, y1
 
 
@@ -107,15 +109,23 @@ def clear(canvas, eye):
 
 
 @kernel
-def resolve(canvas, eye, ground, facades, palette, sky, semantic, instance, depth, wanted):
-    """Writes the labels that are wanted, see `frame.render_frame`, and for COLORS `canvas.pixel`."""
+def resolve(canvas, eye, ground, facades, air, semantic, instance, depth, wanted):
+    """Writes the labels that are wanted, see `frame.render_frame`, and for COLORS `canvas.soft`."""
     height, width = canvas.word.shape
+    near = near_row(eye, height)
     for row in range(height):
         if wanted & DEPTH:
             for at in range(row * width, (row + 1) * width, LANES):
                 store(depth, at, lanes(np.float32(1.0)) / load(canvas.iz, at))
         if wanted & ~DEPTH:
-            paint_row(canvas, eye, ground, facades, palette, sky, semantic, instance, wanted, row)
+            paint_row(canvas, eye, ground, facades, air.palette, air.sky, semantic, instance, wanted, row)
+        if wanted & COLORS:
+            if air.fog[FOGS] > 0:
+                fog_faces(canvas, air.fog_pixel[0], air.fog, row)
+            if row > 1:
+                smooth(canvas, row - 1, near)
+            if row == 0 or row == height - 1:
+                copy_row(canvas, row)
 
 
 @part
@@ -138,9 +148,8 @@ def paint_row(canvas, eye, ground, facades, palette, sky, semantic, instance, wa
             begin = base + np.int64(trailing_zeros(starts))
             starts &= starts - one
             end = base + min(np.int64(trailing_zeros(starts)), count)
-            at = row * width + begin
             face = np.int64(word[np.uint64(row), np.uint64(begin)])
-            lay_color(canvas, semantic, instance, wanted, canvas.face[np.uint64(face)], at, end - begin)
+            lay_color(canvas, semantic, instance, wanted, canvas.face[np.uint64(face)], row, begin, end)
             if face == 0:
                 background(canvas, eye, ground, palette, sky, semantic, wanted & CLASSES != 0, row, begin, end)
             elif face >= FIRST_FACADE and wanted & COLORS:
@@ -148,16 +157,17 @@ def paint_row(canvas, eye, ground, facades, palette, sky, semantic, instance, wa
 
 
 @part
-def lay_color(canvas, semantic, instance, wanted, face, at, count):
-    """Gives `count` pixels from a flat index on the colour and the labels of an entry of `canvas.face`."""
+def lay_color(canvas, semantic, instance, wanted, face, row, begin, end):
+    """Gives pixels [begin, end) of a row the colour and the labels of an entry of `canvas.face`."""
     color, owner = lanes(np.uint32(face)), lanes(np.uint32(face >> np.uint64(32)))
     tag = color >> TAG
-    for k in range(at, at + count, LANES):
-        store(canvas.pixel, k, color)
+    pixel, start = canvas.pixel[ring(row)], row * canvas.word.shape[1]
+    for col in range(begin, end, LANES):
+        store(pixel, col, color)
         if wanted & INSTANCES:
-            store(instance, k, owner)
+            store(instance, start + col, owner)
         if wanted & CLASSES:
-            store_bytes(semantic, k, tag)
+            store_bytes(semantic, start + col, tag)
 
 
 @part

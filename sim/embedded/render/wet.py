@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.ground_paint import noise_map
+from roadcraft.sim.embedded.render.raster import ring
 
 PUDDLES = 256  # texels along the map of puddles, which repeats
 PUDDLE_TEXEL = 0.16  # [m]
@@ -34,16 +35,15 @@ def blend(a, b, share):
     return rb | g | (a & TAG)
 
 
-@kernel
-def fog_faces(canvas, fog, table):
-    """Puts fog in front of all faces by their depth. `fog`: its pixel; `table`: its share, 0 to 256, by depth."""
-    height, width = canvas.word.shape
-    for line in range(np.uint64(height)):
-        word, iz, pixel = canvas.word[line], canvas.iz[line], canvas.pixel[line]
-        for col in range(np.uint64(width)):
-            depth = min(np.float32(1.0 / FOG_STEP) / iz[col], np.float32(FOGS - 1))
-            share = table[np.uint64(np.uint32(depth))]
-            pixel[col] = blend(pixel[col], fog, share if word[col] != 0 else np.uint32(0))
+@part
+def fog_faces(canvas, fog, table, row):
+    """Puts fog in front of a row's faces by their depth. `fog`: its pixel; `table`: its share, 0 to 256, by depth."""
+    line = np.uint64(row)
+    word, iz, pixel = canvas.word[line], canvas.iz[line], canvas.pixel[ring(row)]
+    for col in range(np.uint64(canvas.word.shape[1])):
+        depth = min(np.float32(1.0 / FOG_STEP) / iz[col], np.float32(FOGS - 1))
+        share = table[np.uint64(np.uint32(depth))]
+        pixel[col] = blend(pixel[col], fog, share if word[col] != 0 else np.uint32(0))
 
 
 @kernel
