@@ -49,7 +49,7 @@ class Air(NamedTuple):
     """What follows from the weather."""
 
     palette: NDArray[np.uint32]  # (HAZES * 4 * 256,) colours of the ground by haze, shadow and code
-    sky: NDArray[np.uint32]  # (SKY_SIZE, SKY_SIZE)
+    sky: NDArray[np.uint32]  # (SKY_SIZE * SKY_SIZE,) see `bake_sky`
     lamp: NDArray[np.float64]  # (8, 3) rows of Eye.light, sun and up in the world's axes
     haze: NDArray[np.float64]  # (5,) as Eye.haze, then Eye.local[1]
     fog: NDArray[np.uint32]  # (FOGS + 1,) share of fog, 0 to 256, by depth; last, whether it is drawn for each pixel

@@ -30,6 +30,8 @@ from roadcraft.sim.embedded.render.smooth import copy_row, near_row, smooth
 from roadcraft.sim.embedded.render.wet import FOGS, fog_faces
 
 SKY_SIZE = 512
+SKY_BLOCK_BITS = 2
+SKY_BLOCK = 1 << SKY_BLOCK_BITS
 SKY_PIECE = 16  # pixels
 SKY_BITS = np.int32(16)  # of the fixed-point fraction on the map
 SKY_UNIT = np.float32(1 << 16)
@@ -63,13 +65,21 @@ def sky_run(canvas, eye, sky, row, begin, end):
         ix, iy = np.int32((x1 - x0) * share), np.int32((y1 - y0) * share)
         fx, fy = count_up() * ix + np.int32(x0 * SKY_UNIT), count_up() * iy + np.int32(y0 * SKY_UNIT)
         for k in range(0, last - first, LANES):
-            store(place, k, (((fy >> SKY_BITS) & mask) * SKY_SIZE) | ((fx >> SKY_BITS) & mask))
+            store(place, k, sky_texel((fx >> SKY_BITS) & mask, (fy >> SKY_BITS) & mask))
             fx += LANES * ix
             fy += LANES * iy
         for k in range(0, last - first, LANES):
             for j in range(LANES):
-                pixel[np.uint64(first + k + j)] = sky[0, np.uint64(place[0, np.uint64(k + j)])]
+                pixel[np.uint64(first + k + j)] = sky[np.uint64(place[0, np.uint64(k + j)])]
         x0, y0 = x1, y1
+
+
+@part
+def sky_texel(x, y):
+    """Where a texel lies in the sky's map: squares of SKY_BLOCK x SKY_BLOCK texels share a line of the cache."""
+    low = SKY_BLOCK - 1
+    block = (y >> SKY_BLOCK_BITS) * (SKY_SIZE >> SKY_BLOCK_BITS) + (x >> SKY_BLOCK_BITS)
+    return (block << (2 * SKY_BLOCK_BITS)) | ((y & low) << SKY_BLOCK_BITS) | (x & low)
 
 
 @part
