@@ -77,7 +77,7 @@ def finish(canvas, eye, puddles, air, moment):
     """What happens to the picture after all faces have their colours."""
     draw_glare(canvas)
     if air.water[0] > 0:
-        mirror(canvas, eye, puddles, np.float32(air.water[0]), np.float32(air.water[1]), np.float32(1.0))
+        mirror(canvas, eye, puddles, np.float32(air.water[0]), np.float32(air.water[1]))
     if air.water[2] > 0:
         rain(canvas, np.float32(air.water[2]), moment, air.fog_pixel[1])
 

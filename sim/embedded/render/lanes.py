@@ -21,6 +21,8 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numpy.typing import DTypeLike, NDArray
 
+from roadcraft.sim.embedded.render.compiled import part
+
 LANES = 8
 FENCE = "llvm.arithmetic.fence.v8f32"
 
@@ -123,7 +125,13 @@ for _function, _names in (
     (operator.rshift, ("lshr", "lshr")),
 ):
     _operator(_function, _either(*_names))
-for _function, _sign in ((operator.gt, ">"), (operator.ge, ">="), (operator.lt, "<"), (operator.ne, "!=")):
+for _function, _sign in (
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.lt, "<"),
+    (operator.eq, "=="),
+    (operator.ne, "!="),
+):
     _operator(_function, _compare(_sign), MASK)
 
 
@@ -244,6 +252,23 @@ def load(typing, array, at):
 
 
 @intrinsic
+def pick(typing, array, places):
+    """The numbers of a contiguous array at LANES flat indices."""
+    kind = _KIND[array.dtype]
+
+    def emit(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        found = ir.Constant(_vector(kind), ir.Undefined)
+        for k in range(LANES):
+            lane = ir.Constant(ir.IntType(32), k)
+            place = builder.zext(builder.extract_element(args[1], lane), ir.IntType(64))
+            found = builder.insert_element(found, builder.load(gep(builder, data, place)), lane)
+        return found
+
+    return kind(array, places), emit
+
+
+@intrinsic
 def store(typing, array, at, values):
     """Writes LANES numbers of 32 bits to a contiguous array from a flat index on."""
 
@@ -283,3 +308,10 @@ def store_bytes(typing, array, at, ints):
 def store_triples(typing, array, at, ints):
     """Writes the three lowest bytes of each lane likewise."""
     return types.none(array, types.intp, ints), _pack(3)
+
+
+@part
+def round_down(floats):
+    """The greatest whole numbers that are not greater."""
+    ints = to_ints(floats)
+    return ints - select(floats < to_floats(ints), lanes(np.int32(1)), lanes(np.int32(0)))

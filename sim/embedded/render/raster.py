@@ -63,9 +63,7 @@ class Canvas(NamedTuple):
     line: NDArray[np.float64]  # (6,) how a row runs over the ground, see `ground_rows.lay_line`
     sprite: NDArray[np.float32]  # (SPRITES, 8) glares: screen x, y, 1/z, radius, RGB
     coarse: NDArray[np.float32]  # (H, W / 8 + 2) brightness or wetness of the ground, every eighth pixel
-    share: NDArray[np.float32]  # (W and more,) how much of `strip` is seen in the row at hand
-    strip: NDArray[np.uint32]  # (W,) what is mirrored in it
-    foot: NDArray[np.int64]  # (W,) row in which the thing above the ground ends
+    foot: NDArray[np.int32]  # (W and more,) row in which the thing above the ground ends
     ends: NDArray[np.float32]  # (8, 3) colours at hand
     face_table: NDArray[np.uint32]  # (SLOTS, 128) colours of facades
     place: NDArray[np.int32]  # (3, RUN and more) where the pixels of a run lie on what is looked up
@@ -94,10 +92,8 @@ def make_canvas(width: int, height: int) -> Canvas:
         face_plane=np.zeros((SLOTS, 14), np.float32),
         line=np.zeros(6),
         sprite=np.zeros((256, 8), np.float32),
-        coarse=np.zeros((height, width // 8 + 3), np.float32),
-        share=np.zeros((blocks + 1) * SQUARE, np.float32),
-        strip=np.zeros(width, np.uint32),
-        foot=np.zeros(width, np.int64),
+        coarse=spare((height, width // 8 + 3), np.float32),
+        foot=spare((width,), np.int32),
         ends=np.zeros((8, 3), np.float32),
         face_table=np.zeros((SLOTS, 128), np.uint32),
         place=np.zeros((3, RUN + LANES), np.int32),

@@ -12,7 +12,8 @@ from roadcraft.sim.embedded.render.resolve import SKY_BLOCK, SKY_SCALE, SKY_SIZE
 
 
 def bake_sky(light: Light) -> NDArray[np.uint32]:
-    """(SKY_SIZE * SKY_SIZE,) pixels, block by block as `resolve.sky_texel` finds them, by p = d_xy / (1 + d_z) of the direction d, scaled by SKY_SCALE; row along y."""
+    """(SKY_SIZE * SKY_SIZE,) pixels, block by block as `resolve.sky_texel` finds them, by p = d_xy / (1 + d_z) of the
+    direction d, scaled by SKY_SCALE; row along y."""
     axis = (np.arange(SKY_SIZE) + 0.5) / (SKY_SIZE / 2) - 1
     x, y = np.meshgrid(axis / SKY_SCALE, axis / SKY_SCALE)
     square = np.minimum(x * x + y * y, 1.3)
