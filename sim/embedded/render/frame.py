@@ -41,7 +41,7 @@ class Town3D(NamedTuple):
     cells: NDArray[np.float64]  # (C, 6)
     lamps: NDArray[np.float32]  # map of the street lamps' light, see `night.lamp_map`
     puddles: NDArray[np.float32]  # see `wet.puddle_map`
-    casters: NDArray[np.float32]  # (K, 8) what casts shadows, see `parts.build_casters`
+    casters: NDArray[np.float32]  # (K, 9) what casts shadows, see `parts.build_casters`
     caster_cells: NDArray[np.float32]  # (C, 6)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.ground_look import HAZES, TEXEL, TILE_BITS, level_for, texel
-from roadcraft.sim.embedded.render.lanes import LANES, count_up, low_words, store, to_longs
+from roadcraft.sim.embedded.render.lanes import LANES, count_up, load, low_words, pick, store, store_bytes, to_longs
 from roadcraft.sim.embedded.render.palette import CLASS_OF
 from roadcraft.sim.embedded.render.raster import ring
 
@@ -101,38 +101,38 @@ def texels(canvas, ground, palette, semantic, labels, row, begin, end, x, y):
             if labels:
                 out[col] = TAGS[texel(ground, fine, ix, iy)]
         return
-    lay_places(canvas, tiles.shape[1], bits, drop, end - begin, x, y)
-    place, start, classes = canvas.place, ground.offset[level], ground.offset[fine]
-    to_fine, to_coarse = np.uint64(2 * bits), np.uint64(2 * coarse)
-    for first in range(0, end - begin, LANES):
+    lay_places(canvas, ground, level, fine, end - begin, x, y)
+    place, start = canvas.place, row * canvas.word.shape[1]
+    for k in range(0, end - begin, LANES):
         for j in range(LANES):
-            k, col = np.uint64(first + j), np.uint64(begin + first + j)
-            tile = np.uint64(tiles[0, np.uint64(place[0, k])])
-            code = np.uint64(data[np.uint64(start) + (tile << to_coarse) + np.uint64(place[2, k])])
-            found = palette[tone | (np.uint64(mask[col]) << shadow) | code]
-            pixel[col] = found
-            if labels:
-                if drop != 0:
-                    code = np.uint64(data[np.uint64(classes) + (tile << to_fine) + np.uint64(place[1, k])])
-                    out[col] = TAGS[code]
-                else:
-                    out[col] = np.uint8(found >> np.uint32(24))
+            col = np.uint64(begin + k + j)
+            code = np.uint64(data[np.uint64(np.uint32(place[0, np.uint64(k + j)]))])
+            pixel[col] = palette[tone | (np.uint64(mask[col]) << shadow) | code]
+    if labels and drop == 0:  # the colour has the class
+        for col in range(begin, end, LANES):
+            store_bytes(semantic, start + col, load(pixel, col) >> 24)
+    elif labels:
+        for k in range(0, end - begin, LANES):
+            for j in range(LANES):
+                code = np.uint64(data[np.uint64(np.uint32(place[1, np.uint64(k + j)]))])
+                out[np.uint64(begin + k + j)] = TAGS[code]
 
 
 @part
-def lay_places(canvas, columns, bits, drop, count, x, y):
-    """Fills `canvas.place` for `count` pixels along `canvas.line` from (x, y) on: the tile's place on the map, row
-    after row, the class's in the tile and the colour's, whose texels are 2 ** drop times as long."""
-    place = canvas.place
+def lay_places(canvas, ground, level, fine, count, x, y):
+    """Fills `canvas.place` for `count` pixels along `canvas.line` from (x, y) on: where in `ground.data` are the codes
+    of their colours, then those of their classes, at the levels `level` and `fine`."""
+    place, tiles, bits, drop = canvas.place, ground.tiles, TILE_BITS - fine, level - fine
+    colors, classes, inside = ground.offset[level], ground.offset[fine], (1 << bits) - 1
     step_x, step_y = np.int64(canvas.line[2] * UNIT), np.int64(canvas.line[3] * UNIT)
     number = to_longs(count_up())
     fx, fy = number * step_x + np.int64(x * UNIT), number * step_y + np.int64(y * UNIT)
-    inside = (1 << bits) - 1
     for k in range(0, count, LANES):
         ix, iy = low_words(fx >> BITS), low_words(fy >> BITS)
-        store(place, k, (iy >> bits) * columns + (ix >> bits))
+        tile = pick(tiles, (iy >> bits) * tiles.shape[1] + (ix >> bits))
         ix, iy = ix & inside, iy & inside
-        store(place, place.shape[1] + k, (iy << bits) | ix)
-        store(place, 2 * place.shape[1] + k, ((iy >> drop) << (bits - drop)) | (ix >> drop))
+        coarse = ((iy >> drop) << (bits - drop)) | (ix >> drop)
+        store(place, k, (tile << (2 * (bits - drop))) + coarse + colors)
+        store(place, place.shape[1] + k, (tile << (2 * bits)) + ((iy << bits) | ix) + classes)
         fx += LANES * step_x
         fy += LANES * step_y

@@ -24,6 +24,7 @@ from numpy.typing import DTypeLike, NDArray
 from roadcraft.sim.embedded.render.compiled import part
 
 LANES = 8
+MARKED = 16  # bytes that `mark` changes at once
 FENCE = "llvm.arithmetic.fence.v8f32"
 
 
@@ -51,9 +52,9 @@ class _Model(models.PrimitiveModel):
 
 
 def spare(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
-    """An array of zeros after whose last number LANES more may be read and written."""
+    """An array of zeros after whose last number MARKED more may be read and written."""
     count = prod(shape)
-    return np.zeros(count + LANES, dtype)[:count].reshape(shape)
+    return np.zeros(count + MARKED, dtype)[:count].reshape(shape)
 
 
 def _splat(builder, kind, scalar):
@@ -308,6 +309,29 @@ def store_bytes(typing, array, at, ints):
 def store_triples(typing, array, at, ints):
     """Writes the three lowest bytes of each lane likewise."""
     return types.none(array, types.intp, ints), _pack(3)
+
+
+@intrinsic
+def mark(typing, array, at, count, bit):
+    """Sets bits in the first `count`, or MARKED if that is less, bytes of a contiguous array from a flat index on."""
+
+    def emit(context, builder, sig, args):
+        byte, kind = ir.IntType(8), ir.VectorType(ir.IntType(8), MARKED)
+        place = _place(context, builder, sig.args[0], args[0], args[1], MARKED, byte)
+        limit = ir.Constant(args[2].type, MARKED)
+        count = builder.select(builder.icmp_signed("<", args[2], limit), args[2], limit)
+
+        def spread(value):
+            one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), MARKED), [0] * MARKED)
+            return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
+
+        among = builder.icmp_signed("<", ir.Constant(kind, list(range(MARKED))), spread(builder.trunc(count, byte)))
+        added = builder.select(among, spread(args[3]), ir.Constant(kind, [0] * MARKED))
+        builder.store(builder.or_(builder.load(place, align=1), added), place, align=1)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, types.intp, types.uint8), emit
 
 
 @part
