@@ -306,6 +306,20 @@ def store_bytes(typing, array, at, ints):
 
 
 @intrinsic
+def repeat_byte(typing, array, at, value):
+    """Writes LANES times the same byte likewise."""
+
+    def emit(context, builder, sig, args):
+        word = ir.IntType(8 * LANES)
+        repeated = builder.mul(builder.zext(args[2], word), ir.Constant(word, sum(1 << 8 * k for k in range(LANES))))
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        builder.store(repeated, builder.bitcast(gep(builder, data, args[1]), word.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, types.uint8), emit
+
+
+@intrinsic
 def store_triples(typing, array, at, ints):
     """Writes the three lowest bytes of each lane likewise."""
     return types.none(array, types.intp, ints), _pack(3)

@@ -187,11 +187,12 @@ def fill(canvas, n, a, b, c, face):
     for k in range(np.uint64(rows)):
         row = first + np.int64(k)
         z0 = c + b * (np.float32(row) + half) + a * half
-        start, end = row * width, ends[k]
-        for col in range(begins[k], end, LANES):
-            at = start + col
-            new, old = to_floats(count_up() + col) * a + z0, load(iz, at)
-            nearer = (new >= old) & (count_up() < end - col)
+        start, begin, end = row * width, begins[k], ends[k]
+        x, stop = to_floats(count_up() + begin), lanes(np.float32(end))
+        for at in range(start + begin, start + end, LANES):
+            new, old = x * a + z0, load(iz, at)
+            nearer = (new >= old) & (x < stop)
+            x += np.float32(LANES)
             store(iz, at, select(nearer, new, old))
             store(word, at, select(nearer, number, load(word, at)))
             won |= bits(nearer)

@@ -19,8 +19,8 @@ from roadcraft.sim.embedded.render.lanes import (
     lanes,
     load,
     most,
+    repeat_byte,
     store,
-    store_bytes,
     store_triples,
     to_floats,
 )
@@ -170,14 +170,14 @@ def paint_row(canvas, eye, ground, facades, palette, sky, semantic, instance, wa
 def lay_color(canvas, semantic, instance, wanted, face, row, begin, end):
     """Gives pixels [begin, end) of a row the colour and the labels of an entry of `canvas.face`."""
     color, owner = lanes(np.uint32(face)), lanes(np.uint32(face >> np.uint64(32)))
-    tag = color >> TAG
+    tag = np.uint8(np.uint32(face) >> TAG)
     pixel, start = canvas.pixel[ring(row)], row * canvas.word.shape[1]
     for col in range(begin, end, LANES):
         store(pixel, col, color)
         if wanted & INSTANCES:
             store(instance, start + col, owner)
         if wanted & CLASSES:
-            store_bytes(semantic, start + col, tag)
+            repeat_byte(semantic, start + col, tag)
 
 
 @part

@@ -31,7 +31,7 @@ def smooth(canvas, row, near):
         left, right = load(pixel, here + col - 1), load(pixel, here + col + 1)
         up, down = load(pixel, above + col), load(pixel, below + col)
         rb = ((c & RB) << 2) + (left & RB) + (right & RB) + (up & RB) + (down & RB)
-        g = ((c & G) << 2) + (left & G) + (right & G) + (up & G) + (down & G)
+        g = (c << 2) + left + right + up + down - rb  # what is left of the sum, above it that of the tags
         mixed = ((rb >> 3) & RB) | ((g >> 3) & G) | (c & TAG)
         face = load(word, at)
         change = (face ^ load(word, at + 1)) | (face ^ load(word, at + width)) | (((c ^ right) | (c ^ down)) & TAG)
