@@ -175,7 +175,7 @@ def draw_mesh(canvas, library, eye, job, inverse):
     whole = nearest >= NEAR
     invert_scale(transform, inverse)
     ex, ey, ez = inverse[9], inverse[10], inverse[11]
-    first, count = library.mesh[mesh, 2], library.mesh[mesh, 3]
+    first, count = np.uint64(library.mesh[mesh, 2]), np.uint64(library.mesh[mesh, 3])
     for face in range(first, first + count):
         nx, ny, nz, d = (
             library.plane[face, 0],

@@ -127,8 +127,9 @@ def lay_edges(canvas, n, first):
     and its step a row; then HUGE if it is a left border and -HUGE if it is a right one, else the opposite."""
     x, y = canvas.polygon[0], canvas.polygon[1]
     at, slope, left, right = canvas.edge[0], canvas.edge[1], canvas.edge[2], canvas.edge[3]
-    for i in range(n):
-        j = i + 1 if i + 1 < n else 0
+    one = np.uint64(1)
+    for i in range(np.uint64(n)):
+        j = i + one if i + one < np.uint64(n) else np.uint64(0)
         down = y[j] - y[i]
         step = (x[j] - x[i]) / down if down != 0 else np.float32(0.0)
         at[i] = x[i] + (np.float32(first) + np.float32(0.5) - y[i]) * step
@@ -147,7 +148,7 @@ def spans(canvas, n):
     x, y, run = canvas.polygon[0], canvas.polygon[1], canvas.run
     height, width = canvas.word.shape
     low, high, left_most, right_most = y[0], y[0], x[0], x[0]
-    for i in range(1, n):
+    for i in range(np.uint64(1), np.uint64(n)):
         low, high = min(low, y[i]), max(high, y[i])
         left_most, right_most = min(left_most, x[i]), max(right_most, x[i])
     first, stop = pixel_after(low, height), pixel_after(high, height)
@@ -161,7 +162,7 @@ def spans(canvas, n):
         number = count_up() + k
         step = to_floats(number)
         left, right = lanes(nothing), lanes(wide)
-        for i in range(n):
+        for i in range(np.uint64(n)):
             line = step * slope[i] + at[i]
             left = most(least(left_edge[i], line), left)
             right = least(most(right_edge[i], line), right)
@@ -236,8 +237,8 @@ def gather_face(canvas, library, first, corners, whole, f, cx, cy):
     px, py = canvas.polygon[0], canvas.polygon[1]
     sx, sy = canvas.vertex[3], canvas.vertex[4]
     if whole:
-        for k in range(corners):
-            v = library.corner[first + k]
+        for k in range(np.uint64(corners)):
+            v = np.uint64(library.corner[np.uint64(first) + k])
             px[k], py[k] = sx[v], sy[v]
         return corners
     x, y, z = canvas.vertex[0], canvas.vertex[1], canvas.vertex[2]
