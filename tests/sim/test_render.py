@@ -16,6 +16,7 @@ from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import CATALOGUE
 from roadcraft.sim.embedded.render import Images, Renderer, Scene, View
 from roadcraft.sim.embedded.render.frame import render_frame
+from roadcraft.sim.embedded.render.lanes import LANES
 from roadcraft.sim.embedded.render.models import MODEL_OF, build
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.errors import UserError
@@ -160,6 +161,35 @@ def test_arrays_of_a_caller_may_be_frozen_or_have_gaps(renderer: Renderer, town:
     sparse = np.repeat(bodies, 2)[::2]
     assert equal(first, renderer.render(Scene(sparse, np.zeros(6, np.uint8)[::2]), street_view(town)))
     assert len(render_frame.signatures) == kinds
+
+
+@pytest.mark.parametrize("width", [254, 252, 250])
+def test_narrower_picture_is_cut_out_of_a_wider_one(renderer: Renderer, town: Town, width: int) -> None:
+    """Whatever its rows' length is in vectors of eight."""
+    wide = street_view(town, fov=2 * np.arctan(1.0))
+    narrow = replace(wide, width=width, fov=2 * np.arctan(width / wide.width))
+    edge = (wide.width - width) // 2
+    for weather in WEATHERS.values():
+        whole = copied(renderer.render(Scene(crowd(town), weather=weather), wide, semantic=True, instance=True))
+        part = renderer.render(Scene(crowd(town), weather=weather), narrow, semantic=True, instance=True)
+        for label in ("semantic", "instance"):
+            same = getattr(part, label) == getattr(whole, label)[:, edge:-edge]
+            assert min(same[:, :LANES].mean(), same[:, -LANES:].mean(), same.mean()) > 0.99, label
+
+
+@pytest.mark.parametrize("width", [254, 252, 250])
+def test_no_row_of_a_picture_runs_into_another(renderer: Renderer, town: Town, width: int) -> None:
+    wide = street_view(town, fov=2 * np.arctan(1.0))
+    narrow = replace(wide, width=width, fov=2 * np.arctan(width / wide.width))
+    edge = (wide.width - width) // 2
+    whole = copied(renderer.render(Scene(crowd(town)), wide))
+    part = renderer.render(Scene(crowd(town)), narrow)
+    assert whole.rgb is not None
+    assert part.rgb is not None
+    near = np.abs(part.rgb.astype(int) - whole.rgb[:, edge:-edge]).max(2) <= 8
+    inner = near[:, 1:-1]
+    places = [inner[:, :LANES], inner[:, -LANES:], inner[0], inner[-1], inner[0, :LANES], inner[-1, :LANES]]
+    assert min(place.mean() for place in places) > 0.95
 
 
 @pytest.mark.parametrize("width", [250, 256])

@@ -1,7 +1,7 @@
 """Facades: a cell of wall with its window, repeated along a house's walls and looked up when pixels are resolved.
 
-A texel is a code into a face's own table of CODES colours: shades of wall, then blends from wall to each of GLASSES
-kinds of window. Which kind a cell has follows from its place, so that at night some windows are lit.
+A texel is a code: a shade of wall, or RAMP and a blend from wall to window. A face has a table of its colours for each
+of GLASSES kinds of window. Which kind a cell has follows from its place, so that at night some windows are lit.
 """
 
 # Kernels take records and named tuples of arrays, whose types only the compiler knows.
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
+from roadcraft.sim.embedded.render.lanes import LANES, count_up, lanes, most, select, store, to_floats, to_ints
+from roadcraft.sim.embedded.render.raster import ring
 
 CELL = 32  # texels along a cell's edge at level 0
 CELL_BITS = 5
@@ -20,10 +22,11 @@ STOREY = 3.1  # [m]
 BAY = 3.0  # [m] roughly, of a cell's width
 RAMP = 16  # shades of wall, and steps of a blend
 GLASSES = 4
-CODES = RAMP * (1 + GLASSES)
+KIND_BITS = 16 + 5  # the kind of window above a code (below 2 * RAMP) above a place on the textures
 STYLES = 4
-PIECE = 16  # pixels along which a row of a wall is taken as straight
 UNIT = np.float32(1 << 16)
+GROUND_FLOOR = 1 << 16  # of the height in cells, at which the first storey begins
+FLOOR = LEVELS * CELL * CELL  # texels of a floor
 
 
 def textures() -> NDArray[np.uint8]:
@@ -99,10 +102,10 @@ def put_facade(canvas, slot, row, inverse, nx, ny, f, cx, cy, along, tall, style
 def facade_run(canvas, codes, f, slot, line, begin, end):
     """Colours pixels [begin, end) of a row that show a facade."""
     plane, table = canvas.face_plane[slot], canvas.face_table[slot]
-    seed = np.uint32(plane[12])
+    seed = np.int32(plane[12])
     row = np.float32(line) + np.float32(0.5)
-    s0, s_step = plane[1] * row + plane[2], plane[0]
-    t0, t_step = plane[5] * row + plane[6], plane[4]
+    s0, s_step = (plane[1] * row + plane[2]) * UNIT, plane[0] * UNIT
+    t0, t_step = (plane[5] * row + plane[6]) * UNIT, plane[4] * UNIT
     a, iz0 = plane[8], plane[10] + plane[9] * row
     size = plane[13] * np.float32(1 / CELL) * f * (iz0 + a * np.float32((begin + end) >> 1))  # pixels a texel
     level = 0
@@ -113,27 +116,18 @@ def facade_run(canvas, codes, f, slot, line, begin, end):
     bits = np.int32(CELL_BITS - level)
     shift = np.int32(16 - (CELL_BITS - level))
     side = np.int32((CELL >> level) - 1)
-    pixel = canvas.pixel[np.uint64(line)]
-    x = np.float32(begin) + np.float32(0.5)
-    z = np.float32(1.0) / (iz0 + a * x)
-    s, t = (s0 + s_step * x) * z + plane[3], (t0 + t_step * x) * z + plane[7]
-    for first in range(begin, end, PIECE):
-        last = min(first + PIECE, end)
-        x = np.float32(last) + np.float32(0.5)
-        z = np.float32(1.0) / max(iz0 + a * x, np.float32(1e-4))
-        s1, t1 = (s0 + s_step * x) * z + plane[3], (t0 + t_step * x) * z + plane[7]
-        share = UNIT / np.float32(last - first)
-        fs, ft = np.int32(s * UNIT), np.int32(t * UNIT)
-        ds, dt = np.int32((s1 - s) * share), np.int32((t1 - t) * share)
-        for col in range(np.uint64(first), np.uint64(last)):
-            cell_s, cell_t = fs >> np.int32(16), ft >> np.int32(16)
-            at = base + ((((ft >> shift) & side) << bits) | ((fs >> shift) & side))
-            at += np.int32(LEVELS * CELL * CELL) if cell_t > 0 else np.int32(0)
-            code = np.uint32(codes[np.uint64(at)])
-            key = np.uint32(cell_s) * np.uint32(73) + np.uint32(cell_t) * np.uint32(151) + seed
-            kind = ((key * np.uint32(2654435)) >> np.uint32(11)) & np.uint32(GLASSES - 1)
-            code += kind * np.uint32(RAMP) if code >= RAMP else np.uint32(0)
-            pixel[col] = table[np.uint64(code)]
-            fs += ds
-            ft += dt
-        s, t = s1, t1
+    pixel, place = canvas.pixel[ring(line)], canvas.place
+    for k in range(0, end - begin, LANES):
+        x = to_floats(count_up() + (begin + k)) + np.float32(0.5)
+        z = lanes(np.float32(1.0)) / most(x * a + iz0, lanes(np.float32(1e-4)))
+        fs, ft = to_ints((x * s_step + s0) * z + plane[3] * UNIT), to_ints((x * t_step + t0) * z + plane[7] * UNIT)
+        texel = (((ft >> shift) & side) << bits) | ((fs >> shift) & side)
+        texel = texel + select(ft >= GROUND_FLOOR, lanes(np.int32(FLOOR)), lanes(np.int32(0))) + base
+        seen = (fs >> 16) * 73 + (ft >> 16) * 151 + seed
+        kind = ((seen * 2654435) >> 11) & (GLASSES - 1)
+        store(place, k, (kind << KIND_BITS) | texel)
+    for k in range(0, end - begin, LANES):
+        for j in range(LANES):
+            at = np.uint64(place[0, np.uint64(k + j)])
+            code = (at >> np.uint64(16)) | np.uint64(codes[at & np.uint64(0xFFFF)])
+            pixel[np.uint64(begin + k + j)] = table[code]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel
-from roadcraft.sim.embedded.render.draw import Eye, Models, draw_bodies, draw_parts, look, parts_in_view
+from roadcraft.sim.embedded.render.draw import Eye, draw_jobs, look
 from roadcraft.sim.embedded.render.glare import draw_glare
 from roadcraft.sim.embedded.render.ground_look import Ground
 from roadcraft.sim.embedded.render.hidden import clear_tiles, note_tiles
@@ -20,8 +20,8 @@ from roadcraft.sim.embedded.render.raster import SEEN, Canvas
 from roadcraft.sim.embedded.render.resolve import COLORS, clear, resolve, write_bgra, write_rgb
 from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_parts
 from roadcraft.sim.embedded.render.skyline import clear_skyline
-from roadcraft.sim.embedded.render.smooth import near_row, smooth
-from roadcraft.sim.embedded.render.wet import FOGS, fog_faces, mirror, rain
+from roadcraft.sim.embedded.render.things import Models, parts_in_view, queue_bodies, queue_parts
+from roadcraft.sim.embedded.render.wet import mirror, rain
 
 # Radius on the screen [pixels] of bodies: of those that hide others, and below which they are left out.
 LARGE, SMALL, ANY = np.float32(16.0), np.float32(0.4), np.float32(1e9)
@@ -41,7 +41,7 @@ class Town3D(NamedTuple):
     cells: NDArray[np.float64]  # (C, 6)
     lamps: NDArray[np.float32]  # map of the street lamps' light, see `night.lamp_map`
     puddles: NDArray[np.float32]  # see `wet.puddle_map`
-    casters: NDArray[np.float32]  # (K, 8) what casts shadows, see `parts.build_casters`
+    casters: NDArray[np.float32]  # (K, 9) what casts shadows, see `parts.build_casters`
     caster_cells: NDArray[np.float32]  # (C, 6)
 
 
@@ -49,7 +49,7 @@ class Air(NamedTuple):
     """What follows from the weather."""
 
     palette: NDArray[np.uint32]  # (HAZES * 4 * 256,) colours of the ground by haze, shadow and code
-    sky: NDArray[np.uint32]  # (SKY_SIZE, SKY_SIZE)
+    sky: NDArray[np.uint32]  # (SKY_SIZE * SKY_SIZE,) see `bake_sky`
     lamp: NDArray[np.float64]  # (8, 3) rows of Eye.light, sun and up in the world's axes
     haze: NDArray[np.float64]  # (5,) as Eye.haze, then Eye.local[1]
     fog: NDArray[np.uint32]  # (FOGS + 1,) share of fog, 0 to 256, by depth; last, whether it is drawn for each pixel
@@ -58,7 +58,7 @@ class Air(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """What is filled in each frame of one image size."""
+    """What is filled in each frame of one image size. The images have numbers to spare, see `lanes`."""
 
     canvas: Canvas
     eye: Eye
@@ -66,7 +66,6 @@ class Buffers(NamedTuple):
     outline: NDArray[np.float32]  # (2, 24) a shadow's points
     order: NDArray[np.int32]  # (24,) its corners
     rgb: NDArray[np.uint8]
-    words: NDArray[np.uint32]  # the bytes of `rgb`, four pixels in three words; no columns where that does not fit
     bgra: NDArray[np.uint32]  # (H, W) the bytes B, G, R and 255 of each pixel as one word
     semantic: NDArray[np.uint8]
     instance: NDArray[np.uint32]
@@ -76,12 +75,9 @@ class Buffers(NamedTuple):
 @kernel
 def finish(canvas, eye, puddles, air, moment):
     """What happens to the picture after all faces have their colours."""
-    if air.fog[FOGS] > 0:
-        fog_faces(canvas, air.fog_pixel[0], air.fog)
-    smooth(canvas.word, canvas.pixel, canvas.soft, near_row(eye, canvas.word.shape[0]))
     draw_glare(canvas)
     if air.water[0] > 0:
-        mirror(canvas, eye, puddles, np.float32(air.water[0]), np.float32(air.water[1]), np.float32(1.0))
+        mirror(canvas, eye, puddles, np.float32(air.water[0]), np.float32(air.water[1]))
     if air.water[2] > 0:
         rain(canvas, np.float32(air.water[2]), moment, air.fog_pixel[1])
 
@@ -99,17 +95,19 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     if night:
         own_lamps(eye, bodies, hide, own)
     houses, others = parts_in_view(canvas, eye, town.cells, parts)
-    draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals, 0, houses, s[0], s[1])
-    draw_bodies(
-        canvas, library, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink,
-        s[0], s[1], s[2], s[3], s[4], LARGE, ANY,
+    queue_parts(canvas, models, eye, lamps, origin, own, parts, signals, 0, houses, s[0])
+    queue_bodies(
+        canvas, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink, s[0], s[2],
+        s[3], s[4], LARGE, ANY,
     )  # fmt: skip
+    draw_jobs(canvas, library, eye, s[1])
     note_tiles(canvas)
-    draw_bodies(
-        canvas, library, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink,
-        s[0], s[1], s[2], s[3], s[4], SMALL, LARGE,
+    queue_bodies(
+        canvas, models, town.model_of, town.walker, town.tags, eye, lamps, origin, own, bodies, hide, blink, s[0], s[2],
+        s[3], s[4], SMALL, LARGE,
     )  # fmt: skip
-    draw_parts(canvas, library, models, eye, lamps, origin, own, parts, signals, SEEN - others, SEEN, s[0], s[1])
+    queue_parts(canvas, models, eye, lamps, origin, own, parts, signals, SEEN - others, SEEN, s[0])
+    draw_jobs(canvas, library, eye, s[1])
     if wanted & COLORS:
         if night:
             light_ground(canvas, eye, lamps, origin, bodies, hide, own)
@@ -118,13 +116,10 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
             shape, order = buffers.outline, buffers.order
             shadow_parts(canvas, eye, town.casters, town.caster_cells, shape, order, s[0], s[1], sunny)
             shadow_bodies(canvas, eye, bodies, hide, shape, order, s[0], s[1], sunny)
-    resolve(
-        canvas, eye, town.ground, town.facades, air.palette, air.sky, buffers.semantic, buffers.instance, buffers.depth,
-        wanted,
-    )  # fmt: skip
+    resolve(canvas, eye, town.ground, town.facades, air, buffers.semantic, buffers.instance, buffers.depth, wanted)
     if wanted & COLORS:
         finish(canvas, eye, town.puddles, air, moment)
     if wanted & np.uint32(1):
-        write_rgb(canvas.soft, buffers.rgb, buffers.words)
+        write_rgb(canvas.soft, buffers.rgb)
     if wanted & np.uint32(16):
         write_bgra(canvas.soft, buffers.bgra)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import numpy as np
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
-from roadcraft.sim.embedded.render.raster import inverse_depth
 
 SPRITES = 256
 DAY, NIGHT = np.float32(0.34), np.float32(0.62)  # [m] radius of the glare
@@ -43,9 +42,7 @@ def draw_glare(canvas):
         sprite = canvas.sprite[k]
         x, y, radius = sprite[0], sprite[1], sprite[3]
         col, row = np.int64(x), np.int64(y)
-        if not (0 <= col < width and 0 <= row < height) or inverse_depth(canvas.key[row, col]) > sprite[2] * np.float32(
-            1.04
-        ):
+        if not (0 <= col < width and 0 <= row < height) or canvas.iz[row, col] > sprite[2] * np.float32(1.04):
             continue
         inverse = np.float32(1.0) / (radius * radius)
         for v in range(max(0, np.int64(y - radius)), min(height, np.int64(y + radius) + 2)):

@@ -12,8 +12,9 @@ import numpy as np
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.ground_look import HAZES, TEXEL, TILE_BITS, level_for, texel
+from roadcraft.sim.embedded.render.lanes import LANES, count_up, load, low_words, pick, store, store_bytes, to_longs
 from roadcraft.sim.embedded.render.palette import CLASS_OF
-from roadcraft.sim.embedded.render.raster import inverse_depth
+from roadcraft.sim.embedded.render.raster import ring
 
 PIECE = 16  # pixels of a rolled camera's row along which places move by equal steps
 STRAIGHT = np.float32(0.03)  # relative change of depth up to which they do
@@ -68,10 +69,10 @@ def ground_run(canvas, eye, ground, palette, semantic, labels, row, begin, end):
         x, y = line[0] + np.float64(begin) * line[2], line[1] + np.float64(begin) * line[3]
         texels(canvas, ground, palette, semantic, labels, row, begin, end, x, y)
         return
-    iz = canvas.key[np.uint64(row)]
+    iz = canvas.iz[np.uint64(row)]
     for first in range(begin, end, PIECE):
         last = min(first + PIECE, end)
-        a, b = inverse_depth(iz[first]), inverse_depth(iz[last - 1])
+        a, b = iz[first], iz[last - 1]
         step = last - first if abs(a - b) <= STRAIGHT * min(a, b) else 1
         for col in range(first, last, step):
             lay_line(line, eye, ground, row, col, col + step)
@@ -87,10 +88,10 @@ def texels(canvas, ground, palette, semantic, labels, row, begin, end, x, y):
     drop = bits - coarse
     tiles, data = ground.tiles, ground.data
     wide, high = np.float64(tiles.shape[1] << bits), np.float64(tiles.shape[0] << bits)
-    count = np.float64(end - begin)
+    count = np.float64(end - begin + LANES)
     ex, ey, one = x + count * dx, y + count * dy, np.float64(1.0)
     line, shadow = np.uint64(row), np.uint64(8)
-    pixel, mask, out = canvas.pixel[line], canvas.mask[line], semantic[line]
+    pixel, mask, out = canvas.pixel[ring(row)], canvas.mask[line], semantic[line]
     if min(x, ex) < one or min(y, ey) < one or max(x, ex) > wide - one or max(y, ey) > high - one:
         for col in range(begin, end):  # partly outside of the map
             ix = np.int64(np.floor(x + np.float64(col - begin) * dx))
@@ -100,15 +101,38 @@ def texels(canvas, ground, palette, semantic, labels, row, begin, end, x, y):
             if labels:
                 out[col] = TAGS[texel(ground, fine, ix, iy)]
         return
-    fx, fy, step_x, step_y = np.int64(x * UNIT), np.int64(y * UNIT), np.int64(dx * UNIT), np.int64(dy * UNIT)
-    inside, start, classes = (np.int64(1) << bits) - 1, ground.offset[level], ground.offset[fine]
-    to_tile = BITS + bits
-    for col in range(np.uint64(begin), np.uint64(end)):
-        tile = np.int64(tiles[np.uint64(fy >> to_tile), np.uint64(fx >> to_tile)])
-        ix, iy = (fx >> BITS) & inside, (fy >> BITS) & inside
-        code = np.uint64(data[np.uint64(start + (((tile << coarse) + (iy >> drop)) << coarse) + (ix >> drop))])
-        pixel[col] = palette[tone | (np.uint64(mask[col]) << shadow) | code]
-        if labels:
-            out[col] = TAGS[np.uint64(data[np.uint64(classes + (((tile << bits) + iy) << bits) + ix)])]
-        fx += step_x
-        fy += step_y
+    lay_places(canvas, ground, level, fine, end - begin, x, y)
+    place, start = canvas.place, row * canvas.word.shape[1]
+    for k in range(0, end - begin, LANES):
+        for j in range(LANES):
+            col = np.uint64(begin + k + j)
+            code = np.uint64(data[np.uint64(np.uint32(place[0, np.uint64(k + j)]))])
+            pixel[col] = palette[tone | (np.uint64(mask[col]) << shadow) | code]
+    if labels and drop == 0:  # the colour has the class
+        for col in range(begin, end, LANES):
+            store_bytes(semantic, start + col, load(pixel, col) >> 24)
+    elif labels:
+        for k in range(0, end - begin, LANES):
+            for j in range(LANES):
+                code = np.uint64(data[np.uint64(np.uint32(place[1, np.uint64(k + j)]))])
+                out[np.uint64(begin + k + j)] = TAGS[code]
+
+
+@part
+def lay_places(canvas, ground, level, fine, count, x, y):
+    """Fills `canvas.place` for `count` pixels along `canvas.line` from (x, y) on: where in `ground.data` are the codes
+    of their colours, then those of their classes, at the levels `level` and `fine`."""
+    place, tiles, bits, drop = canvas.place, ground.tiles, TILE_BITS - fine, level - fine
+    colors, classes, inside = ground.offset[level], ground.offset[fine], (1 << bits) - 1
+    step_x, step_y = np.int64(canvas.line[2] * UNIT), np.int64(canvas.line[3] * UNIT)
+    number = to_longs(count_up())
+    fx, fy = number * step_x + np.int64(x * UNIT), number * step_y + np.int64(y * UNIT)
+    for k in range(0, count, LANES):
+        ix, iy = low_words(fx >> BITS), low_words(fy >> BITS)
+        tile = pick(tiles, (iy >> bits) * tiles.shape[1] + (ix >> bits))
+        ix, iy = ix & inside, iy & inside
+        coarse = ((iy >> drop) << (bits - drop)) | (ix >> drop)
+        store(place, k, (tile << (2 * (bits - drop))) + coarse + colors)
+        store(place, place.shape[1] + k, (tile << (2 * bits)) + ((iy << bits) | ix) + classes)
+        fx += LANES * step_x
+        fy += LANES * step_y

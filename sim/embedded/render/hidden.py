@@ -1,4 +1,4 @@
-"""What is hidden by all that was drawn so far: the farthest key of each square of the image.
+"""What is hidden by all that was drawn so far: the least 1/z of each square of the image.
 
 A thing whose screen box lies in squares all of which are nearer than its nearest corner cannot be seen, and its faces
 need not be looked at. `note_tiles` takes stock once houses and near bodies, which hide most of a street, are drawn.
@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
-from roadcraft.sim.embedded.render.raster import BEYOND, LANES, NEAR, make_key
+from roadcraft.sim.embedded.render.lanes import LANES, least, load, lowest
+from roadcraft.sim.embedded.render.raster import NEAR, SQUARE
 
 MARGIN = np.float32(1.001)  # of 1/depth: a face reaches half a pixel beyond its corners
 
@@ -26,21 +27,20 @@ def clear_tiles(canvas):
 
 @kernel
 def note_tiles(canvas):
-    """Fills `canvas.tile` from what is drawn."""
-    key, tile, least = canvas.key, canvas.tile, canvas.least
-    height, width = np.uint64(key.shape[0]), np.uint64(key.shape[1])
-    lanes = np.uint64(LANES)
-    for first in range(np.uint64(0), height, lanes):
-        for col in range(width):
-            least[col] = BEYOND
-        for row in range(first, min(first + lanes, height)):
-            for col in range(width):
-                least[col] = min(least[col], key[row, col])
-        for block in range(np.uint64(tile.shape[1])):
-            found = BEYOND
-            for k in range(lanes):
-                found = min(found, least[block * lanes + k])
-            tile[first // lanes, block] = found
+    """Fills `canvas.tile` from what is drawn; images less than a square wide stay without."""
+    iz, tile = canvas.iz, canvas.tile
+    height, width = iz.shape
+    if width < LANES:
+        return
+    for i in range(tile.shape[0]):
+        first = i * SQUARE
+        last = min(first + SQUARE, height)
+        for j in range(tile.shape[1]):
+            col = min(j * SQUARE, width - LANES)
+            found = load(iz, first * width + col)
+            for row in range(first + 1, last):
+                found = least(found, load(iz, row * width + col))
+            tile[i, j] = lowest(found)
 
 
 @part
@@ -48,13 +48,13 @@ def box_hidden(canvas, left, right, top, bottom, nearest):
     """Whether nothing can be seen of what lies in this box of the screen, `nearest` [m] away or farther."""
     if nearest < NEAR:
         return False
-    tile, scale = canvas.tile, np.float32(1 / LANES)
+    tile, scale = canvas.tile, np.float32(1 / SQUARE)
     height, width = canvas.word.shape
     if right < 0 or bottom < 0 or left > np.float32(width) or top > np.float32(height):
         return True
     j0, j1 = np.int64(max(left, np.float32(0.0)) * scale), np.int64(min(right, np.float32(width - 1)) * scale)
     i0, i1 = np.int64(max(top, np.float32(0.0)) * scale), np.int64(min(bottom, np.float32(height - 1)) * scale)
-    limit = make_key(MARGIN / nearest, np.int64(0))
+    limit = MARGIN / nearest
     for i in range(np.uint64(i0), np.uint64(i1 + 1)):
         for j in range(np.uint64(j0), np.uint64(j1 + 1)):
             if tile[i, j] <= limit:

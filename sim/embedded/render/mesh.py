@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from roadcraft.sim.embedded.render.lanes import LANES
+
 MAX_CORNERS = 12
 MAX_VERTICES = 512  # of one mesh
 
@@ -146,6 +148,7 @@ class Library(NamedTuple):
 
     mesh: NDArray[np.int32]  # (M, 4) first vertex, vertices, first face, faces
     vertex: NDArray[np.float32]  # (V, 3) unit space
+    column: NDArray[np.float32]  # (3, V and more) the same by coordinate
     face: NDArray[np.int32]  # (F, 3) first corner, corners, material
     plane: NDArray[np.float32]  # (F, 4) outward normal n and offset d in unit space: n . p = d
     corner: NDArray[np.int32]  # (I,) vertex of the mesh
@@ -169,9 +172,12 @@ def pack(meshes: Sequence[Mesh]) -> Library:
             planes.append(_plane(points[index], f"mesh {m}, face {f}"))
             faces.append((len(corners), len(index), material))
             corners += list(index)
+    vertex = np.array(vertices, np.float32)
+    column = np.pad(vertex.T, ((0, 0), (0, LANES)))
     return Library(
         np.array(table, np.int32),
-        np.array(vertices, np.float32),
+        vertex,
+        np.ascontiguousarray(column),
         np.array(faces, np.int32),
         np.array(planes, np.float32),
         np.array(corners, np.int32),

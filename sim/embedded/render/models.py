@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.catalogue import CATALOGUE, Blueprint
 from roadcraft.sim.embedded.render import people, street, vehicles
-from roadcraft.sim.embedded.render.draw import Models
 from roadcraft.sim.embedded.render.mesh import Library, Mesh, pack
+from roadcraft.sim.embedded.render.things import Models
 from roadcraft.sim.messages import Kind
 
 

@@ -14,9 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
+from roadcraft.sim.embedded.render.lanes import (
+    LANES,
+    count_up,
+    lanes,
+    least,
+    most,
+    pick,
+    select,
+    store,
+    store_bytes,
+    to_floats,
+    to_ints,
+)
 from roadcraft.sim.embedded.scenery import LAMP_OFF, Scenery, Shape
 
-STEP = 8  # pixels
+STEP = LANES  # pixels
 FAINT = np.float32(1 / 120.0)  # [1/m] 1/depth below which other cars' headlights do not
 DARK = np.float32(1 / 150.0)  # [1/m] 1/depth below which no lamp lights the ground
 STATES = 64  # brightnesses of the ground by night
@@ -99,41 +112,76 @@ def light_ground(canvas, eye, lamps, origin, bodies, hide, own):
     """Fills the mask with the brightness of the ground, 0 to STATES - 1."""
     height, width = canvas.word.shape
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
-    ax = eye.axes
-    half = np.float32(0.5)
+    ax, half, samples = eye.axes, np.float32(0.5), (width - 1) // STEP + 2
     above = np.float32(max(eye.place[2], 0.05))
     tilt = -ax[0, 2] / (f * above)
-    coarse = canvas.coarse
-    samples = (width - 1) // STEP + 2
     for row in range(height):
         ky = (np.float32(row) + half - cy) / f
         base = -(ax[2, 2] + ky * ax[1, 2]) / above + (half - cx) * tilt
-        lit = max(base, base + np.float32(width) * tilt) > DARK
-        gx, gy = ax[2, 0] + ky * ax[1, 0], ax[2, 1] + ky * ax[1, 1]
-        for k in range(samples):
-            iz = base + np.float32(k * STEP) * tilt
-            coarse[row, k] = np.float32(0.0)
-            if lit and iz > DARK:
-                depth = np.float32(1.0) / iz
-                kx = (np.float32(k * STEP) + half - cx) / f
-                x, y = depth * (gx + kx * ax[0, 0]), depth * (gy + kx * ax[0, 1])
-                coarse[row, k] = light_at(eye, lamps, origin, own, x, y)
+        light_row(canvas, eye, lamps, origin, own, row, ky, base, tilt)
     for i in range(bodies.shape[0]):
         body = bodies[i]
         if body["id"] != 0 and body["id"] != hide and body["kind"] < 5 and body["lights"] & np.uint32(LOW_OR_HIGH):
             add_beam(canvas, eye, body, samples)
-    for line in range(height):
-        row = np.uint64(line)
-        base = -(ax[2, 2] + (np.float32(line) + half - cy) / f * ax[1, 2]) / above + (half - cx) * tilt
+    number, coarse = to_floats(count_up()), canvas.coarse
+    for row in range(height):
+        base = -(ax[2, 2] + (np.float32(row) + half - cy) / f * ax[1, 2]) / above + (half - cx) * tilt
         if max(base, base + np.float32(width) * tilt) <= DARK:  # the mask is empty
             continue
-        mask = canvas.mask[row]
-        for k in range(np.uint64(samples - 1)):
-            a, b = coarse[row, k], coarse[row, k + np.uint64(1)]
+        start, light = row * canvas.mask.shape[1], coarse[np.uint64(row)]
+        for k in range(samples - 1):
+            a, b = light[np.uint64(k)], light[np.uint64(k + 1)]
             a, b = min(a, np.float32(1.0)) * np.float32(STATES - 1), min(b, np.float32(1.0)) * np.float32(STATES - 1)
             step = (b - a) * np.float32(1.0 / STEP)
-            for j in range(np.uint64(STEP)):
-                mask[k * np.uint64(STEP) + j] = np.uint8(np.int32(a + step * np.float32(j) + half))
+            store_bytes(canvas.mask, start + k * STEP, to_ints(number * step + a + half))
+
+
+@part
+def light_row(canvas, eye, lamps, origin, own, row, ky, base, tilt):
+    """Fills a row of `canvas.coarse` with what street lamps and the camera's own headlights give, as `light_at`."""
+    ax, f, cx, coarse, width = eye.axes, eye.lens[0], eye.lens[1], canvas.coarse, canvas.word.shape[1]
+    start, nothing, half = row * coarse.shape[1], lanes(np.float32(0.0)), np.float32(0.5)
+    gx, gy = ax[2, 0] + ky * ax[1, 0], ax[2, 1] + ky * ax[1, 1]
+    dark = max(base, base + np.float32(width) * tilt) <= DARK
+    for k in range(0, (width - 1) // STEP + 2, LANES):
+        if dark:
+            store(coarse, start + k, nothing)
+            continue
+        col = to_floats((count_up() + k) * STEP)
+        iz = col * tilt + base
+        depth = lanes(np.float32(1.0)) / most(iz, lanes(DARK))
+        kx = (col + half - cx) / f
+        x, y = (kx * ax[0, 0] + gx) * depth, (kx * ax[0, 1] + gy) * depth
+        light = lamp_lanes(
+            lamps, x + np.float32(eye.place[0] - origin[0]) - half, y + np.float32(eye.place[1] - origin[1]) - half
+        )
+        dx, dy = x - own[0], y - own[1]
+        light += beam_lanes(dx * own[2] + dy * own[3], dy * own[2] - dx * own[3])
+        store(coarse, start + k, select(iz > DARK, light, nothing))
+
+
+@part
+def lamp_lanes(lamps, u, v):
+    """The same as `lamp_light` for lanes; u, v: in texels' middles."""
+    rows, columns = lamps.shape
+    nothing = lanes(np.float32(0.0))
+    inside = (u >= nothing) & (v >= nothing) & (u < np.float32(columns - 1)) & (v < np.float32(rows - 1))
+    u, v = select(inside, u, nothing), select(inside, v, nothing)
+    i, j = to_ints(v), to_ints(u)
+    s, t, at = u - to_floats(j), v - to_floats(i), i * columns + j
+    a, b, c, d = pick(lamps, at), pick(lamps, at + 1), pick(lamps, at + columns), pick(lamps, at + (columns + 1))
+    low, high = s * (b - a) + a, s * (d - c) + c
+    return select(inside, t * (high - low) + low, nothing)
+
+
+@part
+def beam_lanes(x, y):
+    """The same as `beam` for lanes."""
+    one = lanes(np.float32(1.0))
+    across, along = y / (x * np.float32(0.2) + np.float32(1.1)), x / lanes(np.float32(13.0))
+    across = across * across + np.float32(1.0)
+    light = least(x * np.float32(0.22), one) * np.float32(0.95) / (across * across * (along * along + np.float32(1.0)))
+    return select(x >= np.float32(0.3), light, lanes(np.float32(0.0)))
 
 
 @part

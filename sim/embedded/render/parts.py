@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from math import hypot
+from math import cos, hypot, sin
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.render.draw import PART
 from roadcraft.sim.embedded.render.materials import (
     POLE,
     TRAFFIC_LIGHT,
@@ -16,6 +15,7 @@ from roadcraft.sim.embedded.render.materials import (
     VEGETATION,
 )
 from roadcraft.sim.embedded.render.models import TREES, Model
+from roadcraft.sim.embedded.render.things import PART
 from roadcraft.sim.embedded.scenery import LAMP_OFF, TRUNK_RADIUS, Scenery, Shape
 from roadcraft.sim.roads import RoadNetwork, SignalKind
 
@@ -150,12 +150,12 @@ def _sorted(parts: NDArray[np.void]) -> tuple[NDArray[np.void], NDArray[np.float
 
 
 def build_casters(scenery: Scenery) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(K, 8) what throws a shadow: x, y, yaw, half length, half width, height, 1 for crowns, height of their middle;
-    and (C, 6) cells: centre x, y, radius [m], greatest height [m], first and last row."""
+    """(K, 9) what throws a shadow: x, y, cosine and sine of yaw, half length, half width, height, 1 for crowns, height
+    of their middle; and (C, 6) cells: centre x, y, radius [m], greatest height [m], first and last row."""
     rows = []
     for row in scenery.static:
         x, y, z = (float(v) for v in row["extent"])
-        place = (*(float(v) for v in row["xyz"][:2]), float(row["yaw"]))
+        place = (*(float(v) for v in row["xyz"][:2]), cos(row["yaw"]), sin(row["yaw"]))
         shape = int(row["shape"])
         if shape in (Shape.TREE, Shape.BUSH):
             rows.append((*place, x, y, 1.6 * z, 1.0, 1.2 * z if shape == Shape.TREE else z))
@@ -165,7 +165,7 @@ def build_casters(scenery: Scenery) -> tuple[NDArray[np.float32], NDArray[np.flo
             rows.append((*place, x, 0.6 * y, 1.9 * z, 0.0, 0.0))
         else:
             rows.append((*place, x, y, 2 * z, 0.0, 0.0))
-    casters = np.array(rows, np.float32).reshape(-1, 8)
+    casters = np.array(rows, np.float32).reshape(-1, 9)
     key = np.floor(casters[:, :2] / CELL).astype(np.int64)
     order = np.lexsort((key[:, 0], key[:, 1]))
     casters, key = casters[order], key[order]
@@ -175,8 +175,8 @@ def build_casters(scenery: Scenery) -> tuple[NDArray[np.float32], NDArray[np.flo
     for first, last in itertools.pairwise([*starts, len(casters)]):
         some = casters[first:last]
         middle = (some[:, :2].min(0) + some[:, :2].max(0)) / 2
-        reach = np.linalg.norm(some[:, :2] - middle, axis=1) + np.hypot(some[:, 3], some[:, 4])
-        cells.append((*middle, reach.max(), some[:, 5].max(), first, last))
+        reach = np.linalg.norm(some[:, :2] - middle, axis=1) + np.hypot(some[:, 4], some[:, 5])
+        cells.append((*middle, reach.max(), some[:, 6].max(), first, last))
     return casters, np.array(cells, np.float32).reshape(-1, 6)
 
 

@@ -13,6 +13,7 @@ from roadcraft.sim.embedded.render.facade import textures
 from roadcraft.sim.embedded.render.frame import Air, Buffers, Town3D, render_frame
 from roadcraft.sim.embedded.render.ground import load_ground
 from roadcraft.sim.embedded.render.ground_look import HAZES, STATES_DAY, TEXEL, TILE
+from roadcraft.sim.embedded.render.lanes import LANES, spare
 from roadcraft.sim.embedded.render.lighting import Light, light_of
 from roadcraft.sim.embedded.render.looks import look_of
 from roadcraft.sim.embedded.render.night import STATES, lamp_map
@@ -29,6 +30,7 @@ from roadcraft.sim.messages import Kind, Weather
 
 THICK = 0.004  # [1/m] fog from which every pixel has its own share of it, not every thing
 AIRS = 8  # weathers whose tables are kept
+LIGHT_STATE = np.dtype(np.uint8)
 BLINK_HZ = 1.5  # indicators
 ROUNDING = 1e-3  # of a blink: sums of ticks that should be the same are, but for rounding
 MAX_PIXELS = 4096
@@ -60,8 +62,10 @@ class Renderer:
             puddle_map(),
             *build_casters(town.scenery),
         )
-        self._buffers: dict[tuple[int, int], Buffers] = {}
+        self._buffers: dict[tuple[int, int], tuple[Buffers, dict[int, Images]]] = {}
         self._airs: dict[Weather, Air] = {}
+        self._weather = Weather()
+        self._last_air = self._airs[self._weather] = _make_air(self._weather, self._look.ground)
         self._render = Direct(render_frame)
 
     def render(
@@ -80,10 +84,10 @@ class Renderer:
 
         Raises UserError for a size or a field of view that no camera has, ValueError for bodies of another type.
         """
-        buffers = self._prepare(scene, view)
+        buffers, images = self._prepare(view)
         x, y, z = view.xyz
         camera = (float(x), float(y), float(z), float(view.yaw), float(view.pitch), float(view.roll), float(view.fov))
-        wanted = np.uint32(rgb | semantic << 1 | instance << 2 | depth << 3 | bgra << 4)
+        wanted = rgb | semantic << 1 | instance << 2 | depth << 3 | bgra << 4
         blink = (scene.time * BLINK_HZ + ROUNDING) % 1.0 < 0.5
         self._render.call(
             self._town,
@@ -91,37 +95,43 @@ class Renderer:
             camera,
             self._air(scene.weather),
             _plain(scene.bodies, BODY),
-            _plain(scene.light_states, np.uint8),
+            _plain(scene.light_states, LIGHT_STATE),
             np.uint32(hide),
             blink,
             np.uint32(round(scene.time * 20) & 0xFFFFFFF),
-            wanted,
+            np.uint32(wanted),
         )
-        return Images(
-            buffers.rgb if rgb else None,
-            buffers.semantic if semantic else None,
-            buffers.instance if instance else None,
-            buffers.depth if depth else None,
-            buffers.bgra if bgra else None,
-        )
+        if wanted not in images:
+            images[wanted] = Images(
+                buffers.rgb if rgb else None,
+                buffers.semantic if semantic else None,
+                buffers.instance if instance else None,
+                buffers.depth if depth else None,
+                buffers.bgra if bgra else None,
+            )
+        return images[wanted]
 
-    def _prepare(self, scene: Scene, view: View) -> Buffers:
+    def _prepare(self, view: View) -> tuple[Buffers, dict[int, Images]]:
+        """The buffers of a view's size, and what was returned of them so far by what was wanted."""
         size = (int(view.width), int(view.height))
         if size not in self._buffers:
             if not (1 <= size[0] <= MAX_PIXELS and 1 <= size[1] <= MAX_PIXELS):
                 raise UserError(f"camera of {size[0]} x {size[1]} pixels: both must lie between 1 and {MAX_PIXELS}")
-            self._buffers[size] = _make_buffers(*size)
+            self._buffers[size] = _make_buffers(*size), {}
         if not 0.01 < view.fov < 3.1:
             raise UserError(f"camera with a field of view of {view.fov} rad: it must lie between 0.01 and 3.1")
         return self._buffers[size]
 
     def _air(self, weather: Weather) -> Air:
         """Everything that depends on the weather alone; the last AIRS are kept."""
+        if weather is self._weather:  # hashing it takes longer
+            return self._last_air
         air = self._airs.get(weather)
         if air is None:
             if len(self._airs) >= AIRS:
                 del self._airs[next(iter(self._airs))]
             air = self._airs[weather] = _make_air(weather, self._look.ground)
+        self._weather, self._last_air = weather, air
         return air
 
 
@@ -151,21 +161,24 @@ def _plain(array: NDArray, dtype: DTypeLike) -> NDArray:
 
 def _make_buffers(width: int, height: int) -> Buffers:
     shape = (height, width)
-    rgb = np.zeros((*shape, 3), np.uint8)
-    fits = width % 4 == 0
     return Buffers(
         make_canvas(width, height),
         make_eye(),
         np.zeros((6, 16), np.float32),
         np.zeros((2, 24), np.float32),
         np.zeros(24, np.int32),
-        rgb,
-        rgb.reshape(height, -1).view(np.uint32) if fits else np.zeros((height, 0), np.uint32),
-        np.zeros(shape, np.uint32),
-        np.zeros(shape, np.uint8),
-        np.zeros(shape, np.uint32),
-        np.zeros(shape, np.float32),
+        _make_rgb(height, width),
+        spare(shape, np.uint32),
+        spare(shape, np.uint8),
+        spare(shape, np.uint32),
+        spare(shape, np.float32),
     )
+
+
+def _make_rgb(height: int, width: int) -> NDArray[np.uint8]:
+    """(H, W, 3) bytes, after which there are those of LANES pixels."""
+    size = 3 * height * width
+    return np.zeros(size + 3 * LANES, np.uint8)[:size].reshape(height, width, 3)
 
 
 def lit_palette(light: Light, ground: NDArray[np.float64]) -> NDArray[np.uint32]:

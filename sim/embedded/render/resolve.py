@@ -12,19 +12,35 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.facade import facade_run
 from roadcraft.sim.embedded.render.ground_rows import ground_run, lay_row
+from roadcraft.sim.embedded.render.lanes import (
+    LANES,
+    bits,
+    count_up,
+    lanes,
+    load,
+    most,
+    repeat_byte,
+    store,
+    store_triples,
+    to_floats,
+)
 from roadcraft.sim.embedded.render.materials import SKY
-from roadcraft.sim.embedded.render.raster import BEYOND, FAR_IZ, FIRST_FACADE, inverse_depth, make_key
+from roadcraft.sim.embedded.render.raster import FAR_IZ, FIRST_FACADE, RUN, ring
+from roadcraft.sim.embedded.render.smooth import copy_row, near_row, smooth
+from roadcraft.sim.embedded.render.wet import FOGS, fog_faces
 
 SKY_SIZE = 512
+SKY_BLOCK_BITS = 2
+SKY_BLOCK = 1 << SKY_BLOCK_BITS
 SKY_PIECE = 16  # pixels
 SKY_BITS = np.int32(16)  # of the fixed-point fraction on the map
 SKY_UNIT = np.float32(1 << 16)
-RUN = 64  # pixels in a mask
 SKY_SCALE = 0.94  # the sky's map reaches a little below the horizon
 
-LOW8, LOW16, LOW24 = np.uint32(0xFF), np.uint32(0xFFFF), np.uint32(0xFFFFFF)
-SECOND8, OPAQUE = np.uint32(0xFF00), np.uint32(0xFF000000)
-COLORS = np.uint32(1 | 16)  # bits of `wanted` for which colours are needed
+LOW8, SECOND8, OPAQUE = np.uint32(0xFF), np.uint32(0xFF00), np.uint32(0xFF000000)
+TAG = np.uint32(24)  # shift of a pixel's tag
+# Bits of `wanted`: those for which colours are needed, then labels.
+COLORS, CLASSES, INSTANCES, DEPTH = np.uint32(1 | 16), np.uint32(2), np.uint32(4), np.uint32(8)
 
 
 @part
@@ -41,18 +57,29 @@ def sky_run(canvas, eye, sky, row, begin, end):
     )
     sx, sy, sz = ax[0, 0] / f, ax[0, 1] / f, ax[0, 2] / f
     x0, y0 = sky_place(bx, by, bz, sx, sy, sz, np.float32(begin) + np.float32(0.5) - cx)
-    pixel, line, mask = canvas.pixel, np.uint64(row), np.int32(SKY_SIZE - 1)
+    pixel, place, mask = canvas.pixel[ring(row)], canvas.place, np.int32(SKY_SIZE - 1)
     for first in range(begin, end, SKY_PIECE):
         last = min(first + SKY_PIECE, end)
         x1, y1 = sky_place(bx, by, bz, sx, sy, sz, np.float32(last) + np.float32(0.5) - cx)
         share = np.float32(SKY_UNIT) / np.float32(last - first)
         ix, iy = np.int32((x1 - x0) * share), np.int32((y1 - y0) * share)
-        fx, fy = np.int32(x0 * SKY_UNIT), np.int32(y0 * SKY_UNIT)
-        for col in range(np.uint64(first), np.uint64(last)):
-            pixel[line, col] = sky[np.uint64((fy >> SKY_BITS) & mask), np.uint64((fx >> SKY_BITS) & mask)]
-            fx += ix
-            fy += iy
+        fx, fy = count_up() * ix + np.int32(x0 * SKY_UNIT), count_up() * iy + np.int32(y0 * SKY_UNIT)
+        for k in range(0, last - first, LANES):
+            store(place, k, sky_texel((fx >> SKY_BITS) & mask, (fy >> SKY_BITS) & mask))
+            fx += LANES * ix
+            fy += LANES * iy
+        for k in range(0, last - first, LANES):
+            for j in range(LANES):
+                pixel[np.uint64(first + k + j)] = sky[np.uint64(place[0, np.uint64(k + j)])]
         x0, y0 = x1, y1
+
+
+@part
+def sky_texel(x, y):
+    """Where a texel lies in the sky's map: squares of SKY_BLOCK x SKY_BLOCK texels share a line of the cache."""
+    low = SKY_BLOCK - 1
+    block = (y >> SKY_BLOCK_BITS) * (SKY_SIZE >> SKY_BLOCK_BITS) + (x >> SKY_BLOCK_BITS)
+    return (block << (2 * SKY_BLOCK_BITS)) | ((y & low) << SKY_BLOCK_BITS) | (x & low)
 
 
 @part
@@ -73,90 +100,97 @@ def clear(canvas, eye):
     ax = eye.axes
     half = np.float32(0.5)
     step = -ax[0, 2] / (f * above)
-    for row in range(np.uint64(height)):
+    iz, word = canvas.iz, canvas.word
+    nothing = lanes(np.int32(0))
+    for row in range(height):
         base = -(ax[2, 2] + (np.float32(row) + half - cy) / f * ax[1, 2]) / above + (half - cx) * step
-        key, mask = canvas.key[row], canvas.mask[row]
-        for col in range(np.uint64(width)):
-            key[col] = make_key(max(FAR_IZ, base + np.float32(col) * step), np.int64(0))
-        for col in range(np.uint64(width), np.uint64(canvas.key.shape[1])):
-            key[col] = BEYOND
+        for col in range(0, width, LANES):
+            at = row * width + col
+            store(iz, at, most(to_floats(count_up() + col) * step + base, lanes(FAR_IZ)))
+            store(word, at, nothing)
+        mask = canvas.mask[row]
         for col in range(np.uint64(width)):
             mask[col] = 0
-    canvas.face_pixel[0] = SKY << 24
+    canvas.face[0] = SKY << 24
     canvas.faces[0] = 1
     canvas.faces[1] = 0
     canvas.faces[2] = 0
+    canvas.faces[3] = 0
 
 
 @kernel
-def resolve(canvas, eye, ground, facades, palette, sky, semantic, instance, depth, wanted):
-    """Writes the labels that are wanted, see `frame.render_frame`, and `canvas.word`; for COLORS `canvas.pixel` too."""
-    colors, classes = wanted & COLORS != 0, wanted & np.uint32(2) != 0
+def resolve(canvas, eye, ground, facades, air, semantic, instance, depth, wanted):
+    """Writes the labels that are wanted, see `frame.render_frame`, and for COLORS `canvas.soft`."""
     height, width = canvas.word.shape
-    face_pixel, face_owner = canvas.face_pixel, canvas.face_owner
-    for row in range(np.uint64(height)):
-        key, word, pixel = canvas.key[row], canvas.word[row], canvas.pixel[row]
-        for col in range(np.uint64(width)):
-            word[col] = np.uint32(key[col])
-        if wanted & np.uint32(8):
-            out = depth[row]
-            for col in range(np.uint64(width)):
-                out[col] = np.float32(1.0) / inverse_depth(key[col])
-        if wanted & np.uint32(4):
-            owner = instance[row]
-            for col in range(np.uint64(width)):
-                owner[col] = face_owner[np.uint64(word[col])]
-        if not (colors or classes):
-            continue
-        for col in range(np.uint64(width)):
-            pixel[col] = face_pixel[np.uint64(word[col])]
-        if classes:
-            tag = semantic[row]
-            for col in range(np.uint64(width)):
-                tag[col] = np.uint8(pixel[col] >> np.uint32(24))
-        paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, classes, np.int64(row))
+    near = near_row(eye, height)
+    for row in range(height):
+        if wanted & DEPTH:
+            for at in range(row * width, (row + 1) * width, LANES):
+                store(depth, at, lanes(np.float32(1.0)) / load(canvas.iz, at))
+        if wanted & ~DEPTH:
+            paint_row(canvas, eye, ground, facades, air.palette, air.sky, semantic, instance, wanted, row)
+        if wanted & COLORS:
+            if air.fog[FOGS] > 0:
+                fog_faces(canvas, air.fog_pixel[0], air.fog, row)
+            if row > 1:
+                smooth(canvas, row - 1, near)
+            if row == 0 or row == height - 1:
+                copy_row(canvas, row)
 
 
 @part
-def paint_row(canvas, eye, ground, facades, palette, sky, semantic, colors, classes, row):
-    """Fills in what has no single colour, run after run: ground, sky and facades.
+def paint_row(canvas, eye, ground, facades, palette, sky, semantic, instance, wanted, row):
+    """Fills in a row run after run: first the colour and the labels of its face, then what has no single colour, which
+    are ground, sky and facades.
 
-    Runs are found by two masks of RUN pixels: where a face other than the one before begins, and where one is special.
+    Runs are found by a mask of RUN pixels: where a face other than the one before begins. From left to right, since
+    each may write up to LANES pixels too many.
     """
-    word, width = canvas.word[np.uint64(row)], canvas.word.shape[1]
+    word, width, one = canvas.word, canvas.word.shape[1], np.uint64(1)
     lay_row(canvas.line, eye, ground, row, width)
-    one = np.uint64(1)
     for base in range(0, width, RUN):
-        count, at = min(width - base, RUN), np.uint64(base)
-        change, special = one, np.uint64(0)
-        for k in range(one, np.uint64(count)):
-            change |= np.uint64(word[at + k] != word[at + k - one]) << k
-        for k in range(np.uint64(count)):
-            special |= np.uint64(word[at + k] - np.uint32(1) >= np.uint32(FIRST_FACADE - 1)) << k
-        starts = change & special
+        count, start = min(width - base, RUN), row * width + base
+        change = np.uint64(0)
+        for k in range(0, count, LANES):
+            change |= bits(load(word, start + k) != load(word, start + k + 1)) << np.uint64(k)
+        starts = (change << one | one) & (~np.uint64(0) >> np.uint64(RUN - count))
         while starts:
-            first = trailing_zeros(starts)
+            begin = base + np.int64(trailing_zeros(starts))
             starts &= starts - one
-            last = trailing_zeros(change & ~((np.uint64(2) << first) - one))
-            begin, end = base + np.int64(first), base + min(np.int64(last), count)
-            face = np.int64(word[np.uint64(begin)])
+            end = base + min(np.int64(trailing_zeros(starts)), count)
+            face = np.int64(word[np.uint64(row), np.uint64(begin)])
+            lay_color(canvas, semantic, instance, wanted, canvas.face[np.uint64(face)], row, begin, end)
             if face == 0:
-                background(canvas, eye, ground, palette, sky, semantic, classes, row, begin, end)
-            elif colors:
+                background(canvas, eye, ground, palette, sky, semantic, wanted & CLASSES != 0, row, begin, end)
+            elif face >= FIRST_FACADE and wanted & COLORS:
                 facade_run(canvas, facades, eye.lens[0], face - FIRST_FACADE, row, begin, end)
+
+
+@part
+def lay_color(canvas, semantic, instance, wanted, face, row, begin, end):
+    """Gives pixels [begin, end) of a row the colour and the labels of an entry of `canvas.face`."""
+    color, owner = lanes(np.uint32(face)), lanes(np.uint32(face >> np.uint64(32)))
+    tag = np.uint8(np.uint32(face) >> TAG)
+    pixel, start = canvas.pixel[ring(row)], row * canvas.word.shape[1]
+    for col in range(begin, end, LANES):
+        store(pixel, col, color)
+        if wanted & INSTANCES:
+            store(instance, start + col, owner)
+        if wanted & CLASSES:
+            repeat_byte(semantic, start + col, tag)
 
 
 @part
 def background(canvas, eye, ground, palette, sky, semantic, classes, row, begin, end):
     """Colours pixels [begin, end) of a row that no face covers: ground, sky or both. With `classes` those too."""
-    key = canvas.key[np.uint64(row)]
+    iz = canvas.iz[np.uint64(row)]
     col = begin
     while col < end:
-        is_ground = inverse_depth(key[col]) > FAR_IZ
+        is_ground = iz[col] > FAR_IZ
         stop = end
-        if (inverse_depth(key[end - 1]) > FAR_IZ) != is_ground:  # the horizon crosses the row
+        if (iz[end - 1] > FAR_IZ) != is_ground:  # the horizon crosses the row
             stop = col + 1
-            while stop < end and (inverse_depth(key[stop]) > FAR_IZ) == is_ground:
+            while stop < end and (iz[stop] > FAR_IZ) == is_ground:
                 stop += 1
         if is_ground:
             ground_run(canvas, eye, ground, palette, semantic, classes, row, col, stop)
@@ -166,26 +200,13 @@ def background(canvas, eye, ground, palette, sky, semantic, classes, row, begin,
 
 
 @kernel
-def write_rgb(pixel, rgb, words):
-    """RGB bytes; `words` are the same bytes as 32-bit words, three of which hold four pixels."""
+def write_rgb(pixel, rgb):
+    """RGB bytes."""
     height, width = pixel.shape
-    quads = words.shape[1] // 3
     for row in range(height):
-        for q in range(quads):
-            a, b, c, d = (
-                pixel[row, 4 * q],
-                pixel[row, 4 * q + 1],
-                pixel[row, 4 * q + 2],
-                pixel[row, 4 * q + 3],
-            )
-            words[row, 3 * q] = (a & LOW24) | (b << np.uint32(24))
-            words[row, 3 * q + 1] = ((b >> np.uint32(8)) & LOW16) | (c << np.uint32(16))
-            words[row, 3 * q + 2] = ((c >> np.uint32(16)) & LOW8) | (d << np.uint32(8))
-        for col in range(4 * quads, width):
-            value = pixel[row, col]
-            rgb[row, col, 0] = np.uint8(value)
-            rgb[row, col, 1] = np.uint8(value >> np.uint32(8))
-            rgb[row, col, 2] = np.uint8(value >> np.uint32(16))
+        for col in range(0, width, LANES):
+            at = row * width + col
+            store_triples(rgb, 3 * at, load(pixel, at))
 
 
 @kernel

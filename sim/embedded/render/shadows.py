@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
+from roadcraft.sim.embedded.render.lanes import MARKED, mark
 from roadcraft.sim.embedded.render.raster import NEAR, spans
 
 SUN, BELOW = np.uint8(1), np.uint8(2)  # bits of Canvas.mask
@@ -73,16 +74,14 @@ def darken(canvas, eye, x, y, n, order, bit):
     if m < 3:
         return
     mask = canvas.mask
-    first, rows, longest = spans(canvas, m)
-    if longest <= 0:
-        return
-    for k in range(np.uint64(rows)):
-        row = np.uint64(first) + k
-        for col in range(np.uint64(canvas.run[0, k]), np.uint64(canvas.run[1, k])):
-            mask[row, col] |= bit
+    first, rows = spans(canvas, m)
+    for k in range(rows):
+        start, end = (first + k) * mask.shape[1], np.int64(canvas.run[1, k])
+        for col in range(np.int64(canvas.run[0, k]), end, MARKED):
+            mark(mask, start + col, end - col, bit)
 
 
-@kernel
+@part
 def cast(canvas, eye, shape, order, x, y, c, s, low, high, shift_x, shift_y):
     """Shadow of a box: half sizes `low` on the ground and `high` at its top, whose shadow is moved by the shift [m]."""
     px, py = shape[0], shape[1]
@@ -98,7 +97,7 @@ def cast(canvas, eye, shape, order, x, y, c, s, low, high, shift_x, shift_y):
     darken(canvas, eye, px, py, n, order, SUN)
 
 
-@kernel
+@part
 def cast_disc(canvas, eye, shape, order, x, y, radius, bit):
     """A round shadow."""
     px, py = shape[0], shape[1]
@@ -108,7 +107,7 @@ def cast_disc(canvas, eye, shape, order, x, y, radius, bit):
     darken(canvas, eye, px, py, len(DISC), order, bit)
 
 
-@kernel
+@part
 def shade_below(canvas, eye, shape, order, x, y, c, s, half_x, half_y):
     """The darkness below a thing that stands on a rectangle."""
     px, py = shape[0], shape[1]
@@ -170,16 +169,16 @@ def shadow_parts(canvas, eye, casters, cells, shape, order, low, high, sunny):
             continue
         for i in range(np.int64(cells[cell, 4]), np.int64(cells[cell, 5])):
             x, y = np.float32(casters[i, 0] - eye.place[0]), np.float32(casters[i, 1] - eye.place[1])
-            ex, ey, tall = casters[i, 3], casters[i, 4], casters[i, 5]
+            ex, ey, tall = casters[i, 4], casters[i, 5], casters[i, 6]
             if not falls_into_view(eye, x, y, ex + ey + tall * stretch):
                 continue
-            if casters[i, 6] == 0:
+            if casters[i, 7] == 0:
                 if sunny:
-                    c, s = np.float32(np.cos(casters[i, 2])), np.float32(np.sin(casters[i, 2]))
+                    c, s = casters[i, 2], casters[i, 3]
                     low[0], low[1], high[0], high[1] = ex, ey, ex, ey
                     cast(canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
             elif sunny:
-                lift = casters[i, 7]
+                lift = casters[i, 8]
                 cast_disc(canvas, eye, shape, order, x + ray_x * lift, y + ray_y * lift, ex, SUN)
             else:
                 cast_disc(canvas, eye, shape, order, x, y, ex * np.float32(0.9), BELOW)

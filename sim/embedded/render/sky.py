@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.render.ground_paint import noise_map
 from roadcraft.sim.embedded.render.lighting import Light
 from roadcraft.sim.embedded.render.materials import SKY
-from roadcraft.sim.embedded.render.resolve import SKY_SCALE, SKY_SIZE
+from roadcraft.sim.embedded.render.resolve import SKY_BLOCK, SKY_SCALE, SKY_SIZE
 
 
 def bake_sky(light: Light) -> NDArray[np.uint32]:
-    """(SKY_SIZE, SKY_SIZE) pixels by p = d_xy / (1 + d_z) of the direction d, scaled by SKY_SCALE; row along y."""
+    """(SKY_SIZE * SKY_SIZE,) pixels, block by block as `resolve.sky_texel` finds them, by p = d_xy / (1 + d_z) of the
+    direction d, scaled by SKY_SCALE; row along y."""
     axis = (np.arange(SKY_SIZE) + 0.5) / (SKY_SIZE / 2) - 1
     x, y = np.meshgrid(axis / SKY_SCALE, axis / SKY_SCALE)
     square = np.minimum(x * x + y * y, 1.3)
@@ -29,7 +30,9 @@ def bake_sky(light: Light) -> NDArray[np.uint32]:
     if light.night > 0.5:
         rgb = _stars(rgb, height, light)
     values = (np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint32)
-    return values[..., 0] | values[..., 1] << 8 | values[..., 2] << 16 | np.uint32(SKY << 24)
+    pixels = values[..., 0] | values[..., 1] << 8 | values[..., 2] << 16 | np.uint32(SKY << 24)
+    count = SKY_SIZE // SKY_BLOCK
+    return pixels.reshape(count, SKY_BLOCK, count, SKY_BLOCK).transpose(0, 2, 1, 3).ravel()
 
 
 def _clouds(rgb: NDArray, d: NDArray, height: NDArray, light: Light) -> NDArray:

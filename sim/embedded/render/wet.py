@@ -9,11 +9,27 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.ground_paint import noise_map
-from roadcraft.sim.embedded.render.raster import inverse_depth
+from roadcraft.sim.embedded.render.lanes import (
+    LANES,
+    bits,
+    count_up,
+    lanes,
+    least,
+    load,
+    most,
+    pick,
+    round_down,
+    select,
+    store,
+    to_floats,
+    to_ints,
+)
+from roadcraft.sim.embedded.render.raster import ring
 
 PUDDLES = 256  # texels along the map of puddles, which repeats
 PUDDLE_TEXEL = 0.16  # [m]
-STEP = 8  # pixels between which wetness is blended
+STEP = LANES  # pixels between which wetness is blended
+FARTHEST = np.float32(1 / 1000.0)  # [1/m] 1/depth up to which there are mirrors
 FOGS = 512  # entries of the table of fog by depth
 FOG_STEP = 0.5  # [m] between them
 RB, G = np.uint32(0x00FF00FF), np.uint32(0x0000FF00)
@@ -35,86 +51,101 @@ def blend(a, b, share):
     return rb | g | (a & TAG)
 
 
-@kernel
-def fog_faces(canvas, fog, table):
-    """Puts fog in front of all faces by their depth. `fog`: its pixel; `table`: its share, 0 to 256, by depth."""
-    height, width = canvas.word.shape
-    for line in range(np.uint64(height)):
-        word, key, pixel = canvas.word[line], canvas.key[line], canvas.pixel[line]
-        for col in range(np.uint64(width)):
-            depth = min(np.float32(1.0 / FOG_STEP) / inverse_depth(key[col]), np.float32(FOGS - 1))
-            share = table[np.uint64(np.uint32(depth))]
-            pixel[col] = blend(pixel[col], fog, share if word[col] != 0 else np.uint32(0))
+@part
+def fog_faces(canvas, fog, table, row):
+    """Puts fog in front of a row's faces by their depth. `fog`: its pixel; `table`: its share, 0 to 256, by depth."""
+    line = np.uint64(row)
+    word, iz, pixel = canvas.word[line], canvas.iz[line], canvas.pixel[ring(row)]
+    for col in range(np.uint64(canvas.word.shape[1])):
+        depth = min(np.float32(1.0 / FOG_STEP) / iz[col], np.float32(FOGS - 1))
+        share = table[np.uint64(np.uint32(depth))]
+        pixel[col] = blend(pixel[col], fog, share if word[col] != 0 else np.uint32(0))
 
 
 @kernel
-def mirror(canvas, eye, puddles, wet, depth_of_water, shine):
+def mirror(canvas, eye, puddles, wet, depth_of_water):
     """Mirrors what stands above each piece of wet ground in it.
 
     For every column the lowest row of the thing above (`canvas.foot`) is known; a pixel k rows below it shows the one k
     rows above it, more of it where water stands and where the eye looks along the ground.
     """
     height, width = canvas.word.shape
-    word, foot, coarse = canvas.word, canvas.foot, canvas.coarse
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
     ax = eye.axes
-    half = np.float32(0.5)
+    half, one = np.float32(0.5), np.float32(1.0)
     above = np.float32(max(eye.place[2], 0.05))
     tilt = -ax[0, 2] / (f * above)
-    samples = (width - 1) // STEP + 2
-    for col in range(width):
-        foot[col] = -1
+    lay_feet(canvas, -1)
     for row in range(height):
         ky = (np.float32(row) + half - cy) / f
         base = -(ax[2, 2] + ky * ax[1, 2]) / above + (half - cx) * tilt
         middle = base + np.float32(width >> 1) * tilt
-        if middle < np.float32(1 / 1000.0):
-            for col in range(width):
-                foot[col] = row
+        if middle < FARTHEST:
+            lay_feet(canvas, row)
             continue
         # Share mirrored by flat water, Schlick's formula with 0.02 at right angles.
-        slope = min(above * middle, np.float32(1.0))
-        glancing = np.float32(1.0) - slope / np.float32(np.sqrt(np.float32(1.0) + slope * slope))
+        slope = min(above * middle, one)
+        glancing = one - slope / np.float32(np.sqrt(one + slope * slope))
         mirrored = np.float32(0.04) + np.float32(0.96) * glancing * glancing * glancing * glancing
-        gx, gy = ax[2, 0] + ky * ax[1, 0], ax[2, 1] + ky * ax[1, 1]
-        for k in range(samples):
-            iz = max(base + np.float32(k * STEP) * tilt, np.float32(1 / 1000.0))
-            depth = np.float32(1.0) / iz
-            kx = (np.float32(k * STEP) + half - cx) / f
-            x = np.float32(eye.place[0]) + depth * (gx + kx * ax[0, 0])
-            y = np.float32(eye.place[1]) + depth * (gy + kx * ax[0, 1])
-            i = np.int64(np.floor(y * np.float32(1 / PUDDLE_TEXEL))) & (PUDDLES - 1)
-            j = np.int64(np.floor(x * np.float32(1 / PUDDLE_TEXEL))) & (PUDDLES - 1)
-            water = min(max((depth_of_water - puddles[i, j]) * np.float32(6.0), np.float32(0.0)), np.float32(1.0))
-            coarse[row, k] = mirrored * (wet * np.float32(0.42) + (np.float32(0.95) - wet * np.float32(0.42)) * water)
-        for col in range(np.uint64(width)):
-            foot[col] = row if word[np.uint64(row), col] != 0 else foot[col]
-        mirror_row(canvas, row, samples, shine)
+        measure_water(canvas, eye, puddles, wet, depth_of_water, row, ky, base, tilt, mirrored)
+        mirror_row(canvas, row)
 
 
 @part
-def mirror_row(canvas, row, samples, shine):
-    """Mirrors what `canvas.foot` tells in one row, by the shares in `canvas.coarse`. Without branches: as vectors, but
-    for the pixels of other rows."""
-    width, line = canvas.word.shape[1], np.uint64(row)
-    pixel, foot, share, strip = canvas.soft, canvas.foot, canvas.share, canvas.strip
-    word, here, coarse = canvas.word[line], canvas.soft[line], canvas.coarse[line]
-    for k in range(np.uint64(samples - 1)):
-        a = coarse[k] * np.float32(256.0) * shine
-        step = (coarse[k + np.uint64(1)] * np.float32(256.0) * shine - a) * np.float32(1.0 / STEP)
-        for j in range(np.uint64(STEP)):
-            share[k * np.uint64(STEP) + j] = a + step * np.float32(j)
-    dither = np.int64(row * 7)
-    for col in range(np.uint64(width)):
-        source = 2 * foot[col] - row - ((dither + np.int64(col) * 3) & 1)
-        strip[col] = pixel[np.uint64(max(source, 0)), col]
-    for col in range(np.uint64(width)):
-        old = here[col]
-        tag = old >> np.uint32(24)
-        source = 2 * foot[col] - row - ((dither + np.int64(col) * 3) & 1)
-        wet = (word[col] == 0) & ((tag == 1) | (tag == 24) | (tag == 2)) & (source >= 0)
-        much = np.uint32(np.int32(share[col] * (np.float32(0.5) if tag == 2 else np.float32(1.0))))
-        here[col] = blend(old, strip[col], much if wet else np.uint32(0))
+def lay_feet(canvas, row):
+    """Notes one row for all columns."""
+    for col in range(0, canvas.word.shape[1], LANES):
+        store(canvas.foot, col, lanes(np.int32(row)))
+
+
+@part
+def measure_water(canvas, eye, puddles, wet, depth_of_water, row, ky, base, tilt, mirrored):
+    """Fills a row of `canvas.coarse` with the share of the mirror, of which flat water shows `mirrored`."""
+    ax, f, cx, coarse = eye.axes, eye.lens[0], eye.lens[1], canvas.coarse
+    start, nothing, one = row * coarse.shape[1], lanes(np.float32(0.0)), lanes(np.float32(1.0))
+    gx, gy = ax[2, 0] + ky * ax[1, 0], ax[2, 1] + ky * ax[1, 1]
+    damp = wet * np.float32(0.42)
+    for k in range(0, (canvas.word.shape[1] - 1) // STEP + 2, LANES):
+        col = to_floats((count_up() + k) * STEP)
+        depth = one / most(col * tilt + base, lanes(FARTHEST))
+        kx = (col + np.float32(0.5) - cx) / f
+        x = (kx * ax[0, 0] + gx) * depth + np.float32(eye.place[0])
+        y = (kx * ax[0, 1] + gy) * depth + np.float32(eye.place[1])
+        i, j = round_down(y * np.float32(1 / PUDDLE_TEXEL)), round_down(x * np.float32(1 / PUDDLE_TEXEL))
+        level = pick(puddles, ((i & (PUDDLES - 1)) * PUDDLES) | (j & (PUDDLES - 1)))
+        water = least(most((lanes(depth_of_water) - level) * np.float32(6.0), nothing), one)
+        store(coarse, start + k, (water * (np.float32(0.95) - damp) + damp) * mirrored)
+
+
+@part
+def mirror_row(canvas, row):
+    """Mirrors what `canvas.foot` tells in one row, by the shares in `canvas.coarse`."""
+    width, coarse, soft, foot = canvas.word.shape[1], canvas.coarse[np.uint64(row)], canvas.soft, canvas.foot
+    number = count_up()
+    for k in range((width - 1) // STEP + 1):
+        col = k * STEP
+        at = row * width + col
+        word, old = load(canvas.word, at), load(soft, at)
+        last = select(word != 0, lanes(np.int32(row)), load(foot, col))
+        store(foot, col, last)
+        source, tag = (last << 1) - row - (((number + col) * 3 + row * 7) & 1), old >> 24
+        wet = (word == 0) & ((tag == 1) | (tag == 24) | (tag == 2)) & (source >= 0) & (number < width - col)
+        if bits(wet) == 0:
+            continue
+        first, next_one = coarse[np.uint64(k)] * np.float32(256.0), coarse[np.uint64(k + 1)] * np.float32(256.0)
+        share = to_floats(number) * ((next_one - first) * np.float32(1.0 / STEP)) + first
+        much = to_ints(share * select(tag == 2, lanes(np.float32(0.5)), lanes(np.float32(1.0))))
+        shown = pick(soft, select(wet, source * width + number + col, lanes(np.int32(0))))
+        store(soft, at, blend_lanes(old, shown, select(wet, much, lanes(np.int32(0)))))
+
+
+@part
+def blend_lanes(a, b, share):
+    """The same as `blend` for lanes."""
+    keep = lanes(np.int32(256)) - share
+    rb = (((a & RB) * keep + (b & RB) * share) >> 8) & RB
+    g = (((a & G) * keep + (b & G) * share) >> 8) & G
+    return rb | g | (a & TAG)
 
 
 @part
