@@ -11,7 +11,7 @@ from roadcraft.sim.embedded.render.ground import load_ground
 from roadcraft.sim.embedded.render.ground_look import LEVELS, TEXEL, Ground, texel
 from roadcraft.sim.embedded.render.markings import road_marks
 from roadcraft.sim.embedded.render.palette import CLASSES, SURFACES
-from roadcraft.sim.embedded.town import Town, load_town
+from roadcraft.sim.embedded.town import STYLES, Town, load_town
 from roadcraft.sim.roads import LaneKind
 
 carla = pytest.importorskip("carla")
@@ -19,9 +19,9 @@ carla = pytest.importorskip("carla")
 ROAD, SIDEWALK, TERRAIN, LINE = 1, 2, 10, 24
 
 
-@pytest.fixture(scope="module")
-def town() -> Town:
-    return load_town("grid")
+@pytest.fixture(scope="module", params=STYLES)
+def town(request: pytest.FixtureRequest) -> Town:
+    return load_town(request.param)
 
 
 @pytest.fixture(scope="module")
