@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
+from test_render_markings import STREET
 
+from roadcraft.sim.embedded.render import ground as baking
 from roadcraft.sim.embedded.render.ground import load_ground
 from roadcraft.sim.embedded.render.ground_look import LEVELS, TEXEL, Ground, texel
 from roadcraft.sim.embedded.render.markings import road_marks
 from roadcraft.sim.embedded.render.palette import CLASSES, SURFACES
-from roadcraft.sim.embedded.town import Town, load_town
-from roadcraft.sim.roads import LaneKind
+from roadcraft.sim.embedded.town import STYLES, Town, load_town
+from roadcraft.sim.roads import LaneKind, network_from_opendrive
 
 carla = pytest.importorskip("carla")
 
 ROAD, SIDEWALK, TERRAIN, LINE = 1, 2, 10, 24
 
 
-@pytest.fixture(scope="module")
-def town() -> Town:
-    return load_town("grid")
+@pytest.fixture(scope="module", params=STYLES)
+def town(request: pytest.FixtureRequest) -> Town:
+    return load_town(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +93,17 @@ def test_coarse_levels_keep_the_classes(ground: Ground, town: Town) -> None:
     for level in range(1, LEVELS - 2):
         same = np.mean([class_at(ground, x, y, level) == class_at(ground, x, y) for x, y in places])
         assert same > 0.85, level
+
+
+def test_a_baked_ground_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In tiles of 0.05 m on disk; a second process takes it from there."""
+    monkeypatch.setenv("ROADCRAFT_CACHE", str(tmp_path))
+    network = network_from_opendrive(STREET.format(kind="solid", color="white"), "kept")
+    made = load_ground(network)
+    (file,) = tmp_path.glob("ground-*.npy")
+    assert TEXEL == 0.05
+    monkeypatch.setattr(baking, "bake_ground", lambda network: pytest.fail("it is baked again"))
+    kept = load_ground(network)
+    assert np.array_equal(kept.data, made.data)
+    assert np.array_equal(kept.tiles, made.tiles)
+    assert file.stat().st_size >= made.data.nbytes

@@ -14,7 +14,8 @@ from roadcraft.sim.embedded.layout_ground import rectangle
 from roadcraft.sim.embedded.scenery import STATIC, TRUNK_RADIUS, Shape
 from roadcraft.sim.embedded.town import STYLES, Town, load_town, town_text
 from roadcraft.sim.errors import UserError
-from roadcraft.sim.roads import ANY_KIND, LaneKind, SignalKind
+from roadcraft.sim.messages import Command
+from roadcraft.sim.roads import ANY_KIND, LaneKind, RoadNetwork, SignalKind
 
 
 @pytest.fixture(scope="module", params=STYLES)
@@ -45,6 +46,42 @@ def test_a_town_has_what_a_town_has(town: Town) -> None:
     if town.name != "highway":
         assert network.lanes["speed_limit"].max() < 61 / 3.6
     assert (network.lanes["kind"] == LaneKind.SIDEWALK).sum() > 20
+
+
+def arms_of(network: RoadNetwork) -> list[int]:
+    """How many roads meet in each junction."""
+    lanes = network.lanes
+    ends: dict[int, set[int]] = {}
+    for lane in np.flatnonzero((lanes["kind"] == LaneKind.DRIVING) & (lanes["junction"] >= 0)):
+        beyond = (*network.predecessors(int(lane)), *network.successors(int(lane)))
+        ends.setdefault(int(lanes["junction"][lane]), set()).update(int(lanes["road"][n]) for n in beyond)
+    return [len(roads) for roads in ends.values()]
+
+
+def test_each_style_is_what_it_is_named_for(town: Town) -> None:
+    """Curves and T-junctions, several lanes and lanes for turning, rings of one way, ramps off and on."""
+    network, lanes = town.network, town.network.lanes
+    drives = lanes["kind"] == LaneKind.DRIVING
+    roads = np.flatnonzero(drives & (lanes["junction"] < 0))
+    bend = np.array([np.abs(np.diff(np.unwrap(network.yaw[network.points(int(k))]))).sum() for k in roads])
+    straight = lanes["length"][roads][bend < 0.05].sum() / lanes["length"][roads].sum()
+    several = {int(k) for k in roads for side in ("left", "right") if lanes[side][k] >= 0 and drives[lanes[side][k]]}
+    only_left = [k for k in several if set(lanes["turn"][network.successors(k)]) == {Command.LEFT}]
+    one_way = (lanes["opposite"][roads] < 0) & (lanes["speed_limit"][roads] < 9.0)
+    fast = {int(k) for k in roads if lanes["speed_limit"][k] > 20.0}
+    slow = {int(k) for k in roads if lanes["speed_limit"][k] < 15.0 and lanes["opposite"][k] < 0}
+    off, on = (
+        {k for k in slow if any(int(n) in fast for j in step(k) for n in step(int(j)))}
+        for step in (network.predecessors, network.successors)
+    )
+    found = {
+        "grid": 4 in arms_of(network) and straight > 0.65 and not several,
+        "suburb": set(arms_of(network)) == {3} and straight < 0.6 and not one_way.any(),
+        "arterial": len(several) > 50 and len(only_left) >= 8 and not fast,
+        "roundabout": (one_way & (bend > 0.3)).sum() >= 12,
+        "highway": len(off - on) >= 2 and len(on - off) >= 2 and lanes["speed_limit"].max() > 25.0,
+    }
+    assert {style for style, true in found.items() if true} == {town.name}, (straight, len(off), len(on))
 
 
 def footprint(row: np.void) -> np.ndarray:

@@ -218,6 +218,10 @@ def test_half_an_hour_without_a_collision_or_a_dead_lock(style: str) -> None:
     assert watch.contacts == []
     assert watch.red == []
     assert max(watch.longest.values()) < STUCK  # nobody had to be taken elsewhere
+    walks = {int(b["id"]): b["kind"] == Kind.PEDESTRIAN for b in sim.bodies}
+    stood = [max(time for number, time in watch.longest.items() if walks[number] == who) for who in (False, True)]
+    driven = sum(watch.travelled.values()) / 1000
+    print(f"\n{style}: a vehicle stood {stood[0]:.1f} s, a walker {stood[1]:.1f} s, {driven:.0f} km in all")
 
 
 def test_as_many_two_wheelers_as_asked_for() -> None:

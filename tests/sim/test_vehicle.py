@@ -23,6 +23,7 @@ from roadcraft.sim.embedded.vehicle import (
     wheel_angle_for,
 )
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.messages import Kind
 
 DT = 0.05
 EGO = "vehicle.lincoln.mkz_2020"
@@ -200,6 +201,23 @@ def test_reverse_gear_and_brakes_never_push() -> None:
         speeds.append(car.speed)
     assert max(speeds) <= 0.0
     assert speeds[-1] == 0.0
+
+
+def test_braking_takes_grip_from_the_rear_wheels_and_power_gives_it_back() -> None:
+    """Load transfer m a h / wheelbase: the sideways force of saturated tyres at the rear follows the load there."""
+    turned = {}
+    for name, controls in (("braking", {"brake": 0.35}), ("rolling", {}), ("power", {"throttle": 0.5})):
+        car = Car(speed=25.0, steer=0.25, **controls)
+        car.run(12)
+        c, s = np.cos(car.yaw), np.sin(car.yaw)
+        vx, vy = car.body["velocity"][0, :2]
+        turned[name] = abs(np.arctan2(c * vy - s * vx, c * vx + s * vy))
+    assert turned["braking"] > turned["rolling"] > turned["power"], turned
+
+
+def test_the_catalogue_has_every_kind_of_vehicle() -> None:
+    assert {b.base_type for b in VEHICLES} == {"car", "van", "truck", "bus", "motorcycle", "bicycle"}
+    assert {b.kind for b in VEHICLES} == {Kind.CAR, Kind.TRUCK, Kind.BUS, Kind.MOTORCYCLE, Kind.BICYCLE}
 
 
 @pytest.mark.parametrize("blueprint", [b.id for b in VEHICLES])

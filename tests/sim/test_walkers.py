@@ -103,6 +103,25 @@ def test_strollers_stay_on_footpaths_and_cross_at_red_only(sim: Simulation, town
     assert len(sim.contacts) == 0
 
 
+def test_some_cross_the_road_where_they_like(sim: Simulation, town: Town) -> None:
+    """Only those who are made so, and never into a car."""
+    rng = np.random.default_rng(4)
+    sidewalks = np.flatnonzero(town.network.lanes["kind"] == LaneKind.SIDEWALK)
+    for k in range(60):
+        lane = int(rng.choice(sidewalks))
+        x, y, yaw, _ = town.network.point(lane, rng.random() * town.network.lanes["length"][lane])
+        sim.spawn(f"walker.pedestrian.{k % 50 + 1:04d}", (x, y), yaw, autopilot=k + 1)
+    may = sim._strollers["jaywalks"][:60].copy()
+    assert 2 <= may.sum() <= 15
+    did = np.zeros(60, bool)
+    for _ in range(3600):
+        sim.step()
+        did |= (sim._strollers["kind"][:60] == JAYWALK) & ~sim._strollers["waits"][:60]
+    assert did.any()
+    assert not (did & ~may).any()
+    assert len(sim.contacts) == 0
+
+
 def test_a_stroller_does_not_walk_into_a_car(sim: Simulation, town: Town) -> None:
     lanes = town.network.lanes
     lane = int(np.argmax(np.where(lanes["kind"] == LaneKind.SIDEWALK, lanes["length"], 0)))
