@@ -269,6 +269,25 @@ def test_a_tick_asked_for_at_parting_is_run(server: ServerProcess) -> None:
     server.check()
 
 
+def test_who_asks_a_server_that_was_told_to_end_hears_of_it() -> None:
+    """Without that a client would wait for its time-out; what two clients ask for, one of them by a held tick."""
+    with ServerProcess(town="grid") as ending, RawClient(ending.port) as client, RawClient(ending.port) as other:
+        client.call("set_episode_settings", SYNCHRONOUS)
+        eye = definition(client, "sensor.other.imu")
+        announce = client.call("spawn_actor", eye, [[0.0, 0.0, 9.0], [0.0, 0.0, 0.0]])[5]
+        client.call("get_sensor_token", struct.unpack_from("<I", announce)[0])
+        client.send("tick_cue")  # waits a second for that stream
+        other.call("version")
+        assert ending.process is not None
+        ending.process.terminate()
+        assert "told to end" in str(client.receive())
+        with pytest.raises(RuntimeError, match="version: the server was told to end"):
+            other.call("version")
+        with pytest.raises(RuntimeError, match="apply_batch: the server was told to end"):
+            other.call("apply_batch", [], False)
+        assert ending.process.wait(5.0) == 0
+
+
 def test_the_log_stays_small() -> None:
     """However much is said: a burst is written, then a line now and then, which tells what is missing."""
     sparing = Sparing(most=3, pause=10.0)
