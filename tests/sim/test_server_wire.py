@@ -214,6 +214,19 @@ def test_in_asynchronous_mode_a_spawn_is_told_before_the_next_answer(server: Ser
             assert client.call("destroy_actor", car[0]) is True
 
 
+def test_after_a_reload_the_cars_of_the_world_before_are_still_known(server: ServerProcess) -> None:
+    """A TrafficManager asks for one a moment late, and an error would end its process."""
+    with RawClient(server.port) as client:
+        client.call("set_episode_settings", SYNCHRONOUS)
+        car = client.call("spawn_actor", definition(client, "vehicle.audi.tt"), client.call("get_map_info")[1][0])
+        for _ in range(2):
+            client.call("load_new_episode", "", False, 0xFFFF)
+            assert client.call("get_actor_bounding_box", car[0]) == car[3]
+            client.call("set_actor_simulate_physics", car[0], True)
+        assert client.call("get_actors_by_id", [car[0]]) == []
+        client.call("set_episode_settings", ASYNCHRONOUS)
+
+
 def test_a_sensor_that_cannot_be_is_no_actor(server: ServerProcess) -> None:
     with RawClient(server.port) as client:
         for name, chosen in (("sensor.camera.rgb", {"fov": "180"}), ("sensor.lidar.ray_cast", {"channels": "0"})):
