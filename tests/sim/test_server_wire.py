@@ -214,6 +214,19 @@ def test_in_asynchronous_mode_a_spawn_is_told_before_the_next_answer(server: Ser
             assert client.call("destroy_actor", car[0]) is True
 
 
+def test_after_a_reload_the_cars_of_the_world_before_are_still_known(server: ServerProcess) -> None:
+    """A TrafficManager asks for one a moment late, and an error would end its process."""
+    with RawClient(server.port) as client:
+        client.call("set_episode_settings", SYNCHRONOUS)
+        car = client.call("spawn_actor", definition(client, "vehicle.audi.tt"), client.call("get_map_info")[1][0])
+        for _ in range(2):
+            client.call("load_new_episode", "", False, 0xFFFF)
+            assert client.call("get_actor_bounding_box", car[0]) == car[3]
+            client.call("set_actor_simulate_physics", car[0], True)
+        assert client.call("get_actors_by_id", [car[0]]) == []
+        client.call("set_episode_settings", ASYNCHRONOUS)
+
+
 def test_a_sensor_that_cannot_be_is_no_actor(server: ServerProcess) -> None:
     with RawClient(server.port) as client:
         for name, chosen in (("sensor.camera.rgb", {"fov": "180"}), ("sensor.lidar.ray_cast", {"channels": "0"})):
@@ -267,6 +280,25 @@ def test_a_tick_asked_for_at_parting_is_run(server: ServerProcess) -> None:
             pass
         good.call("set_episode_settings", ASYNCHRONOUS)
     server.check()
+
+
+def test_who_asks_a_server_that_was_told_to_end_hears_of_it() -> None:
+    """Without that a client would wait for its time-out; what two clients ask for, one of them by a held tick."""
+    with ServerProcess(town="grid") as ending, RawClient(ending.port) as client, RawClient(ending.port) as other:
+        client.call("set_episode_settings", SYNCHRONOUS)
+        eye = definition(client, "sensor.other.imu")
+        announce = client.call("spawn_actor", eye, [[0.0, 0.0, 9.0], [0.0, 0.0, 0.0]])[5]
+        client.call("get_sensor_token", struct.unpack_from("<I", announce)[0])
+        client.send("tick_cue")  # waits a second for that stream
+        other.call("version")
+        assert ending.process is not None
+        ending.process.terminate()
+        assert "told to end" in str(client.receive())
+        with pytest.raises(RuntimeError, match="version: the server was told to end"):
+            other.call("version")
+        with pytest.raises(RuntimeError, match="apply_batch: the server was told to end"):
+            other.call("apply_batch", [], False)
+        assert ending.process.wait(5.0) == 0
 
 
 def test_the_log_stays_small() -> None:

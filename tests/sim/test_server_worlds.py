@@ -324,21 +324,34 @@ def test_the_fixture_gives_others_a_server(tmp_path: Path) -> None:
     short = INTRO.split("```python\n")[1].split("```")[0]
     (tmp_path / "test_short.py").write_text(f"import carla\n\n\n{short}")
     (tmp_path / "test_complete.py").write_text(EXAMPLE)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--rootdir",
-        str(tmp_path),
-        "-p",
-        "no:cacheprovider",
-        str(tmp_path),
-    ]
+    assert "2 passed" in somebodys_tests(tmp_path)
+
+
+@pytest.mark.slow
+def test_each_worker_of_xdist_has_a_server_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "test_ports.py").write_text(
+        "import carla, pytest\n"
+        "from pathlib import Path\n"
+        "@pytest.mark.parametrize('turn', range(4))\n"
+        "def test_port(roadcraft_carla_server, worker_id, turn):\n"
+        "    client = carla.Client('127.0.0.1', roadcraft_carla_server)\n"
+        "    client.set_timeout(60.0)\n"
+        "    client.get_world()\n"
+        "    Path(__file__).with_name(f'{worker_id}.{roadcraft_carla_server}.port').touch()\n"
+    )
+    assert "4 passed" in somebodys_tests(tmp_path, "-n", "2")
+    workers, ports = zip(*(file.name.split(".")[:2] for file in tmp_path.glob("*.port")), strict=True)
+    assert sorted(workers) == ["gw0", "gw1"]
+    assert len(set(ports)) == 2
+
+
+def somebodys_tests(folder: Path, *options: str) -> str:
+    """What pytest says of the tests in a folder that is not ours."""
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(folder), "-p", "no:cacheprovider", *options]
     if not importlib.metadata.entry_points(group="pytest11", name="roadcraft"):
         command += ["-p", "roadcraft.sim.embedded.pytest_plugin"]  # installed before the entry point was there
-    done = subprocess.run(command, capture_output=True, text=True, timeout=290)
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, timeout=290)
+    return done.stdout + done.stderr
 
 
 @pytest.mark.slow

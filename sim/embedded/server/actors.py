@@ -125,10 +125,7 @@ class Actors:
         """Takes an actor out; as in CARLA its children stay where they are, and have no parent any more."""
         actor = self.get(number)
         del self.by_id[number]
-        if actor.is_body:
-            self.gone[number] = actor
-            if len(self.gone) > MOST_GONE:
-                del self.gone[next(iter(self.gone))]
+        self._remember(actor)
         for child in self.children.pop(number, ()):
             self.by_id[child].parent = 0
         if actor.parent in self.children:
@@ -137,6 +134,17 @@ class Actors:
                 del self.children[actor.parent]
         self.version += 1
         return actor
+
+    def _remember(self, actor: Actor) -> None:
+        if actor.is_body:
+            self.gone[actor.id] = actor
+            if len(self.gone) > MOST_GONE:
+                del self.gone[next(iter(self.gone))]
+
+    def follow_on(self, before: Actors) -> None:
+        """Begins in place of another world's: whoever was there is gone."""
+        for actor in (*before.gone.values(), *before):
+            self._remember(actor)
 
     def seen(self, number: int) -> Actor:
         """As `get`, and of those that were removed the last ones: some client may not know of that yet."""

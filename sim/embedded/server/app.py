@@ -35,7 +35,7 @@ from roadcraft.sim.embedded.server import (  # noqa: F401  # the modules fill th
     calls_vehicles,
     calls_world,
 )
-from roadcraft.sim.embedded.server.calls import Result, answer, success
+from roadcraft.sim.embedded.server.calls import Result, answer, decline, success
 from roadcraft.sim.embedded.server.crowd import populate
 from roadcraft.sim.embedded.server.faults import Faults
 from roadcraft.sim.embedded.server.live import LiveWorld
@@ -64,6 +64,7 @@ TURN = 0.02  # s for which one client's requests are run before those of the nex
 SWEEP = 0.1  # s between two looks for clients that are stuck or gone
 DEFAULT_STEP = 0.05  # s, a synchronous tick without a fixed step
 SETTLING = 0.25  # s after a new world in which its snapshots go to clients that connect anew only
+PARTING = 0.3  # s for which clients that ask something of a server that is told to end hear that it ends
 ORPHANED = 1.0  # s after which synchronous mode without any ticking client ends
 
 
@@ -160,12 +161,32 @@ class Server:
                 if self.former and now >= self.settled_at:
                     self._tell_former()
                 self._housekeeping(now)
+            self.stop_recorder()
+            self._part()
         finally:
             self.close()
 
     def stop(self) -> None:
         """Ends `run` after what it is doing now."""
         self.stopping = True
+
+    def _part(self) -> None:
+        """Answers whoever still asks, a little while: the client's library waits for its time-out otherwise."""
+        for tick in self.held:
+            tick.connection.held = False
+            self._decline(tick.connection, tick.number, "tick_cue")
+        until = time.monotonic() + PARTING
+        while self.peers.connections and time.monotonic() < until:
+            for connection in list(self.peers.connections.values()):
+                while connection.waiting:
+                    number, method, *_ = connection.waiting.popleft()
+                    self._decline(connection, number, method)
+                self.peers.watch(connection)
+            self.peers.wait(max(0.0, until - time.monotonic()))
+
+    def _decline(self, connection: Connection, number: int | None, method: str) -> None:
+        if number is not None:
+            connection.send(reply(number, *decline(method, "the server was told to end")))
 
     def end_with(self, descriptor: int) -> None:
         """Ends when the pipe of that descriptor is closed; its other end is held by whoever wants the server."""

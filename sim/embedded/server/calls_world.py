@@ -211,7 +211,7 @@ def destroy_traffic_manager(server: Server, port: int) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ things on the screen
-accept("draw_debug_shape", VOID, None, "the server has no screen", wire.anything)
+accept("draw_debug_shape", VOID, None, "the server has no screen, and cameras do not see such shapes", wire.anything)
 for _name in ("clear_debug_shape", "clear_debug_string"):
     accept(_name, VOID, None, "the server has no screen")
 accept("set_annotations_traverse_translucency", VOID, None, "nothing of this server is translucent, glass neither")

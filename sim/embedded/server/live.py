@@ -387,7 +387,8 @@ class LiveWorld:
         return self._surfaces
 
     def inherit(self, before: LiveWorld) -> None:
-        """Takes over what the episode before prepared, where it shows the same town."""
+        """Takes over what the episode before prepared, where it shows the same town, and who was there."""
+        self.actors.follow_on(before.actors)
         if before.town is self.town:
             self._surfaces = before._surfaces
         if before.shown.town is self.shown.town:

@@ -77,7 +77,9 @@ SENSOR_NOTES = {  # for the compatibility page
     "EN 302 637-2 wants, of vehicles, walkers and, unattached or on anything else, roadside units. Power by ETSI TR "
     "103 257-1 with CARLA's attributes; houses and props block, roofs of vehicles bend. Lateral acceleration and yaw "
     "rate grow to the right and the vertical acceleration has gravity in it, as in CARLA; lengths are in 0.1 m and a "
-    "reversing vehicle tells its speed, as in the standard; the zones of roadside units are empty, as CARLA's would "
+    "reversing vehicle tells its speed, as in the standard. By the standard as well, other than CARLA's source: "
+    "how high a roof stands in the way is measured from the line of sight, a message tells the state of its own frame, "
+    "and its time is the simulation's. The zones of roadside units are empty, as CARLA's would "
     "crash the client",
     "sensor.other.v2x_custom": "texts that others got by `send`, over the same radio; also without a parent",
     "sensor.other.obstacle": "the nearest thing in a tube ahead; `debug_linetrace` draws nothing",
