@@ -64,7 +64,7 @@ TURN = 0.02  # s for which one client's requests are run before those of the nex
 SWEEP = 0.1  # s between two looks for clients that are stuck or gone
 DEFAULT_STEP = 0.05  # s, a synchronous tick without a fixed step
 SETTLING = 0.25  # s after a new world in which its snapshots go to clients that connect anew only
-PARTING = 0.3  # s for which clients that ask something of a server that is told to end hear that it ends
+PARTING = 0.3  # s for which clients that ask for a tick of a server that is told to end hear that it ends
 ORPHANED = 1.0  # s after which synchronous mode without any ticking client ends
 
 
@@ -171,7 +171,8 @@ class Server:
         self.stopping = True
 
     def _part(self) -> None:
-        """Answers whoever still asks, a little while: the client's library waits for its time-out otherwise."""
+        """Tells those who ask for a tick, a little while: the client's library waits for its time-out otherwise. Other
+        calls stay without an answer: a TrafficManager's threads ask some, and an error there ends the client."""
         for tick in self.held:
             tick.connection.held = False
             self._decline(tick.connection, tick.number, "tick_cue")
@@ -180,7 +181,8 @@ class Server:
             for connection in list(self.peers.connections.values()):
                 while connection.waiting:
                     number, method, *_ = connection.waiting.popleft()
-                    self._decline(connection, number, method)
+                    if method == "tick_cue":
+                        self._decline(connection, number, method)
                 self.peers.watch(connection)
             self.peers.wait(max(0.0, until - time.monotonic()))
 
