@@ -72,4 +72,4 @@ def record_one(job: tuple[TrainForesight, str, int]) -> int:
 @cache
 def engine_of(asked: TrainForesight) -> NetworkEngine:
     """The engine of this process."""
-    return build.build_engine(asked.engine)
+    return build.build_engine(build.among(asked.engine, asked.workers))

@@ -108,14 +108,23 @@ def fill(
             radial = speed * x / max(away, 1.0) - growth[k] * away if growth[k] != 0.0 else 0.0
             f[40 + k] = min(max(radial, -CLOSING), CLOSING) / SPEED
             f[43 + k] = covered[k]
-        dx, dy = t.trail[0, 1] - t.mean[0], t.trail[0, 2] - t.mean[1]
-        dx, dy = c * dx + s * dy, c * dy - s * dx
-        f[46] = min(max((x * dx + y * dy) / max(away, 1.0) / 3.0, -3.0), 3.0)
-        f[47] = min(max((x * dy - y * dx) / max(away, 1.0) / 3.0, -3.0), 3.0)
-        wide, high = t.last.box[2] - t.last.box[0], t.last.box[3] - t.last.box[1]
-        f[48] = math.log(max(wide, 1.0) / max(high, 1.0))
-        f[49] = math.log(t.last.range_sigma + 0.1)
-        f[50], f[51] = t.last.score, t.covered
+        _last_seen(f, t, x, y, c, s)
+
+
+@njit
+def _last_seen(f, t, x, y, c, s):  # type: ignore[no-untyped-def]
+    """Fills the last six features, of an object at `x`, `y` [m]: how far its last detection was from where the filter
+    has it, along the line of sight and to its left, and of what shape, how sure and how covered it was. `c`, `s`:
+    cosine and sine of the heading in the odometry frame."""
+    dx, dy = t.trail[0, 1] - t.mean[0], t.trail[0, 2] - t.mean[1]
+    dx, dy = c * dx + s * dy, c * dy - s * dx
+    away = max(math.hypot(x, y), 1.0)
+    f[46] = min(max((x * dx + y * dy) / away / 3.0, -3.0), 3.0)
+    f[47] = min(max((x * dy - y * dx) / away / 3.0, -3.0), 3.0)
+    wide, high = t.last.box[2] - t.last.box[0], t.last.box[3] - t.last.box[1]
+    f[48] = math.log(max(wide, 1.0) / max(high, 1.0))
+    f[49] = math.log(t.last.range_sigma + 0.1)
+    f[50], f[51] = t.last.score, t.covered
 
 
 class LightWatch:

@@ -35,7 +35,7 @@ from roadcraft.sim.embedded.server import (  # noqa: F401  # the modules fill th
     calls_vehicles,
     calls_world,
 )
-from roadcraft.sim.embedded.server.calls import Result, answer, decline, success
+from roadcraft.sim.embedded.server.calls import Result, answer, failure, success
 from roadcraft.sim.embedded.server.crowd import populate
 from roadcraft.sim.embedded.server.faults import Faults
 from roadcraft.sim.embedded.server.live import LiveWorld
@@ -175,20 +175,20 @@ class Server:
         calls stay without an answer: a TrafficManager's threads ask some, and an error there ends the client."""
         for tick in self.held:
             tick.connection.held = False
-            self._decline(tick.connection, tick.number, "tick_cue")
+            self._decline_tick(tick.connection, tick.number)
         until = time.monotonic() + PARTING
         while self.peers.connections and time.monotonic() < until:
             for connection in list(self.peers.connections.values()):
                 while connection.waiting:
                     number, method, *_ = connection.waiting.popleft()
                     if method == "tick_cue":
-                        self._decline(connection, number, method)
+                        self._decline_tick(connection, number)
                 self.peers.watch(connection)
             self.peers.wait(max(0.0, until - time.monotonic()))
 
-    def _decline(self, connection: Connection, number: int | None, method: str) -> None:
+    def _decline_tick(self, connection: Connection, number: int | None) -> None:
         if number is not None:
-            connection.send(reply(number, *decline(method, "the server was told to end")))
+            connection.send(reply(number, None, failure(Result.VALUE, "tick_cue: the server was told to end")))
 
     def end_with(self, descriptor: int) -> None:
         """Ends when the pipe of that descriptor is closed; its other end is held by whoever wants the server."""

@@ -109,15 +109,6 @@ def failure(result: Result, message: str) -> Any:
     return [[0, [message]]] if result is Result.VALUE else [[True, [message]]] if result is Result.VOID else []
 
 
-def decline(name: str, why: str) -> tuple[str | None, Any]:
-    """(error of the call itself, enveloped result) for a call that is not run."""
-    message = f"{name:.80}: {why}"
-    entry = CALLS.get(name)
-    if entry is None or entry.result is Result.BARE:
-        return message, None
-    return None, failure(entry.result, message)
-
-
 def answer(server: Server, name: str, arguments: list[Any]) -> tuple[str | None, Any]:
     """(error of the call itself, enveloped result). Never raises."""
     entry = CALLS.get(name)
