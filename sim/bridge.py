@@ -181,7 +181,7 @@ class CarlaWorld:
         self._clear(self._client, mine=False)
         world.set_weather(carla.WeatherParameters(*astuple(episode.weather)))
         route = route_of(network, episode)
-        stage = self._stage = CarlaStage(carla, self._manager, world, network, episode.seed)
+        stage = self._stage = CarlaStage(carla, self._manager, world, network, episode.seed, episode.weather.dark)
         ego = stage.spawn(EGO_BLUEPRINT, (*route.xy[0], route.yaw[0]), role=EGO_ROLE, color=EGO_COLOR)
         self._ego = stage.actors[ego]
         populate(stage, network, route, episode.traffic, episode.seed)

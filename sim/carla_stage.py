@@ -59,8 +59,11 @@ class TrafficManager:
 class CarlaStage:
     """The actors of one episode."""
 
-    def __init__(self, carla: Any, manager: TrafficManager, world: Any, network: RoadNetwork, seed: int) -> None:
+    def __init__(
+        self, carla: Any, manager: TrafficManager, world: Any, network: RoadNetwork, seed: int, dark: bool
+    ) -> None:
         self._carla, self._manager, self._world, self._network, self._seed = carla, manager, world, network, seed
+        self._dark = dark  # headlights are on
         self._library = world.get_blueprint_library()
         self.actors: dict[int, Any] = {}  # those that we spawned
         self.controllers: list[Any] = []
@@ -110,6 +113,8 @@ class CarlaStage:
                 self._drive()
         if role == SCENARIO and not walker:
             actor.set_simulate_physics(False)
+        if self._dark and description.id.startswith("vehicle."):
+            actor.set_light_state(self._carla.VehicleLightState(light_bits(True)))
         return int(actor.id)
 
     def remove(self, actor: int) -> None:
@@ -131,7 +136,7 @@ class CarlaStage:
         self, actor: int, brake: bool = False, left: bool = False, right: bool = False, siren: bool = False
     ) -> None:
         body = self.actors[actor]
-        body.set_light_state(self._carla.VehicleLightState(light_bits(brake, left, right, siren)))
+        body.set_light_state(self._carla.VehicleLightState(light_bits(self._dark, brake, left, right, siren)))
         body.apply_control(self._carla.VehicleControl(brake=float(brake)))
         (self.sirens.add if siren else self.sirens.discard)(actor)
 
@@ -167,6 +172,7 @@ class CarlaStage:
         for actor in self._waiting:
             if actor.type_id.startswith("vehicle."):
                 actor.set_autopilot(True, manager.get_port())
+                manager.update_vehicle_lights(actor, True)
                 self._managed.append(actor)
         self._waiting = []
 

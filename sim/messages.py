@@ -218,6 +218,9 @@ class Traffic:
     two_wheelers: float | None = None  # share of motorcycles and bicycles; None: as in the streets
 
 
+DARK_BELOW = 5.0  # [degrees] of sun altitude: drivers switch their headlights on
+
+
 @dataclass(frozen=True, slots=True)
 class Weather:
     """CARLA's WeatherParameters: percent, degrees and metres as CARLA gives them, in CARLA's order."""
@@ -236,6 +239,11 @@ class Weather:
     mie_scattering_scale: float = 0.03
     rayleigh_scattering_scale: float = 0.0331
     dust_storm: float = 0.0
+
+    @property
+    def dark(self) -> bool:
+        """Whether drivers have their headlights on."""
+        return self.sun_altitude_angle < DARK_BELOW
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ EGO_COLOR = (38, 38, 38)
 WARM_UP = 10  # ticks before an episode's first, in which spawned things settle; the ego's brake is on
 VEHICLE_LIFT = 0.3  # m above the ground at which vehicles are spawned: CARLA wants them clear of it
 WALKER_LIFT = 1.0  # m above the ground of a walker's middle when spawned
-BRAKE_LIGHT, RIGHT_LIGHT, LEFT_LIGHT, SIREN_LIGHT = 8, 16, 32, 512  # bits of CARLA's VehicleLightState
+# Bits of CARLA's VehicleLightState.
+POSITION_LIGHT, LOW_BEAM, BRAKE_LIGHT, RIGHT_LIGHT, LEFT_LIGHT, SIREN_LIGHT = 1, 2, 8, 16, 32, 512
 
 
 class PlaceTaken(UserError):
@@ -48,7 +49,8 @@ class Stage(Protocol):
     ) -> int:
         """A new actor at `pose` (x, y, yaw) on the ground; its number. Raises PlaceTaken.
 
-        `autopilot` is 0 for things that the scenario moves, otherwise the seed of the world's own driver.
+        `autopilot` is 0 for things that the scenario moves, otherwise the seed of the world's own driver. Vehicles
+        that no such driver drives have their headlights on when it is dark.
         """
 
     def remove(self, actor: int) -> None:
@@ -69,9 +71,10 @@ class Stage(Protocol):
         """Shows `state` on a traffic light (row of the network's signals) until its next change."""
 
 
-def light_bits(brake: bool, left: bool, right: bool, siren: bool) -> int:
+def light_bits(dark: bool, brake: bool = False, left: bool = False, right: bool = False, siren: bool = False) -> int:
     """CARLA's VehicleLightState."""
-    return BRAKE_LIGHT * brake | LEFT_LIGHT * left | RIGHT_LIGHT * right | SIREN_LIGHT * siren
+    lamps = BRAKE_LIGHT * brake | LEFT_LIGHT * left | RIGHT_LIGHT * right | SIREN_LIGHT * siren
+    return (POSITION_LIGHT | LOW_BEAM) * dark | lamps
 
 
 def ground_height(network: RoadNetwork, x: float, y: float) -> float:

@@ -38,7 +38,6 @@ from roadcraft.sim.kernels import Direct
 from roadcraft.sim.messages import DT, Kind, LightState, Weather
 
 WET_GRIP = 0.7  # share of the dry road's friction on a road that stands under water
-NIGHT = 5.0  # [degrees] of sun altitude below which built-in drivers switch their lamps on
 
 
 class SpawnError(UserError):
@@ -218,7 +217,7 @@ class Simulation(Bodies):
             lights.rows, lights.groups, graph.lanes, graph.points, graph.links, graph.meetings,
             paths.nodes, paths.edges, paths.signals, bins.frame, bins.cells, bins.solids,
             self.network.grid, self.network.z, self._flat, self._way, self._clock,
-            self._buffer, self._contact_count, self.weather.sun_altitude_angle < NIGHT, self.grip, float(dt),
+            self._buffer, self._contact_count, self.weather.dark, self.grip, float(dt),
         )  # fmt: skip
         self.frame += 1
         self.time += dt

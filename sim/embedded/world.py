@@ -214,6 +214,8 @@ class EmbeddedStage:
             raise PlaceTaken(str(error)) from error
         if role == SCENARIO and kind.kind != Kind.PEDESTRIAN:
             self._simulation.set_physics(actor, False)
+        if kind.is_vehicle:
+            self._simulation.set_lights(actor, light_bits(self._simulation.weather.dark))
         return actor
 
     def remove(self, actor: int) -> None:
@@ -233,7 +235,7 @@ class EmbeddedStage:
         self, actor: int, brake: bool = False, left: bool = False, right: bool = False, siren: bool = False
     ) -> None:
         row = self._simulation.row(actor)
-        self._simulation.bodies["lights"][row] = light_bits(brake, left, right, siren)
+        self._simulation.bodies["lights"][row] = light_bits(self._simulation.weather.dark, brake, left, right, siren)
         self._simulation.bodies["brake"][row] = float(brake)
         others = self.sirens[self.sirens != actor]
         self.sirens = np.append(others, np.uint32(actor)) if siren else others

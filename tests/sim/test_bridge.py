@@ -18,7 +18,7 @@ from roadcraft.sim import bridge  # noqa: E402
 from roadcraft.sim.bridge import CarlaWorld  # noqa: E402
 from roadcraft.sim.embedded.server.process import ServerProcess, free_port  # noqa: E402
 from roadcraft.sim.embedded.world import EmbeddedWorld  # noqa: E402
-from roadcraft.sim.episodes import episode_from_seed  # noqa: E402
+from roadcraft.sim.episodes import WEATHERS, episode_from_seed  # noqa: E402
 from roadcraft.sim.errors import UserError, WorldLost  # noqa: E402
 from roadcraft.sim.geometry import wrap  # noqa: E402
 from roadcraft.sim.messages import Camera, Control, Episode, Facts, Tick, Traffic  # noqa: E402
@@ -125,8 +125,10 @@ def test_scenarios_run_alike_in_both_worlds(server: ServerProcess, name: str) ->
     assert worst < TOLERANCE
 
 
-def test_both_worlds_see_the_same(server: ServerProcess) -> None:
+@pytest.mark.parametrize("weather", ["clear", "night"])
+def test_both_worlds_see_the_same(server: ServerProcess, weather: str) -> None:
     drive = episode(camera=Camera(width=160, height=90, labels=True))
+    drive = replace(drive, weather=WEATHERS[weather])
     embedded = EmbeddedWorld()
     with CarlaWorld(port=server.port, process=server) as remote:
         a, b = embedded.reset(drive), remote.reset(drive)
@@ -135,6 +137,8 @@ def test_both_worlds_see_the_same(server: ServerProcess) -> None:
         assert a.observation.rgb is not None
         assert b.observation.rgb is not None
         assert a.observation.rgb.std() > 10
+        assert embedded.simulation is not None
+        assert embedded.simulation.body(embedded.ego)["lights"] == (3 if weather == "night" else 0)
         assert a.labels is not None
         assert b.labels is not None
         far = np.abs(a.observation.rgb.astype(int) - b.observation.rgb).max(-1) > 2

@@ -102,9 +102,11 @@ def test_headlights_light_the_road_before_them_by_night(renderer: Renderer, town
 
 
 def test_a_camera_looks_along_its_own_cars_headlights(renderer: Renderer, town: Town) -> None:
-    car, view = spawn_body(3, LINCOLN, town, 0.0), street_view(town)
-    without = picture(renderer, Scene(weather=NIGHT), view)
-    assert (picture(renderer, Scene(car, weather=NIGHT), view, hide=3) - without)[85:130].mean() > 10
+    view, without = street_view(town), picture(renderer, Scene(weather=NIGHT), street_view(town))
+    for lights, lit in ((0, False), (1, False), (2, True), (4, True)):  # CARLA's Position, LowBeam, HighBeam
+        car = spawn_body(3, LINCOLN, town, 0.0, lights=lights)
+        gain = (picture(renderer, Scene(car, weather=NIGHT), view, hide=3) - without)[85:130]
+        assert gain.mean() > 10 if lit else not gain.any()
 
 
 def test_a_shadow_lies_away_from_the_sun(renderer: Renderer, town: Town) -> None:

@@ -18,6 +18,7 @@ from roadcraft.sim.embedded.render import ground_look, ground_paint, markings, p
 from roadcraft.sim.embedded.render.ground_look import LEVELS, TEXEL, TILE, Ground
 from roadcraft.sim.embedded.render.ground_paint import (
     GRASS,
+    PAINTS,
     PAVEMENT,
     ROADWAY,
     TERRAIN_TILES,
@@ -151,10 +152,10 @@ def _paint(
     stripes = lane_stripes(network, root)
     for line in network.stop_lines:
         a, b = line[:2], line[2:]
-        stripes.append(Stripe(np.stack([a, b]), 0.4, False))
+        stripes.append(Stripe(np.stack([a, b]), 0.4))
     for stripe in stripes:
         left, right = stripe.borders()
-        code = ground_paint.YELLOW if stripe.yellow else ground_paint.WHITE
+        code = ground_paint.WHITE + PAINTS.index(stripe.color) if stripe.color in PAINTS else ground_paint.WHITE
         paint_strip(
             tiles,
             label,

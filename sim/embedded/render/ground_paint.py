@@ -10,9 +10,23 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.render.ground_look import LEVELS, TILE, TILE_BITS
 from roadcraft.sim.kernels import njit
 
-GRASS, PAVEMENT, ROADWAY, WHITE, YELLOW = 0, 1, 2, 3, 4  # labels
+GRASS, PAVEMENT, ROADWAY, WHITE = 0, 1, 2, 3  # labels; WHITE is the first of PAINTS
+PAINTS = ("white", "yellow", "blue", "green", "red", "orange", "violet", "black")  # OpenDRIVE's; "standard" is white
+PAINT_RGB = np.array(
+    [
+        (236, 236, 230),
+        (234, 184, 50),
+        (44, 96, 196),
+        (40, 150, 76),
+        (196, 48, 44),
+        (232, 120, 30),
+        (140, 70, 170),
+        (26, 26, 28),
+    ],
+    np.float32,
+)
 TERRAIN_TILES = 16  # shared tiles of nothing but grass
-SURFACE_OF = np.array([0, 1, 2, 3, 3], np.uint8)  # label -> index into palette.CLASSES
+SURFACE_OF = np.array([0, 1, 2, *[3] * len(PAINTS)], np.uint8)  # label -> index into palette.CLASSES
 Texels = NDArray[np.float64]  # (k, 2) places in texels of level 0 from the ground's origin
 
 
@@ -175,10 +189,10 @@ def _color(
     grey = _asphalt(lateral / 254 if lateral < 255 else -1.0, n[0], n[1], n[2], n[3], grain)
     if what == ROADWAY:
         out[0], out[1], out[2] = grey, grey, grey + 1.5
-    elif what in (WHITE, YELLOW):
+    elif what >= WHITE:
         worn = min(max((n[1] + 0.8 * n[2] + 0.9 * grain - 1.72) * 3.0, 0.0), 0.75)
         shade = 1.0 - 0.10 * n[0] - 0.10 * grain
-        red, green, blue = (236.0, 236.0, 230.0) if what == WHITE else (234.0, 184.0, 50.0)
+        red, green, blue = PAINT_RGB[what - WHITE]
         out[0] = red * shade * (1 - worn) + grey * worn
         out[1] = green * shade * (1 - worn) + grey * worn
         out[2] = blue * shade * (1 - worn) + grey * worn

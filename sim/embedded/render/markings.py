@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from math import inf, isinf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class Stripe:
 
     xy: Points
     width: float  # [m]
-    yellow: bool
+    color: str = "white"  # a key of ground_paint.PAINTS
 
     def borders(self) -> tuple[Points, Points]:
         direction = np.gradient(self.xy, axis=0)
@@ -41,13 +42,26 @@ class Stripe:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a road mark: pieces of `length`, the first `begin` behind the mark's own, `space` apart [m]."""
+
+    offset: float  # [m] from the lane's border
+    color: str  # as OpenDRIVE has it, in small letters
+    width: float  # [m]
+    length: float = inf
+    space: float = 0.0
+    begin: float = 0.0
+    once: bool = False  # one piece only
+
+
+@dataclass(frozen=True, slots=True)
 class RoadMark:
     """An OpenDRIVE roadMark: from `begin` [m] of its lane section on."""
 
     begin: float
-    kind: str
-    yellow: bool
     width: float
+    lines: tuple[Line, ...]
+    described: bool  # the file says what it is made of: its offsets are to the road's left
 
 
 def road_marks(root: ET.Element) -> dict[tuple[int, int, int], list[RoadMark]]:
@@ -57,16 +71,54 @@ def road_marks(root: ET.Element) -> dict[tuple[int, int, int], list[RoadMark]]:
         for section, element in enumerate(road.iter("laneSection")):
             for lane in element.iter("lane"):
                 key = (int(road.get("id", "0")), section, int(lane.get("id", "0")))
-                marks[key] = [
-                    RoadMark(
-                        float(mark.get("sOffset", "0")),
-                        mark.get("type", "none"),
-                        mark.get("color", "white").lower() == "yellow",
-                        float(mark.get("width") or LINE_WIDTH) or LINE_WIDTH,
-                    )
-                    for mark in lane.iter("roadMark")
-                ]
+                marks[key] = [_road_mark(mark) for mark in lane.iter("roadMark")]
     return marks
+
+
+def _road_mark(mark: ET.Element) -> RoadMark:
+    color = mark.get("color", "white").lower()
+    usual = LINE_WIDTH * (2 if mark.get("weight") == "bold" else 1)
+    width = _number(mark, "width") or usual
+    begin, described = _number(mark, "sOffset"), _described(mark, color, width)
+    return RoadMark(begin, width, described or _named(mark.get("type", "none"), color, width), bool(described))
+
+
+def _number(element: ET.Element, name: str) -> float:
+    return float(element.get(name) or "0")
+
+
+def _described(mark: ET.Element, color: str, width: float) -> tuple[Line, ...]:
+    """The lines that a mark's <type> or <explicit> tells one by one."""
+    lines = []
+    for parent in (*mark.findall("type"), *mark.findall("explicit")):
+        for line in parent.findall("line"):
+            lines.append(
+                Line(
+                    _number(line, "tOffset"),
+                    line.get("color", color).lower(),
+                    _number(line, "width") or _number(parent, "width") or width,
+                    _number(line, "length") or inf,
+                    _number(line, "space"),
+                    _number(line, "sOffset"),
+                    parent.tag == "explicit",
+                )
+            )
+    return tuple(lines)
+
+
+def _named(kind: str, color: str, width: float) -> tuple[Line, ...]:
+    """The lines that an OpenDRIVE type is made of, the first on the inside. Edges, kerbs and grass have no paint."""
+    solid, broken = (inf, 0.0, 0.0), (DASH, GAP, GAP / 2)
+    types: dict[str, list[tuple[float, tuple[float, float, float]]]] = {
+        "solid": [(0.0, solid)],
+        "broken": [(0.0, broken)],
+        "solid solid": [(APART, solid), (-APART, solid)],
+        "solid broken": [(APART, solid), (-APART, broken)],
+        "broken solid": [(APART, broken), (-APART, solid)],
+        "broken broken": [(APART, broken), (-APART, broken)],
+        "botts dots": [(0.0, (DOT, DOT_GAP, DOT_GAP / 2))],
+    }
+    return tuple(Line(offset, color, width, *pieces) for offset, pieces in types.get(kind, []))
 
 
 def lane_stripes(network: RoadNetwork, root: ET.Element) -> list[Stripe]:
@@ -103,34 +155,19 @@ def _along(
         if end - begin < 0.05:
             continue
         inward = mark.width / 2 + EDGE_GAP if outermost and side < 0 else 0.0
-        for offset, dash in _lines(mark.kind):
-            path = border + normal * (offset + inward)
-            for a, b in _pieces(begin, min(end, length), dash):
+        turned = reversed_lane and (mark.described or side > 0)
+        for line in mark.lines:
+            path = border + normal * (inward - line.offset if turned else inward + line.offset)
+            for a, b in _pieces(begin, min(end, length), line):
                 low, high = (length - b, length - a) if reversed_lane else (a, b)
-                stripes.append(Stripe(_cut(path, s, low, high), mark.width, mark.yellow))
+                stripes.append(Stripe(_cut(path, s, low, high), line.width, line.color))
 
 
-def _lines(kind: str) -> list[tuple[float, tuple[float, float] | None]]:
-    """Lateral offset [m, left positive] and (dash, gap) of the lines that an OpenDRIVE type is made of."""
-    solid, broken = None, (DASH, GAP)
-    types: dict[str, list[tuple[float, tuple[float, float] | None]]] = {
-        "solid": [(0.0, solid)],
-        "broken": [(0.0, broken)],
-        "solid solid": [(APART, solid), (-APART, solid)],
-        "solid broken": [(APART, solid), (-APART, broken)],
-        "broken solid": [(APART, broken), (-APART, solid)],
-        "broken broken": [(APART, broken), (-APART, broken)],
-        "botts dots": [(0.0, (DOT, DOT_GAP))],
-    }
-    return types.get(kind, [])
-
-
-def _pieces(begin: float, end: float, dash: tuple[float, float] | None) -> list[tuple[float, float]]:
-    """The painted stretches of a line from `begin` to `end` [m]."""
-    if dash is None:
-        return [(begin, end)]
-    starts = np.arange(begin + dash[1] / 2, end, sum(dash))
-    return [(float(a), float(min(a + dash[0], end))) for a in starts]
+def _pieces(begin: float, end: float, line: Line) -> list[tuple[float, float]]:
+    """The painted stretches of a line of a mark from `begin` to `end` [m]."""
+    first = begin + line.begin
+    starts = [first] if line.once or isinf(line.length) else np.arange(first, end, line.length + line.space)
+    return [(float(a), float(min(a + line.length, end))) for a in starts if a < end]
 
 
 def _cut(path: Points, s: Points, low: float, high: float) -> Points:
@@ -203,18 +240,36 @@ def turn_arrows(network: RoadNetwork) -> list[Points]:
     """Arrows before junctions on roads where several lanes lead the same way."""
     polygons: list[Points] = []
     for index, lane in enumerate(network.lanes):
-        if lane["junction"] >= 0 or lane["kind"] != LaneKind.DRIVING or lane["length"] < 30:
+        if lane["junction"] >= 0 or lane["kind"] != LaneKind.DRIVING:
             continue
         turns = {int(network.lanes["turn"][n]) for n in network.successors(index)}
         turns &= {Command.LEFT, Command.RIGHT, Command.STRAIGHT}
         beside = [int(lane[side]) for side in ("left", "right") if lane[side] >= 0]
         if not turns or not any(network.lanes["kind"][n] == LaneKind.DRIVING for n in beside):
             continue
-        for place in (ARROW_BACK + 2.1, ARROW_BACK + 2.1 + ARROW_SPACING):
-            if place + 6 < lane["length"]:
-                x, y, yaw, _ = network.point(index, float(lane["length"]) - place)
-                polygons += _arrow(turns, x, y, yaw)
+        for back in (ARROW_BACK, ARROW_BACK + ARROW_SPACING):
+            place = _before_end(network, index, back + ARROW_LENGTH / 2)
+            if place is not None:
+                polygons += _arrow(turns, *place)
     return polygons
+
+
+def _before_end(network: RoadNetwork, lane: int, back: float) -> tuple[float, float, float] | None:
+    """x, y [m] and yaw [rad] on a lane, or on the one that leads into it alone, `back` [m] before its end; None where
+    an arrow would be cut off."""
+    length = float(network.lanes["length"][lane])
+    while back > length:
+        back -= length
+        before = network.predecessors(lane)
+        if len(before) != 1 or len(network.successors(int(before[0]))) != 1:
+            return None
+        lane = int(before[0])
+        length = float(network.lanes["length"][lane])
+        if network.lanes["junction"][lane] >= 0:
+            return None
+    if back + ARROW_LENGTH / 2 > length:
+        return None
+    return network.point(lane, length - back)[:3]
 
 
 def _arrow(turns: set[int], x: float, y: float, yaw: float) -> list[Points]:

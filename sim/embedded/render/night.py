@@ -96,11 +96,11 @@ def light_at(eye, lamps, origin, own, x, y):
 
 @kernel
 def own_lamps(eye, bodies, hide, own):
-    """Notes the pose of the headlights of the body that carries the camera."""
+    """Notes the pose of the headlights of the body that carries the camera, where they are on."""
     own[0] = own[1] = own[2] = own[3] = np.float32(0.0)
     for i in range(bodies.shape[0]):
         body = bodies[i]
-        if hide != 0 and body["id"] == hide and body["kind"] < 5:
+        if hide != 0 and body["id"] == hide and body["kind"] < 5 and body["lights"] & np.uint32(LOW_OR_HIGH):
             c, s = np.float32(np.cos(body["yaw"])), np.float32(np.sin(body["yaw"]))
             own[0] = np.float32(body["xyz"][0] - eye.place[0]) + c * np.float32(body["extent"][0])
             own[1] = np.float32(body["xyz"][1] - eye.place[1]) + s * np.float32(body["extent"][0])

@@ -14,6 +14,8 @@ from roadcraft.sim.kernels import njit
 
 CLASSES = np.array([TERRAIN, SIDEWALK, ROAD, ROAD_LINE], np.uint8)  # by the label's surface
 STEP = 4  # colour steps of the lookup table
+WORN = (88.0, 88.0, 88.0)  # RGB of lines of which little is left
+OTHER_PAINTS = ((44, 96, 196), (40, 150, 76), (196, 48, 44), (232, 120, 30), (140, 70, 170), (26, 26, 28))
 
 
 def _ramp(low: tuple[float, float, float], high: tuple[float, float, float], count: int) -> NDArray[np.float64]:
@@ -23,11 +25,12 @@ def _ramp(low: tuple[float, float, float], high: tuple[float, float, float], cou
 def _colors() -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """RGB (256, 3) and index into CLASSES (256,)."""
     parts = [
-        (2, _ramp((34, 34, 36), (150, 149, 146), 72)),
+        (2, _ramp((34, 34, 36), (150, 149, 146), 48)),
         (2, _ramp((154, 154, 152), (226, 226, 222), 12)),
         (2, _ramp((104, 96, 70), (206, 164, 52), 12)),
         (3, _ramp((92, 92, 92), (240, 240, 236), 24)),
         (3, _ramp((104, 94, 64), (236, 188, 52), 20)),
+        *((3, _ramp(WORN, rgb, 4)) for rgb in OTHER_PAINTS),
         (1, _ramp((84, 82, 79), (208, 205, 198), 44)),
         (0, _ramp((40, 60, 22), (112, 142, 66), 20)),
         (0, _ramp((58, 64, 26), (146, 150, 84), 20)),
