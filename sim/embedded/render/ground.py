@@ -18,7 +18,6 @@ from roadcraft.sim.embedded.render import ground_look, ground_paint, markings, p
 from roadcraft.sim.embedded.render.ground_look import LEVELS, TEXEL, TILE, Ground
 from roadcraft.sim.embedded.render.ground_paint import (
     GRASS,
-    PAINTS,
     PAVEMENT,
     ROADWAY,
     TERRAIN_TILES,
@@ -153,9 +152,10 @@ def _paint(
     for line in network.stop_lines:
         a, b = line[:2], line[2:]
         stripes.append(Stripe(np.stack([a, b]), 0.4))
+    paints = {name: number for number, name in enumerate(palette.PAINTS)}
     for stripe in stripes:
         left, right = stripe.borders()
-        code = ground_paint.WHITE + PAINTS.index(stripe.color) if stripe.color in PAINTS else ground_paint.WHITE
+        code = ground_paint.WHITE + paints.get(stripe.color, 0)
         paint_strip(
             tiles,
             label,

@@ -8,23 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.render.ground_look import LEVELS, TILE, TILE_BITS
+from roadcraft.sim.embedded.render.palette import PAINTS
 from roadcraft.sim.kernels import njit
 
-GRASS, PAVEMENT, ROADWAY, WHITE = 0, 1, 2, 3  # labels; WHITE is the first of PAINTS
-PAINTS = ("white", "yellow", "blue", "green", "red", "orange", "violet", "black")  # OpenDRIVE's; "standard" is white
-PAINT_RGB = np.array(
-    [
-        (236, 236, 230),
-        (234, 184, 50),
-        (44, 96, 196),
-        (40, 150, 76),
-        (196, 48, 44),
-        (232, 120, 30),
-        (140, 70, 170),
-        (26, 26, 28),
-    ],
-    np.float32,
-)
+GRASS, PAVEMENT, ROADWAY, WHITE = 0, 1, 2, 3  # labels; WHITE is the first of palette.PAINTS
+PAINT_RGB = np.array(list(PAINTS.values()), np.float32)
 TERRAIN_TILES = 16  # shared tiles of nothing but grass
 SURFACE_OF = np.array([0, 1, 2, *[3] * len(PAINTS)], np.uint8)  # label -> index into palette.CLASSES
 Texels = NDArray[np.float64]  # (k, 2) places in texels of level 0 from the ground's origin

@@ -32,7 +32,7 @@ class Stripe:
 
     xy: Points
     width: float  # [m]
-    color: str = "white"  # a key of ground_paint.PAINTS
+    color: str = "white"  # as OpenDRIVE has it: a key of palette.PAINTS, anything else is white
 
     def borders(self) -> tuple[Points, Points]:
         direction = np.gradient(self.xy, axis=0)

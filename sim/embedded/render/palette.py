@@ -15,7 +15,16 @@ from roadcraft.sim.kernels import njit
 CLASSES = np.array([TERRAIN, SIDEWALK, ROAD, ROAD_LINE], np.uint8)  # by the label's surface
 STEP = 4  # colour steps of the lookup table
 WORN = (88.0, 88.0, 88.0)  # RGB of lines of which little is left
-OTHER_PAINTS = ((44, 96, 196), (40, 150, 76), (196, 48, 44), (232, 120, 30), (140, 70, 170), (26, 26, 28))
+PAINTS = {  # OpenDRIVE's colours of lines, RGB when new; its "standard" is white
+    "white": (236, 236, 230),
+    "yellow": (234, 184, 50),
+    "blue": (44, 96, 196),
+    "green": (40, 150, 76),
+    "red": (196, 48, 44),
+    "orange": (232, 120, 30),
+    "violet": (140, 70, 170),
+    "black": (26, 26, 28),
+}
 
 
 def _ramp(low: tuple[float, float, float], high: tuple[float, float, float], count: int) -> NDArray[np.float64]:
@@ -30,7 +39,7 @@ def _colors() -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         (2, _ramp((104, 96, 70), (206, 164, 52), 12)),
         (3, _ramp((92, 92, 92), (240, 240, 236), 24)),
         (3, _ramp((104, 94, 64), (236, 188, 52), 20)),
-        *((3, _ramp(WORN, rgb, 4)) for rgb in OTHER_PAINTS),
+        *((3, _ramp(WORN, rgb, 4)) for rgb in list(PAINTS.values())[2:]),
         (1, _ramp((84, 82, 79), (208, 205, 198), 44)),
         (0, _ramp((40, 60, 22), (112, 142, 66), 20)),
         (0, _ramp((58, 64, 26), (146, 150, 84), 20)),
