@@ -59,6 +59,7 @@ class RoadMark:
     """An OpenDRIVE roadMark: from `begin` [m] of its lane section on."""
 
     begin: float
+    kind: str
     width: float
     lines: tuple[Line, ...]
     described: bool  # the file says what it is made of: its offsets are to the road's left
@@ -80,7 +81,8 @@ def _road_mark(mark: ET.Element) -> RoadMark:
     usual = LINE_WIDTH * (2 if mark.get("weight") == "bold" else 1)
     width = _number(mark, "width") or usual
     begin, described = _number(mark, "sOffset"), _described(mark, color, width)
-    return RoadMark(begin, width, described or _named(mark.get("type", "none"), color, width), bool(described))
+    kind = mark.get("type", "none")
+    return RoadMark(begin, kind, width, described or _named(kind, color, width), bool(described))
 
 
 def _number(element: ET.Element, name: str) -> float:

@@ -56,7 +56,7 @@ def _lanes(town: Town) -> Iterator[Part]:
 def _paint(town: Town, ground: Ground) -> Iterator[Part]:
     network = town.network
     stripes = lane_stripes(network, ET.fromstring(network.xodr))
-    stripes += [Stripe(np.stack([line[:2], line[2:]]), STOP_LINE, False) for line in network.stop_lines]
+    stripes += [Stripe(np.stack([line[:2], line[2:]]), STOP_LINE) for line in network.stop_lines]
     for stripe in stripes:
         left, right = stripe.borders()
         for a, b in cuts(stripe.xy):
