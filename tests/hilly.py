@@ -82,3 +82,27 @@ def crest(climb: float = 0.08, length: float = 200.0, width: float = 3.5) -> str
 <lanes><laneSection s="0"><left>{left}</left>
 <center><lane id="0" type="none" level="false"><roadMark sOffset="0" type="broken" weight="standard" color="white"
 width="0.15" laneChange="both"/></lane></center><right>{right}</right></laneSection></lanes></road></OpenDRIVE>"""
+
+
+def flyover(rise: float = 6.5) -> str:
+    """Two straight roads that cross at (0, 0): one along x at z = 1, one along y that climbs over it by `rise`."""
+    lanes = "".join(
+        f'<{side}><lane id="{number}" type="driving" level="false"><width sOffset="0" a="3.5" b="0" c="0" d="0"/>'
+        f'<roadMark sOffset="0" type="solid" weight="standard" color="white" width="0.15"/></lane></{side}>'
+        + ('<center><lane id="0" type="none" level="false"/></center>' if side == "left" else "")
+        for side, number in (("left", 1), ("right", -1))
+    )
+    c, d = 3 * rise / 120.0**2, -2 * rise / 120.0**3
+    climb = (
+        f'<elevation s="0" a="1" b="0" c="{c}" d="{d}"/><elevation s="120" a="{1 + rise}" b="0" c="0" d="0"/>'
+        f'<elevation s="180" a="{1 + rise}" b="0" c="{-c}" d="{-d}"/>'
+    )
+    level = '<elevation s="0" a="1" b="0" c="0" d="0"/>'
+    roads = "".join(
+        f'<road name="r{k}" length="300" id="{k}" junction="-1"><link/><planView>'
+        f'<geometry s="0" x="{x}" y="{y}" hdg="{turn}" length="300"><line/></geometry></planView>'
+        f"<elevationProfile>{profile}</elevationProfile>"
+        f'<lanes><laneSection s="0">{lanes}</laneSection></lanes></road>'
+        for k, x, y, turn, profile in ((1, -150, 0, 0.0, level), (2, 0, -150, np.pi / 2, climb))
+    )
+    return f'<?xml version="1.0"?><OpenDRIVE><header revMajor="1" revMinor="4" name="flyover"/>{roads}</OpenDRIVE>'

@@ -131,7 +131,7 @@ def _boxed(library: Library, mesh_of: NDArray[np.int32]) -> Library:
 
 
 def _solids(town: Town, mesh_of: NDArray[np.int32]) -> Solids:
-    parts, _ = build_parts(town.scenery, town.network)
+    parts, _ = build_parts(town.scenery, town.network, town.relief)
     items = np.zeros(len(parts), ITEM)
     items["xyz"], items["tag"], items["mesh"] = parts["xyz"], parts["tag"], mesh_of[parts["model"]]
     items["centre"], items["radius"] = parts["xyz"] + parts["center"], parts["radius"]

@@ -35,16 +35,16 @@ def frame_of(network: RoadNetwork) -> tuple[NDArray[np.float64], tuple[int, int]
         spacing *= 2.0
 
 
-def heights(network: RoadNetwork) -> tuple[NDArray[np.float64], Grid, NDArray[np.bool_]]:
-    """The frame, heights (rows, columns) [m] and where they are those of lanes."""
-    frame, shape = frame_of(network)
+def heights(
+    network: RoadNetwork, frame: NDArray[np.float64], shape: tuple[int, int], pieces: list[slice]
+) -> tuple[Grid, NDArray[np.bool_]]:
+    """Heights (rows, columns) [m], and where they are those of lanes, whose points are given."""
     total, weight = np.zeros(shape), np.zeros(shape)
-    for lane in range(len(network.lanes)):
-        at = network.points(lane)
+    for at in pieces:
         lay_lane(total, weight, frame, network.xy[at], network.yaw[at], network.z[at], network.width[at] / 2)
     pinned = weight > 0
     z = np.where(pinned, total / np.where(pinned, weight, 1.0), frame[3])
-    return frame, _span(z, pinned.copy(), float(frame[3])), pinned
+    return _span(z, pinned.copy(), float(frame[3])), pinned
 
 
 @njit

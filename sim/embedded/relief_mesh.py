@@ -18,22 +18,18 @@ ROADSIDE = 8  # cells from a lane that count as near
 Grid = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Points = NDArray[np.int64]  # (T, 2) row, column
+Decks = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]
 
 
-def build(frame: NDArray[np.float64], z: Grid, pinned: Mask) -> Relief:
-    """The mesh of heights (rows, columns); `pinned`: which are those of lanes."""
+def build(frame: NDArray[np.float64], z: Grid, pinned: Mask, decks: Decks) -> Relief:
+    """The mesh of heights (rows, columns); `pinned`: which are those of lanes; `decks`: the last arrays of a Relief."""
     allowed = np.where(_widened(pinned), NEAR_ROADS, ELSEWHERE)
     kept = _needed(z, allowed)
     mesh = _evened(z, kept).astype(np.float32)
     corners = _triangles(kept)
     faces, blocks = _blocks(frame, mesh, corners)
     tops = _tops(mesh)
-    return Relief(mesh, frame, tops, faces, blocks, *no_decks())
-
-
-def no_decks() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-    """The last three arrays of a Relief without bridges."""
-    return np.zeros((0, 0), np.float32), np.zeros((0, 13), np.float32), np.zeros((0, 6))
+    return Relief(mesh, frame, tops, faces, blocks, *decks)
 
 
 def _widened(pinned: Mask) -> Mask:

@@ -18,7 +18,7 @@ pytest.importorskip("carla", reason="the wheel of the carla client does not exis
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
     path: Path = tmp_path_factory.mktemp("hills") / "hilly.xodr"
-    path.write_text(hilly_town("suburb"))
+    path.write_text(hilly_town("grid"))
     return load_town(str(path))
 
 

@@ -15,7 +15,7 @@ from roadcraft.sim.embedded.render.draw import Eye, draw_jobs, look
 from roadcraft.sim.embedded.render.glare import draw_glare
 from roadcraft.sim.embedded.render.ground_look import Ground
 from roadcraft.sim.embedded.render.hidden import clear_tiles, note_tiles
-from roadcraft.sim.embedded.render.hills import draw_ground
+from roadcraft.sim.embedded.render.hills import draw_bridges, draw_ground
 from roadcraft.sim.embedded.render.hills_light import light_by_night, mirror_things
 from roadcraft.sim.embedded.render.mesh import Library
 from roadcraft.sim.embedded.render.night import own_lamps
@@ -107,6 +107,7 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
         shape, order = buffers.outline, buffers.order
         shadow_parts(town.relief, canvas, eye, town.casters, town.caster_cells, shape, order, s[0], s[1], sunny)
         shadow_bodies(town.relief, canvas, eye, bodies, hide, shape, order, s[0], s[1], sunny)
+    draw_bridges(town.relief, canvas, eye)
     houses, others = parts_in_view(canvas, eye, town.cells, parts)
     queue_parts(canvas, models, eye, lamps, origin, own, parts, signals, 0, houses, s[0])
     queue_bodies(

@@ -44,7 +44,7 @@ class Renderer:
     def __init__(self, town: Town) -> None:
         library, levels, walker = models.build()
         self._look = look_of(town.look)
-        parts, cells = build_parts(town.scenery, town.network)
+        parts, cells = build_parts(town.scenery, town.network, town.relief)
         self._look.paint(parts)
         tags = np.array([_TAGS.get(kind, 20) for kind in Kind], np.uint8)
         ground = load_ground(town.network)
