@@ -51,8 +51,8 @@ def _stages() -> list[int]:
     return [1 << k for k in range(BLOCK.bit_length() - 1)]
 
 
-def _even(n: int, m: int, s: int) -> Mask:
-    """Which squares (n, m) of edge 2 s are cut from the lower left to the upper right."""
+def _even(n: int, m: int) -> Mask:
+    """Which squares (n, m) of one size are cut from the lower left to the upper right."""
     return (np.add.outer(np.arange(n), np.arange(m)) & 1) == 0
 
 
@@ -61,7 +61,7 @@ def _middles(z: Grid, s: int) -> tuple[Grid, Grid, Grid]:
     corner = z[:: 2 * s, :: 2 * s]
     along, across = (corner[:, 1:] + corner[:, :-1]) / 2, (corner[1:] + corner[:-1]) / 2
     up, down = (corner[1:, 1:] + corner[:-1, :-1]) / 2, (corner[1:, :-1] + corner[:-1, 1:]) / 2
-    return along, across, np.where(_even(*up.shape, s), up, down)
+    return along, across, np.where(_even(*up.shape), up, down)
 
 
 def _needed(z: Grid, allowed: Grid) -> Mask:
@@ -77,7 +77,7 @@ def _needed(z: Grid, allowed: Grid) -> Mask:
         centre |= edge_x[:-1] | edge_x[1:] | edge_y[:, :-1] | edge_y[:, 1:]
         centre |= np.abs(z[s :: 2 * s, s :: 2 * s] - middle) > allowed[s :: 2 * s, s :: 2 * s]
         if 2 * s < BLOCK:  # a centre needs the two corners of its square that are not on its diagonal
-            even = _even(*centre.shape, s)
+            even = _even(*centre.shape)
             corner = kept[:: 2 * s, :: 2 * s]
             corner[:-1, 1:] |= centre & even
             corner[1:, :-1] |= centre & even

@@ -290,7 +290,7 @@ def _leaning(ground: Relief, row: NDArray[np.void]) -> NDArray[np.float64]:
         dx, dy = reach * cos(turn), reach * sin(turn)
         rise = height_at(ground, x + dx, y + dy) - height_at(ground, x - dx, y - dy)
         axes.append(np.array([2 * dx, 2 * dy, rise]) / hypot(2 * reach, rise))
-    up = np.cross(*axes)
+    up = np.cross(axes[0], axes[1])
     up /= np.linalg.norm(up)
     return np.stack([axes[0], np.cross(up, axes[0]), up], -1)
 
