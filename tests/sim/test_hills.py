@@ -117,6 +117,13 @@ def test_things_stand_on_the_ground(suburb: Town) -> None:
         assert max(under) < row["xyz"][2] + row["extent"][2]  # not sunk
 
 
+def test_lights_and_signs_are_above_the_ground(suburb: Town) -> None:
+    signals = suburb.network.signals
+    assert len(signals) > 5
+    for x, y, z in signals["xyz"].tolist():
+        assert 1.5 < z - height_at(suburb.relief, x, y) < 7.0
+
+
 @pytest.mark.parametrize("x", [20.0, 70.0, 100.0, 165.0])
 def test_looking_down_one_sees_the_road_as_far_below_as_it_is(renderer: Renderer, x: float) -> None:
     view = View((x, -1.75, profile(x) + 10.0), 0.0, pi / 2, 0.0, 65, 65)
