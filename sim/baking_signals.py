@@ -54,7 +54,8 @@ def read_signals(
     for i, (ident, kind, xyz, value) in enumerate(rows):
         group, phase = groups.get(ident, (-1, -1))
         yaw = _heading(governed[i], lanes, points)
-        if ident not in heads and xyz[2] < 1.5:  # the file says where the post stands
+        ground = points[np.argmin(np.hypot(points[:, 0] - xyz[0], points[:, 1] - xyz[1])), 2]
+        if ident not in heads and xyz[2] - ground < 1.5:  # the file says where the post stands
             xyz = (xyz[0], xyz[1], xyz[2] + (HEAD_HEIGHT if kind == SignalKind.LIGHT else SIGN_HEIGHT))
         signals[i] = (ident, kind, heads.get(ident, xyz), yaw, group, phase, value)
         for lane, s in governed[i]:
@@ -104,7 +105,8 @@ def _heads(root: ET.Element) -> dict[str, tuple[float, float, float]]:
             if element.get("name") in ("TrafficLight", "TrafficSign") and element.get("subtype"):
                 x, y, _, heading = line.place(element)
                 reach, height = float(element.get("length", 0)), float(element.get("height", 0))
-                head = (x + reach * cos(heading), y + reach * sin(heading), height)
+                top = line.height(float(element.get("s", 0))) + height
+                head = (x + reach * cos(heading), y + reach * sin(heading), top)
                 out[element.get("subtype", "")] = head
     return out
 

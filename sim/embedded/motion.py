@@ -7,17 +7,16 @@ from math import atan2, cos, exp, hypot, pi, sin
 import numpy as np
 
 from roadcraft.sim.embedded.physics import G
+from roadcraft.sim.embedded.relief import floor_below, is_even
 from roadcraft.sim.embedded.vehicle import advance, pedals_for, steer_for
 from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Kind
-from roadcraft.sim.roads import nearest_lane
 
 WALKER_ACCELERATION = 4.0  # m/s^2
 WALKER_TURN = 6.0  # rad/s
 STRIDE = 1.4  # [m] that two steps take an adult
-_BICYCLE, _PEDESTRIAN = int(Kind.BICYCLE), int(Kind.PEDESTRIAN)
+_MOTORCYCLE, _BICYCLE, _PEDESTRIAN = int(Kind.MOTORCYCLE), int(Kind.BICYCLE), int(Kind.PEDESTRIAN)
 _SPEED_GAIN = 1.5  # 1/s, of the Ackermann controller
-_ANY_ROAD = 0xFF
 
 # What acts on a body besides its own controls.
 MOTION = np.dtype(
@@ -68,19 +67,19 @@ def move(bodies, physics, motion, dt, grip):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def settle(bodies, motion, dt, roads, heights, flat):  # type: ignore[no-untyped-def]
-    """Gravity. `roads`: the network's LaneGrid; `heights` (N,) [m] of its points, `flat` when they are all the same."""
-    level = heights[0] if heights.shape[0] > 0 else 0.0
+def settle(bodies, motion, dt, ground):  # type: ignore[no-untyped-def]
+    """Gravity, above a Plane or a Relief."""
+    flat = is_even(ground)
     for i in range(bodies.shape[0]):
         b = bodies[i]
         if b.id == 0 or not b.physics:
             continue
         m = motion[i]
         before = b.velocity[2] - m.gained[2]
-        if flat and b.xyz[2] == level and b.velocity[2] == 0.0 and before == 0.0 and not m.constant:
+        if flat and b.xyz[2] == 0.0 and b.velocity[2] == 0.0 and before == 0.0 and not m.constant:
             b.accel[2] = 0.0
             continue
-        _fall(b, m, dt, roads, heights, flat)
+        _fall(b, m, dt, ground)
         b.accel[2] = (b.velocity[2] - before) / dt
         m.gained[2] = 0.0
 
@@ -188,24 +187,9 @@ def _coast(b, slowing, dt):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def height_at(x, y, roads, heights, flat):  # type: ignore[no-untyped-def]
-    """Height [m] of the ground: that of the nearest lane."""
-    if flat:
-        return heights[0] if heights.shape[0] > 0 else 0.0
-    lane, s, _ = nearest_lane(roads, x, y, 0.0, False, _ANY_ROAD)
-    if lane < 0:
-        return heights[0]
-    a, last = roads.first[lane], roads.first[lane] + roads.counts[lane] - 1
-    while a < last - 1 and roads.s[a + 1] < s:
-        a += 1
-    t = min(max((s - roads.s[a]) / max(roads.s[a + 1] - roads.s[a], 1e-9), 0.0), 1.0)
-    return heights[a] + t * (heights[a + 1] - heights[a])
-
-
-@kernel
-def _fall(b, m, dt, roads, heights, flat):  # type: ignore[no-untyped-def]
+def _fall(b, m, dt, relief):  # type: ignore[no-untyped-def]
     """Gravity, and the slope of the ground under a vehicle."""
-    ground = height_at(b.xyz[0], b.xyz[1], roads, heights, flat)
+    flat, ground = is_even(relief), floor_below(relief, b.xyz[0], b.xyz[1], b.xyz[2])
     if m.constant and m.constant_velocity[2] != 0.0:
         b.velocity[2] = m.constant_velocity[2]
     elif b.gravity:
@@ -221,9 +205,14 @@ def _fall(b, m, dt, roads, heights, flat):  # type: ignore[no-untyped-def]
         b.xyz[2], b.velocity[2] = ground, 0.0
     if not flat and b.kind <= _BICYCLE:
         c, s = b.extent[0] * cos(b.yaw), b.extent[0] * sin(b.yaw)
-        front = height_at(b.xyz[0] + c, b.xyz[1] + s, roads, heights, flat)
-        rear = height_at(b.xyz[0] - c, b.xyz[1] - s, roads, heights, flat)
+        front = floor_below(relief, b.xyz[0] + c, b.xyz[1] + s, b.xyz[2])
+        rear = floor_below(relief, b.xyz[0] - c, b.xyz[1] - s, b.xyz[2])
         b.pitch = -atan2(front - rear, 2.0 * b.extent[0])
+        if b.kind < _MOTORCYCLE:
+            c, s = b.extent[1] * cos(b.yaw), b.extent[1] * sin(b.yaw)
+            left = floor_below(relief, b.xyz[0] - s, b.xyz[1] + c, b.xyz[2])
+            right = floor_below(relief, b.xyz[0] + s, b.xyz[1] - c, b.xyz[2])
+            b.roll = atan2(left - right, 2.0 * b.extent[1])
         pull = G * sin(b.pitch) * dt  # downhill
         if b.speed != 0.0 or b.brake == 0.0:
             b.velocity[0] += pull * cos(b.yaw)

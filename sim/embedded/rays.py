@@ -3,8 +3,8 @@
 Lamps and plates alone are drawn a little outside a vehicle's box; rays meet them on it, as CARLA's do.
 
 A ray is taken into the unit space of each mesh that it may meet and cut with its flat convex faces. Standing things are
-found through a grid of cells, each tried at most once a ray, moving ones by their bounding balls. The ground is the
-plane of the roads.
+found through a grid of cells, each tried at most once a ray, moving ones by their bounding balls. The ground is that of
+pictures too, see `relief`.
 """
 
 # Kernels take records and named tuples of arrays, whose types only the compiler knows.
@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.embedded.relief import CONCRETE
+from roadcraft.sim.embedded.relief_rays import met
 from roadcraft.sim.embedded.render import models
 from roadcraft.sim.embedded.render.mesh import Library
 from roadcraft.sim.embedded.render.models import Model
@@ -33,7 +35,7 @@ NEAREST = 1e-3  # [m] before which nothing is hit
 _PEDESTRIAN = int(Kind.PEDESTRIAN)
 _SIDEWALK, _OTHER = int(LaneKind.SIDEWALK), int(LaneKind.OTHER)
 _OTHERS = (DRIVING, ANY_KIND & ~(SIDEWALK | 1 << LaneKind.OTHER), SIDEWALK | DRIVING)  # there is always a road near
-ROADS, SIDEWALKS, TERRAIN = 1, 2, 10  # CARLA's semantic tags of the ground
+ROADS, SIDEWALKS, TERRAIN, BRIDGE = 1, 2, 10, 26  # CARLA's semantic tags of the ground
 
 # A mesh in its place: world = xyz + basis @ unit.
 ITEM = np.dtype(
@@ -77,7 +79,7 @@ class Rays:
         self._library = _boxed(library, self._models.mesh)
         self._grid, self._kinds = town.network.grid, np.ascontiguousarray(town.network.lanes["kind"])
         self._widest = float(town.network.width.max(initial=0.0)) / 2
-        self._ground = float(np.median(town.network.z)) if len(town.network.z) else 0.0
+        self._ground = town.relief
         self._solids = _solids(town, self._models.mesh[:, 0])
         self._bodies = np.zeros(16, ITEM)
 
@@ -129,7 +131,7 @@ def _boxed(library: Library, mesh_of: NDArray[np.int32]) -> Library:
 
 
 def _solids(town: Town, mesh_of: NDArray[np.int32]) -> Solids:
-    parts, _ = build_parts(town.scenery, town.network)
+    parts, _ = build_parts(town.scenery, town.network, town.relief)
     items = np.zeros(len(parts), ITEM)
     items["xyz"], items["tag"], items["mesh"] = parts["xyz"], parts["tag"], mesh_of[parts["model"]]
     items["centre"], items["radius"] = parts["xyz"] + parts["center"], parts["radius"]
@@ -230,26 +232,27 @@ def _inside(library, face, shift, x, y, z, nx, ny, nz):
 
 @njit(error_model="numpy")
 def _cast(
-    starts, rays, reach, library, solids, bodies, ground, roads, kinds, widest, tags, met, distance, owner, tag, cosine
-):
+    starts, rays, reach, library, solids, bodies, ground, roads, kinds, widest, tags, tried, distance, owner, tag,
+    cosine,
+):  # fmt: skip
     for i in range(rays.shape[0]):
         ox, oy, oz = starts[i, 0], starts[i, 1], starts[i, 2]
         dx, dy, dz = rays[i, 0], rays[i, 1], rays[i, 2]
-        best, face, which, moving, below = reach, -1, -1, False, False
-        if dz < -1e-9:
-            t = (ground - oz) / dz
-            if NEAREST < t < best:
-                best, below = t, True
+        face, which, moving = -1, -1, False
+        best, nx, ny, nz, what = met(ground, ox, oy, oz, dx, dy, dz, NEAREST, reach)
+        below = best < reach
         for j in range(bodies.shape[0]):
             best, hit = _meet(library, bodies[j], ox, oy, oz, dx, dy, dz, best)
             if hit >= 0:
                 face, which, moving, below = hit, j, True, False
-        best, hit, item = _walk(library, solids, met, i, ox, oy, oz, dx, dy, dz, best)
+        best, hit, item = _walk(library, solids, tried, i, ox, oy, oz, dx, dy, dz, best)
         if hit >= 0:
             face, which, moving, below = hit, item, False, False
         if below:
-            distance[i], cosine[i] = best, -dz
-            tag[i] = _ground_tag(roads, kinds, widest, ox + best * dx, oy + best * dy) if tags else np.uint8(ROADS)
+            distance[i], cosine[i] = best, -(nx * dx + ny * dy + nz * dz)
+            tag[i] = np.uint8(BRIDGE) if what == CONCRETE else np.uint8(ROADS)
+            if tags and what != CONCRETE:
+                tag[i] = _ground_tag(roads, kinds, widest, ox + best * dx, oy + best * dy)
         elif face >= 0:
             thing = bodies[which] if moving else solids.items[which]
             distance[i], owner[i], tag[i] = best, thing.id, thing.tag
@@ -257,10 +260,10 @@ def _cast(
 
 
 @inlined
-def _walk(library, solids, met, ray, ox, oy, oz, dx, dy, dz, best):
+def _walk(library, solids, tried, ray, ox, oy, oz, dx, dy, dz, best):
     """The nearest standing thing along a ray, cell by cell: (distance, face, item).
 
-    `met` (P,): the last ray that each item was tried with.
+    `tried` (P,): the last ray that each item was tried with.
     """
     x, y = (ox - solids.origin[0]) / CELL, (oy - solids.origin[1]) / CELL
     column, row = floor(x), floor(y)
@@ -275,9 +278,9 @@ def _walk(library, solids, met, ray, ox, oy, oz, dx, dy, dz, best):
             cell = row * solids.shape[0] + column
             for k in range(solids.start[cell], solids.start[cell + 1]):
                 item = solids.entry[k]
-                if met[item] == ray:
+                if tried[item] == ray:
                     continue
-                met[item] = ray
+                tried[item] = ray
                 best, hit = _meet(library, solids.items[item], ox, oy, oz, dx, dy, dz, best)
                 if hit >= 0:
                     face, found = hit, item

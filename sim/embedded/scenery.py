@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.embedded.relief import Ground, Plane, height_at
 from roadcraft.sim.geometry import wrap
 from roadcraft.sim.reference_line import ReferenceLine
 from roadcraft.sim.roads import RoadNetwork
@@ -60,6 +61,9 @@ TYPES = {
 }
 NAMES = {"TrafficLight": Shape.SIGNAL, "TrafficSign": Shape.SIGN, "StreetLamp": Shape.LAMP}
 
+LEVEL = (Shape.BUILDING, Shape.BOX, Shape.BUSH)  # what is level, however steep the ground
+FOOT = [(u / 2, v / 2) for u in range(-2, 3) for v in range(-2, 3)]  # places under a base, in half sizes
+
 
 @dataclass(frozen=True, slots=True)
 class Scenery:
@@ -73,25 +77,41 @@ class Scenery:
         return self.static[self.static["solid"]]
 
 
-def read_scenery(text: str, network: RoadNetwork) -> Scenery:
+def read_scenery(text: str, network: RoadNetwork, ground: Ground | None = None) -> Scenery:
     """The standing things of an OpenDRIVE text; objects of unknown types are left out.
 
-    A map without any gets houses, trees and lamps along its roads; signals that nothing carries get posts.
+    A map without any gets houses, trees and lamps along its roads; signals that nothing carries get posts. On a ground
+    with hills things stand at their own place; without a ground, or on a plane, as high as their road.
     """
     from roadcraft.sim.embedded import scenery_fill
 
     signals = {str(ident): row for row, ident in enumerate(network.signals["id"])}
-    rows = []
+    rows, offsets = [], []
     for road in ET.fromstring(text.encode()).iter("road"):
         line = ReferenceLine(road)
         for element in road.findall("objects/object"):
             if element.get("type") in TYPES:
                 rows.append(_row(element, line.place(element), signals))
+                offsets.append(float(element.get("zOffset", 0)))
     static = np.array(rows, STATIC)
     more = [scenery_fill.posts(network, set(static["signal"].tolist()))]
     if np.isin(static["shape"], (Shape.SIGNAL, Shape.SIGN)).all():
         more.append(scenery_fill.fill(network))
-    return Scenery(np.concatenate([static, *more]))
+    static = np.concatenate([static, *more])
+    if ground is not None and not isinstance(ground, Plane):
+        _settle(static, offsets, ground)
+    return Scenery(static)
+
+
+def _settle(static: NDArray[np.void], offsets: list[float], ground: Ground) -> None:
+    """Puts things (K,) STATIC on the ground, the first of them `offsets` [m] higher; no corner hangs in the air."""
+    for k, row in enumerate(static):
+        (x, y, _), c, s = row["xyz"].tolist(), np.cos(row["yaw"]), np.sin(row["yaw"])
+        wide, deep = row["extent"][:2] if row["shape"] in LEVEL else (0.0, 0.0)
+        under = [height_at(ground, x + u * wide * c - v * deep * s, y + u * wide * s + v * deep * c) for u, v in FOOT]
+        row["xyz"][2] = min(under) + (offsets[k] if k < len(offsets) else 0.0)
+        if row["shape"] == Shape.BUILDING:
+            row["extent"][2] += (max(under) - min(under)) / 2
 
 
 def _row(element: ET.Element, pose: NDArray[np.float64], signals: dict[str, int]) -> tuple:

@@ -29,6 +29,7 @@ from roadcraft.sim.embedded.footpaths import make_footpaths
 from roadcraft.sim.embedded.handles import Bodies
 from roadcraft.sim.embedded.lights import LightTable
 from roadcraft.sim.embedded.physics import default_row
+from roadcraft.sim.embedded.relief import height_at
 from roadcraft.sim.embedded.scenery import Scenery
 from roadcraft.sim.embedded.stuck import LOOK_EVERY, elsewhere, stuck
 from roadcraft.sim.embedded.ticking import tick
@@ -55,7 +56,6 @@ class Simulation(Bodies):
         self.lights = LightTable(town.network.signals, seed)
         self._graph = traffic.make_graph(town.network)
         self._paths = make_footpaths(town.network, town.scenery.solids)
-        self._flat = bool(np.ptp(town.network.z) < 1e-3) if len(town.network.z) else True
         self._buffer = np.zeros(collisions.MAX_CONTACTS, collisions.CONTACTS)
         self._contact_count = np.zeros(1, np.int64)
         self._bins = make_bins(town.network.xy, town.scenery)
@@ -206,7 +206,7 @@ class Simulation(Bodies):
 
     def ground(self, x: float, y: float) -> float:
         """Height [m] of the ground."""
-        return float(motion.height_at(x, y, self.network.grid, self.network.z, self._flat))
+        return float(height_at(self.town.relief, float(x), float(y)))
 
     # ---------------------------------------------------------------------------------------------------------- time
     def step(self, dt: float = DT) -> None:
@@ -216,7 +216,7 @@ class Simulation(Bodies):
             self.bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain,
             lights.rows, lights.groups, graph.lanes, graph.points, graph.links, graph.meetings,
             paths.nodes, paths.edges, paths.signals, bins.frame, bins.cells, bins.solids,
-            self.network.grid, self.network.z, self._flat, self._way, self._clock,
+            self.network.grid, self.town.relief, self._way, self._clock,
             self._buffer, self._contact_count, self.weather.dark, self.grip, float(dt),
         )  # fmt: skip
         self.frame += 1

@@ -14,7 +14,7 @@ from roadcraft.sim.kernels import kernel
 @kernel
 def tick(  # type: ignore[no-untyped-def]
     bodies, physics, motion, drivers, strollers, chain, lights, groups, lanes, points, links, meetings,
-    nodes, edges, signals, frame, cells, solids, roads, heights, flat, way, clock, contacts, count, night, grip, dt,
+    nodes, edges, signals, frame, cells, solids, roads, ground, way, clock, contacts, count, night, grip, dt,
 ):  # fmt: skip
     """Everything moves on by dt [s], in the order of the table in `state.py`; the arrays are those of `Simulation`.
 
@@ -26,5 +26,5 @@ def tick(  # type: ignore[no-untyped-def]
     drive(bodies, physics, drivers, chain, lanes, points, links, meetings, frame, cells, lights, way, clock, night, dt)
     stroll(bodies, strollers, nodes, edges, signals, chain, frame, cells, solids, lights, dt)
     move(bodies, physics, motion, dt, grip)
-    settle(bodies, motion, dt, roads, heights, flat)
+    settle(bodies, motion, dt, ground)
     collide(bodies, physics, motion, chain, frame, cells, solids, dt, contacts, count)

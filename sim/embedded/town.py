@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,8 @@ from roadcraft.sim.embedded.layout_roads import build_map
 from roadcraft.sim.embedded.layout_roundabout import roundabout_layout
 from roadcraft.sim.embedded.layout_suburb import suburb_layout
 from roadcraft.sim.embedded.opendrive_writer import to_text
+from roadcraft.sim.embedded.relief import Ground, flat
+from roadcraft.sim.embedded.relief_load import load_relief
 from roadcraft.sim.embedded.scenery import Scenery, read_scenery
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.roads import RoadNetwork
@@ -82,6 +84,7 @@ class Town:
     scenery: Scenery
     look: int = 0  # what its surfaces are made of, see `render.looks`
     generated: bool = False  # by this project's layouts; not read from a file or a client's text
+    relief: Ground = field(default_factory=flat)  # how high the ground is
 
 
 def load_town(name: str) -> Town:
@@ -102,7 +105,13 @@ def load_town(name: str) -> Town:
             f"unknown town {name!r}: there are {', '.join(STYLES)}, each also with a number as in grid-7 "
             "and a look as in grid-7@3, and OpenDRIVE files by their path (.xodr)"
         )
-    return Town(name, text, network, read_scenery(text, network), look, generated=match is not None)
+    return make_town(name, text, network, look, generated=match is not None)
+
+
+def make_town(name: str, text: str, network: RoadNetwork, look: int = 0, generated: bool = False) -> Town:
+    """A town of an OpenDRIVE text and its network."""
+    relief = load_relief(network)
+    return Town(name, text, network, read_scenery(text, network, relief), look, generated, relief)
 
 
 def town_text(style: str, number: int) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import CATALOGUE
+from roadcraft.sim.embedded.relief import Ground as Height
+from roadcraft.sim.embedded.relief import Relief, height_at
 from roadcraft.sim.embedded.render import Renderer, Scene, View
 from roadcraft.sim.embedded.render.ground_look import TEXEL, TILE, Ground
 from roadcraft.sim.embedded.render.materials import MATERIALS
@@ -17,7 +21,7 @@ from roadcraft.sim.messages import Kind
 from roadcraft.sim.roads import LaneKind
 
 WIDTH, HEIGHT = 256, 144
-SKY, SKY_DEPTH = 11, 1000.0
+SKY, SKY_DEPTH, GROUND = 11, 1000.0, 255
 TAGS = {
     Kind.CAR: 14,
     Kind.TRUCK: 15,
@@ -57,6 +61,17 @@ def traffic(town: Town, rng: np.random.Generator, vehicles: int, walkers: int) -
         row["xyz"], row["yaw"], row["extent"] = (x, y, 0), yaw + rng.normal(0, 0.2), CATALOGUE[blueprint].extent
         row["color"], row["lights"], row["stride"], row["speed"] = rng.integers(0, 255, 3), 63, rng.uniform(0, 6), 1.4
     return rows
+
+
+def stand(town: Town, bodies: NDArray[np.void]) -> None:
+    """Puts bodies on the ground as high and as steep as it is."""
+    for body in bodies:
+        (x, y, _), half = body["xyz"].tolist(), float(body["extent"][0])
+        c, s = half * np.cos(body["yaw"]), half * np.sin(body["yaw"])
+        body["xyz"][2] = height_at(town.relief, x, y)
+        if body["kind"] != Kind.PEDESTRIAN:
+            rise = height_at(town.relief, x + c, y + s) - height_at(town.relief, x - c, y - s)
+            body["pitch"] = -np.arctan2(rise, 2 * half)
 
 
 def random_view(town: Town, rng: np.random.Generator) -> View:
@@ -125,6 +140,23 @@ def all_faces(renderer: Renderer, bodies: NDArray[np.void], place: NDArray, forw
     return faces
 
 
+def outside(ground: Height) -> float:
+    """Height [m] of the plane beyond all hills."""
+    return float(ground.frame[3]) if isinstance(ground, Relief) else 0.0
+
+
+def hill_faces(ground: Height, place: NDArray, frame: NDArray, view: View) -> list[Face]:
+    """The triangles of hills that are not wholly on the outer side of one of the picture's borders."""
+    if not isinstance(ground, Relief):
+        return []
+    corners = ground.faces[:, :9].astype(float).reshape(-1, 3, 3) + np.append(ground.frame[:2], 0.0)
+    ahead, left, up = np.moveaxis((corners - place) @ frame, 2, 0)
+    wide, high = (ahead * size / 2 / view.focal for size in (view.width, view.height))
+    borders = (ahead - 0.15, wide - left, wide + left, high - up, high + up)
+    seen = np.all([border.max(1) > 0 for border in borders], 0)
+    return [(triangle, GROUND, 0) for triangle in corners[seen]]
+
+
 def ground_class(ground: Ground, xy: NDArray[np.float64]) -> NDArray[np.uint8]:
     """The baked class at places (n, 2) [m], from the finest level."""
     at = np.floor((xy - ground.origin) / TEXEL).astype(np.int64)
@@ -143,13 +175,15 @@ def cast(renderer: Renderer, bodies: NDArray[np.void], view: View) -> tuple[NDAr
     rays = np.stack([np.full(u.size, view.focal), -u.ravel(), -v.ravel()], -1) / view.focal @ frame.T
     depth = np.full(len(rays), SKY_DEPTH)
     semantic, instance = np.full(len(rays), SKY, np.uint8), np.zeros(len(rays), np.uint32)
+    ground = renderer._town.relief
     with np.errstate(divide="ignore"):
-        to_ground = np.where(rays[:, 2] < 0, -place[2] / rays[:, 2], np.inf)
+        to_ground = np.where(rays[:, 2] < 0, (outside(ground) - place[2]) / rays[:, 2], np.inf)
     hit = to_ground < SKY_DEPTH
     depth[hit] = to_ground[hit]
-    semantic[hit] = ground_class(renderer._town.ground, (place + rays * to_ground[:, None])[hit, :2])
+    semantic[hit] = GROUND
     number = np.arange(len(rays)).reshape(view.height, view.width)
-    for corners, tag, owner in all_faces(renderer, bodies, place, frame[:, 0]):
+    seen = hill_faces(ground, place, frame, view)
+    for corners, tag, owner in [*seen, *all_faces(renderer, bodies, place, frame[:, 0])]:
         local = (corners - place) @ frame
         if local[:, 0].max() < 0.15:
             continue
@@ -167,6 +201,8 @@ def cast(renderer: Renderer, bodies: NDArray[np.void], view: View) -> tuple[NDAr
             inside &= (points - a) @ np.cross(normal, b - a) >= 0  # the triple product (b - a, points - a, normal)
         some = some[inside]
         depth[some], semantic[some], instance[some] = t[inside], tag, owner
+    hit = semantic == GROUND
+    semantic[hit] = ground_class(renderer._town.ground, (place + rays * depth[:, None])[hit, :2])
     shape = (view.height, view.width)
     return semantic.reshape(shape), instance.reshape(shape), depth.reshape(shape)
 
@@ -185,6 +221,9 @@ def compare(renderer: Renderer, town: Town, seed: int) -> tuple[float, float]:
     """Shares of pixels whose class differs and, among the others, whose depth is off by more than 1 %."""
     rng = np.random.default_rng(seed)
     bodies, view = traffic(town, rng, 60, 30), random_view(town, rng)
+    stand(town, bodies)
+    x, y, z = view.xyz
+    view = replace(view, xyz=(x, y, z + height_at(town.relief, x, y)))
     images = renderer.render(Scene(bodies), view, semantic=True, instance=True, depth=True)
     semantic, _, depth = cast(renderer, bodies, view)
     same = images.semantic == semantic

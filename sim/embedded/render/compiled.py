@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from roadcraft.sim.embedded.relief import by_ground as choose
 from roadcraft.sim.kernels import njit
+
+OPTIONS = {
+    "nogil": True,
+    "boundscheck": False,
+    "error_model": "numpy",
+    "fastmath": {"contract", "nsz", "arcp", "nnan"},
+    "_nrt": False,
+}
 
 
 def kernel(function: Callable) -> Any:
@@ -23,12 +32,9 @@ def part(function: Callable) -> Any:
 
 
 def _compile(function: Callable, inline: bool) -> Any:
-    return njit(
-        function,
-        nogil=True,
-        boundscheck=False,
-        error_model="numpy",
-        fastmath={"contract", "nsz", "arcp", "nnan"},
-        forceinline=inline,
-        _nrt=False,
-    )
+    return njit(function, **(OPTIONS | {"forceinline": inline}))
+
+
+def by_ground(plane: Any, relief: Any) -> Any:
+    """A part that is `plane` or `relief` by the type of its first argument, see `relief.by_ground`."""
+    return choose(plane, relief, OPTIONS | {"forceinline": True})

@@ -9,19 +9,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.embedded.relief import Ground as Height
 from roadcraft.sim.embedded.render.compiled import kernel
 from roadcraft.sim.embedded.render.draw import Eye, draw_jobs, look
 from roadcraft.sim.embedded.render.glare import draw_glare
 from roadcraft.sim.embedded.render.ground_look import Ground
 from roadcraft.sim.embedded.render.hidden import clear_tiles, note_tiles
+from roadcraft.sim.embedded.render.hills import draw_bridges, draw_ground
+from roadcraft.sim.embedded.render.hills_light import light_by_night, mirror_things
 from roadcraft.sim.embedded.render.mesh import Library
-from roadcraft.sim.embedded.render.night import light_ground, own_lamps
+from roadcraft.sim.embedded.render.night import own_lamps
 from roadcraft.sim.embedded.render.raster import SEEN, Canvas
 from roadcraft.sim.embedded.render.resolve import COLORS, clear, resolve, write_bgra, write_rgb
 from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_parts
 from roadcraft.sim.embedded.render.skyline import clear_skyline
 from roadcraft.sim.embedded.render.things import Models, parts_in_view, queue_bodies, queue_parts
-from roadcraft.sim.embedded.render.wet import mirror, rain
+from roadcraft.sim.embedded.render.wet import rain
 
 # Radius on the screen [pixels] of bodies: of those that hide others, and below which they are left out.
 LARGE, SMALL, ANY = np.float32(16.0), np.float32(0.4), np.float32(1e9)
@@ -36,6 +39,7 @@ class Town3D(NamedTuple):
     walker: NDArray[np.int32]  # (4,) meshes: torso, leg, arm, whole
     tags: NDArray[np.uint8]  # semantic tag by Kind
     ground: Ground
+    relief: Height
     facades: NDArray[np.uint8]  # codes, see `facade.textures`
     parts: NDArray[np.void]  # (P,) PART
     cells: NDArray[np.float64]  # (C, 6)
@@ -55,6 +59,7 @@ class Air(NamedTuple):
     fog: NDArray[np.uint32]  # (FOGS + 1,) share of fog, 0 to 256, by depth; last, whether it is drawn for each pixel
     fog_pixel: NDArray[np.uint32]  # (2,) colour of fog, of rain
     water: NDArray[np.float64]  # (3,) wetness, depth of puddles, rain
+    slopes: NDArray[np.int32]  # brightness of slopes, see `hills_rows.slope_light`
 
 
 class Buffers(NamedTuple):
@@ -73,11 +78,11 @@ class Buffers(NamedTuple):
 
 
 @kernel
-def finish(canvas, eye, puddles, air, moment):
+def finish(canvas, eye, relief, puddles, air, moment):
     """What happens to the picture after all faces have their colours."""
     draw_glare(canvas)
     if air.water[0] > 0:
-        mirror(canvas, eye, puddles, np.float32(air.water[0]), np.float32(air.water[1]))
+        mirror_things(relief, canvas, eye, puddles, np.float32(air.water[0]), np.float32(air.water[1]))
     if air.water[2] > 0:
         rain(canvas, np.float32(air.water[2]), moment, air.fog_pixel[1])
 
@@ -87,13 +92,22 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     """Draws and writes the images whose bits are set in `wanted`: 1 RGB, 2 semantic, 4 instance, 8 depth, 16 BGRA."""
     canvas, s, eye = buffers.canvas, buffers.scratch, buffers.eye
     look(eye, camera, (canvas.word.shape[1], canvas.word.shape[0]), air.lamp, air.haze)
-    clear(canvas, eye)
+    clear(canvas, eye, town.relief)
     clear_skyline(canvas)
     clear_tiles(canvas)
+    draw_ground(town.relief, canvas, eye)
     parts, library, models, lamps, origin = town.parts, town.library, town.models, town.lamps, town.ground.origin
     night, own = air.haze[2] > 0.5, s[5]
     if night:
         own_lamps(eye, bodies, hide, own)
+    if wanted & COLORS and night:
+        light_by_night(town.relief, canvas, eye, lamps, origin, bodies, hide, own)
+    elif wanted & COLORS:
+        sunny = eye.light[2, 1] > np.float32(0.02)
+        shape, order = buffers.outline, buffers.order
+        shadow_parts(town.relief, canvas, eye, town.casters, town.caster_cells, shape, order, s[0], s[1], sunny)
+        shadow_bodies(town.relief, canvas, eye, bodies, hide, shape, order, s[0], s[1], sunny)
+    draw_bridges(town.relief, canvas, eye)
     houses, others = parts_in_view(canvas, eye, town.cells, parts)
     queue_parts(canvas, models, eye, lamps, origin, own, parts, signals, 0, houses, s[0])
     queue_bodies(
@@ -108,17 +122,10 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     )  # fmt: skip
     queue_parts(canvas, models, eye, lamps, origin, own, parts, signals, SEEN - others, SEEN, s[0])
     draw_jobs(canvas, library, eye, s[1])
+    images = buffers.semantic, buffers.instance, buffers.depth
+    resolve(canvas, eye, town.relief, town.ground, town.facades, air, *images, wanted)
     if wanted & COLORS:
-        if night:
-            light_ground(canvas, eye, lamps, origin, bodies, hide, own)
-        else:
-            sunny = eye.light[2, 1] > np.float32(0.02)
-            shape, order = buffers.outline, buffers.order
-            shadow_parts(canvas, eye, town.casters, town.caster_cells, shape, order, s[0], s[1], sunny)
-            shadow_bodies(canvas, eye, bodies, hide, shape, order, s[0], s[1], sunny)
-    resolve(canvas, eye, town.ground, town.facades, air, buffers.semantic, buffers.instance, buffers.depth, wanted)
-    if wanted & COLORS:
-        finish(canvas, eye, town.puddles, air, moment)
+        finish(canvas, eye, town.relief, town.puddles, air, moment)
     if wanted & np.uint32(1):
         write_rgb(canvas.soft, buffers.rgb)
     if wanted & np.uint32(16):

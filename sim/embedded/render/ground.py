@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.cache import cache_dir, digest, source_digest, write_atomically
-from roadcraft.sim.embedded.render import ground_look, ground_paint, markings, palette
+from roadcraft.sim.embedded import relief_decks
+from roadcraft.sim.embedded.render import ground_layers, ground_look, ground_paint, markings, palette
+from roadcraft.sim.embedded.render.ground_layers import layers
 from roadcraft.sim.embedded.render.ground_look import LEVELS, TEXEL, TILE, Ground
 from roadcraft.sim.embedded.render.ground_paint import (
     GRASS,
@@ -29,7 +31,7 @@ from roadcraft.sim.embedded.render.ground_paint import (
 from roadcraft.sim.embedded.render.markings import Stripe, lane_stripes, turn_arrows
 from roadcraft.sim.roads import LaneKind, RoadNetwork
 
-MAKERS = (ground_look, ground_paint, markings, palette)
+MAKERS = (relief_decks, ground_layers, ground_look, ground_paint, markings, palette)
 MARGIN = 60.0  # [m] of grass around the lanes, in tiles of their own pattern
 TILE_METRES = TILE * TEXEL
 
@@ -56,7 +58,8 @@ def bake_ground(network: RoadNetwork) -> Ground:
     count = int(tiles.max()) + 1
     label = np.full((count, TILE, TILE), GRASS, np.uint8)
     lateral = np.full((count, TILE, TILE), 255, np.uint8)
-    _paint(network, origin, tiles, label, lateral)
+    for lanes, roads in layers(network):
+        _paint(network, lanes, roads, origin, tiles, label, lateral)
     offsets = _offsets(tiles)
     data = np.zeros(int(offsets[-1]), np.uint8)
     where = np.zeros((count, 2), np.int32)
@@ -120,12 +123,14 @@ SURFACE = {
 
 def _paint(
     network: RoadNetwork,
+    some: NDArray[np.bool_],
+    root: ET.Element,
     origin: NDArray[np.float64],
     tiles: NDArray[np.int32],
     label: NDArray[np.uint8],
     lateral: NDArray[np.uint8],
 ) -> None:
-    """Labels, and for lanes how far from the middle a texel lies (0 to 254 over the width)."""
+    """Labels of some lanes (L,) and of the marks in `root`; for lanes how far across a texel lies (0 to 254)."""
     kinds = network.lanes["kind"]
     order = [
         LaneKind.SIDEWALK,
@@ -135,7 +140,7 @@ def _paint(
         LaneKind.DRIVING,
     ]
     for kind in order:
-        for lane in np.flatnonzero(kinds == kind):
+        for lane in np.flatnonzero((kinds == kind) & some):
             left, right = strip(network, int(lane))
             drive = kind == LaneKind.DRIVING
             paint_strip(
@@ -147,7 +152,6 @@ def _paint(
                 SURFACE[kind],
                 drive,
             )
-    root = ET.fromstring(network.xodr)
     stripes = lane_stripes(network, root)
     for line in network.stop_lines:
         a, b = line[:2], line[2:]

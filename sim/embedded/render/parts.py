@@ -8,6 +8,7 @@ from math import cos, hypot, sin
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.embedded.relief import Ground, Relief, flat, height_at
 from roadcraft.sim.embedded.render.materials import (
     POLE,
     TRAFFIC_LIGHT,
@@ -40,7 +41,8 @@ Paint = tuple[float, float, float]
 class Builder:
     """Collects parts."""
 
-    def __init__(self) -> None:
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
         self.rows: list[NDArray[np.void]] = []
 
     def add(
@@ -125,9 +127,11 @@ class Builder:
         )
 
 
-def build_parts(scenery: Scenery, network: RoadNetwork) -> tuple[NDArray[np.void], NDArray[np.float64]]:
+def build_parts(
+    scenery: Scenery, network: RoadNetwork, ground: Ground | None = None
+) -> tuple[NDArray[np.void], NDArray[np.float64]]:
     """(P,) PART sorted by cell, and the cells (C, 6): centre x, y, z, radius [m], first and last row."""
-    builder = Builder()
+    builder = Builder(ground or flat())
     for row in scenery.static:
         _DRAW.get(Shape(int(row["shape"])), _box)(builder, row, network)
     if not builder.rows:
@@ -263,6 +267,10 @@ def _building(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
 
 def _car(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
     model = (Model.SEDAN, Model.HATCH, Model.SUV, Model.COUPE, Model.VAN)[int(row["style"]) % 5]
+    if isinstance(b.ground, Relief):
+        basis = _leaning(b.ground, row) * _size(row)
+        b.add_basis(model, row["xyz"], basis, _paint(row), int(row["tag"]), variant=int(row["id"]))
+        return
     b.add(
         model,
         row["xyz"],
@@ -272,6 +280,19 @@ def _car(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:
         int(row["tag"]),
         variant=int(row["id"]),
     )
+
+
+def _leaning(ground: Relief, row: NDArray[np.void]) -> NDArray[np.float64]:
+    """(3, 3) columns: unit vectors along, to the left and upwards of a thing that stands on a slope."""
+    (x, y, _), (along, across, _), yaw = row["xyz"].tolist(), row["extent"].tolist(), float(row["yaw"])
+    axes = []
+    for reach, turn in ((max(along, 0.1), yaw), (max(across, 0.1), yaw + np.pi / 2)):
+        dx, dy = reach * cos(turn), reach * sin(turn)
+        rise = height_at(ground, x + dx, y + dy) - height_at(ground, x - dx, y - dy)
+        axes.append(np.array([2 * dx, 2 * dy, rise]) / hypot(2 * reach, rise))
+    up = np.cross(axes[0], axes[1])
+    up /= np.linalg.norm(up)
+    return np.stack([axes[0], np.cross(up, axes[0]), up], -1)
 
 
 def _lamp(b: Builder, row: NDArray[np.void], _: RoadNetwork) -> None:

@@ -66,7 +66,7 @@ class Canvas(NamedTuple):
     foot: NDArray[np.int32]  # (W and more,) row in which the thing above the ground ends
     ends: NDArray[np.float32]  # (8, 3) colours at hand
     face_table: NDArray[np.uint32]  # (SLOTS, 128) colours of facades
-    place: NDArray[np.int32]  # (2, RUN and more) where the pixels of a run lie on what is looked up
+    place: NDArray[np.int32]  # (3, RUN and more) where the pixels of a run lie on what is looked up
     faces: NDArray[np.int64]  # (4,) number of faces, of facades and of glares so far, of meshes that are queued
     jobs: NDArray[np.void]  # (JOBS,) JOB, the queue
     skyline: NDArray[np.float32]  # (2, W / 4) see `skyline`
@@ -96,7 +96,7 @@ def make_canvas(width: int, height: int) -> Canvas:
         foot=spare((width,), np.int32),
         ends=np.zeros((8, 3), np.float32),
         face_table=np.zeros((SLOTS, 128), np.uint32),
-        place=np.zeros((2, RUN + LANES), np.int32),
+        place=np.zeros((3, RUN + LANES), np.int32),
         faces=np.zeros(4, np.int64),
         jobs=np.zeros(JOBS, JOB),
         skyline=np.zeros((2, width // 4 + 1), np.float32),

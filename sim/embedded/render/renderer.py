@@ -7,12 +7,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import _TAGS
+from roadcraft.sim.embedded.relief import Ground
 from roadcraft.sim.embedded.render import models
 from roadcraft.sim.embedded.render.draw import LAMP, make_eye
 from roadcraft.sim.embedded.render.facade import textures
 from roadcraft.sim.embedded.render.frame import Air, Buffers, Town3D, render_frame
 from roadcraft.sim.embedded.render.ground import load_ground
 from roadcraft.sim.embedded.render.ground_look import HAZES, STATES_DAY, TEXEL, TILE
+from roadcraft.sim.embedded.render.hills_rows import slope_light
 from roadcraft.sim.embedded.render.lanes import LANES, spare
 from roadcraft.sim.embedded.render.lighting import Light, light_of
 from roadcraft.sim.embedded.render.looks import look_of
@@ -42,7 +44,7 @@ class Renderer:
     def __init__(self, town: Town) -> None:
         library, levels, walker = models.build()
         self._look = look_of(town.look)
-        parts, cells = build_parts(town.scenery, town.network)
+        parts, cells = build_parts(town.scenery, town.network, town.relief)
         self._look.paint(parts)
         tags = np.array([_TAGS.get(kind, 20) for kind in Kind], np.uint8)
         ground = load_ground(town.network)
@@ -55,6 +57,7 @@ class Renderer:
             walker,
             tags,
             ground,
+            town.relief,
             textures(),
             parts,
             cells,
@@ -65,7 +68,7 @@ class Renderer:
         self._buffers: dict[tuple[int, int], tuple[Buffers, dict[int, Images]]] = {}
         self._airs: dict[Weather, Air] = {}
         self._weather = Weather()
-        self._last_air = self._airs[self._weather] = _make_air(self._weather, self._look.ground)
+        self._last_air = self._airs[self._weather] = _make_air(self._weather, self._look.ground, town.relief)
         self._render = Direct(render_frame)
 
     def render(
@@ -130,12 +133,12 @@ class Renderer:
         if air is None:
             if len(self._airs) >= AIRS:
                 del self._airs[next(iter(self._airs))]
-            air = self._airs[weather] = _make_air(weather, self._look.ground)
+            air = self._airs[weather] = _make_air(weather, self._look.ground, self._town.relief)
         self._weather, self._last_air = weather, air
         return air
 
 
-def _make_air(weather: Weather, ground: NDArray[np.float64]) -> Air:
+def _make_air(weather: Weather, ground: NDArray[np.float64], relief: Ground) -> Air:
     light = light_of(weather)
     up = np.array([0.0, 0.0, 1.0])
     lamp = [light.sun, up, light.direct, light.ambient, light.horizon, light.fog, light.zenith, light.sun]
@@ -149,7 +152,8 @@ def _make_air(weather: Weather, ground: NDArray[np.float64]) -> Air:
     drops = np.array([0.80, 0.83, 0.87]) * max(1 - light.night, 0.28)
     water = np.array([light.wet, 0.25 + 0.35 * light.puddles, light.rain]) * (light.wet > 0.02)
     fogs = np.array([_pixel(light.fog), _pixel(drops)], np.uint32)
-    return Air(lit_palette(light, ground), bake_sky(light), np.stack(lamp), haze, fog, fogs, water)
+    slopes = slope_light(relief, light)
+    return Air(lit_palette(light, ground), bake_sky(light), np.stack(lamp), haze, fog, fogs, water, slopes)
 
 
 def _plain(array: NDArray, dtype: DTypeLike) -> NDArray:

@@ -9,9 +9,11 @@ from math import sqrt
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
+from roadcraft.sim.embedded.relief import height as height_of
+from roadcraft.sim.embedded.relief import outside
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.facade import facade_run
-from roadcraft.sim.embedded.render.ground_rows import ground_run, lay_row
+from roadcraft.sim.embedded.render.hills_rows import color_ground, lay_ground
 from roadcraft.sim.embedded.render.lanes import (
     LANES,
     bits,
@@ -92,11 +94,11 @@ def sky_place(bx, by, bz, sx, sy, sz, k):
 
 
 @kernel
-def clear(canvas, eye):
-    """Empties the canvas: 1/z of the bare ground, the far plane above the horizon."""
+def clear(canvas, eye, relief):
+    """Empties the canvas: 1/z of the bare ground, with hills of the plane beyond; the far plane above the horizon."""
     height, width = canvas.word.shape
     f, cx, cy = eye.lens[0], eye.lens[1], eye.lens[2]
-    above = np.float32(max(eye.place[2], 0.05))
+    above = np.float32(max(eye.place[2] - outside(relief), 0.05))
     ax = eye.axes
     half = np.float32(0.5)
     step = -ax[0, 2] / (f * above)
@@ -119,16 +121,16 @@ def clear(canvas, eye):
 
 
 @kernel
-def resolve(canvas, eye, ground, facades, air, semantic, instance, depth, wanted):
+def resolve(canvas, eye, relief, ground, facades, air, semantic, instance, depth, wanted):
     """Writes the labels that are wanted, see `frame.render_frame`, and for COLORS `canvas.soft`."""
     height, width = canvas.word.shape
-    near = near_row(eye, height)
+    near = near_row(eye, eye.place[2] - height_of(relief, eye.place[0], eye.place[1]), height)
     for row in range(height):
         if wanted & DEPTH:
             for at in range(row * width, (row + 1) * width, LANES):
                 store(depth, at, lanes(np.float32(1.0)) / load(canvas.iz, at))
         if wanted & ~DEPTH:
-            paint_row(canvas, eye, ground, facades, air.palette, air.sky, semantic, instance, wanted, row)
+            paint_row(canvas, eye, relief, ground, facades, air, semantic, instance, wanted, row)
         if wanted & COLORS:
             if air.fog[FOGS] > 0:
                 fog_faces(canvas, air.fog_pixel[0], air.fog, row)
@@ -139,7 +141,7 @@ def resolve(canvas, eye, ground, facades, air, semantic, instance, depth, wanted
 
 
 @part
-def paint_row(canvas, eye, ground, facades, palette, sky, semantic, instance, wanted, row):
+def paint_row(canvas, eye, relief, ground, facades, air, semantic, instance, wanted, row):
     """Fills in a row run after run: first the colour and the labels of its face, then what has no single colour, which
     are ground, sky and facades.
 
@@ -147,7 +149,7 @@ def paint_row(canvas, eye, ground, facades, palette, sky, semantic, instance, wa
     each may write up to LANES pixels too many.
     """
     word, width, one = canvas.word, canvas.word.shape[1], np.uint64(1)
-    lay_row(canvas.line, eye, ground, row, width)
+    lay_ground(relief, canvas.line, eye, ground, row, width)
     for base in range(0, width, RUN):
         count, start = min(width - base, RUN), row * width + base
         change = np.uint64(0)
@@ -161,7 +163,7 @@ def paint_row(canvas, eye, ground, facades, palette, sky, semantic, instance, wa
             face = np.int64(word[np.uint64(row), np.uint64(begin)])
             lay_color(canvas, semantic, instance, wanted, canvas.face[np.uint64(face)], row, begin, end)
             if face == 0:
-                background(canvas, eye, ground, palette, sky, semantic, wanted & CLASSES != 0, row, begin, end)
+                background(canvas, eye, relief, ground, air, semantic, wanted & CLASSES != 0, row, begin, end)
             elif face >= FIRST_FACADE and wanted & COLORS:
                 facade_run(canvas, facades, eye.lens[0], face - FIRST_FACADE, row, begin, end)
 
@@ -181,7 +183,7 @@ def lay_color(canvas, semantic, instance, wanted, face, row, begin, end):
 
 
 @part
-def background(canvas, eye, ground, palette, sky, semantic, classes, row, begin, end):
+def background(canvas, eye, relief, ground, air, semantic, classes, row, begin, end):
     """Colours pixels [begin, end) of a row that no face covers: ground, sky or both. With `classes` those too."""
     iz = canvas.iz[np.uint64(row)]
     col = begin
@@ -193,9 +195,9 @@ def background(canvas, eye, ground, palette, sky, semantic, classes, row, begin,
             while stop < end and (iz[stop] > FAR_IZ) == is_ground:
                 stop += 1
         if is_ground:
-            ground_run(canvas, eye, ground, palette, semantic, classes, row, col, stop)
+            color_ground(relief, canvas, eye, ground, air.palette, air.slopes, semantic, classes, row, col, stop)
         else:
-            sky_run(canvas, eye, sky, row, col, stop)
+            sky_run(canvas, eye, air.sky, row, col, stop)
         col = stop
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from roadcraft.sim.embedded.render.compiled import kernel, part
+from roadcraft.sim.embedded.relief import height, relief_height
+from roadcraft.sim.embedded.render.compiled import by_ground, kernel, part
 from roadcraft.sim.embedded.render.lanes import MARKED, mark
 from roadcraft.sim.embedded.render.raster import NEAR, spans
 
 SUN, BELOW = np.uint8(1), np.uint8(2)  # bits of Canvas.mask
+HIGHEST, SLACK = np.float32(1e9), np.float32(1.06)  # [m]; by which a shadow's depth may differ from the ground's
 REACH = np.float32(90.0)  # [m] from the camera to which small things cast shadows
 _ANGLE = np.arange(10) * (2 * np.pi / 10)
 DISC = np.stack([np.cos(_ANGLE), np.sin(_ANGLE)], -1) * (1 + 0.12 * np.sin(3 * _ANGLE))[:, None]  # a crown's outline
@@ -46,18 +48,64 @@ def hull(x, y, n, order):
 
 
 @part
-def darken(canvas, eye, x, y, n, order, bit):
+def plane_below(ground, eye, x, y):
+    return np.float32(-eye.place[2])
+
+
+@part
+def relief_below(ground, eye, x, y):
+    return np.float32(relief_height(ground, eye.place[0] + x, eye.place[1] + y) - eye.place[2])
+
+
+below = by_ground(plane_below, relief_below)  # [m] from the camera's height to the ground's at a place around it
+
+
+@part
+def plane_marked(ground, canvas, eye, x, y, n, order, m, bit):
+    """Sets a bit of the mask inside of the polygon of m corners in `canvas.polygon`."""
+    mask = canvas.mask
+    first, rows = spans(canvas, m)
+    for k in range(rows):
+        start, end = (first + k) * mask.shape[1], np.int64(canvas.run[1, k])
+        for col in range(np.int64(canvas.run[0, k]), end, MARKED):
+            mark(mask, start + col, end - col, bit)
+
+
+@part
+def relief_marked(ground, canvas, eye, x, y, n, order, m, bit):
+    """The same where the ground is as far away as the polygon, not on a hill before it. The canvas must hold nothing
+    but ground."""
+    ax, near, far = eye.axes, HIGHEST, NEAR
+    for k in range(n):
+        i = order[k]
+        depth = ax[2, 0] * x[i] + ax[2, 1] * y[i] + ax[2, 2] * below(ground, eye, x[i], y[i])
+        near, far = min(near, max(depth, NEAR)), max(far, depth)
+    most, least = SLACK / near, np.float32(1.0) / (far * SLACK)
+    first, rows = spans(canvas, m)
+    for k in range(rows):
+        iz, mask = canvas.iz[np.uint64(first + k)], canvas.mask[np.uint64(first + k)]
+        for col in range(np.uint64(canvas.run[0, k]), np.uint64(max(canvas.run[0, k], canvas.run[1, k]))):
+            if least <= iz[col] <= most:
+                mask[col] |= bit
+
+
+marked = by_ground(plane_marked, relief_marked)
+
+
+@part
+def darken(ground, canvas, eye, x, y, n, order, bit):
     """Sets a bit of the mask inside of a convex polygon on the ground, given around the camera's foot [m]."""
     ax, f, cx, cy = eye.axes, eye.lens[0], eye.lens[1], eye.lens[2]
-    down = np.float32(-eye.place[2])
     px, py = canvas.polygon[0], canvas.polygon[1]
     m = 0
     i = order[n - 1]
+    down = below(ground, eye, x[i], y[i])
     last_depth = ax[2, 0] * x[i] + ax[2, 1] * y[i] + ax[2, 2] * down
     last_x = ax[0, 0] * x[i] + ax[0, 1] * y[i] + ax[0, 2] * down
     last_y = ax[1, 0] * x[i] + ax[1, 1] * y[i] + ax[1, 2] * down
     for k in range(n):
         i = order[k]
+        down = below(ground, eye, x[i], y[i])
         depth = ax[2, 0] * x[i] + ax[2, 1] * y[i] + ax[2, 2] * down
         sx = ax[0, 0] * x[i] + ax[0, 1] * y[i] + ax[0, 2] * down
         sy = ax[1, 0] * x[i] + ax[1, 1] * y[i] + ax[1, 2] * down
@@ -71,18 +119,12 @@ def darken(canvas, eye, x, y, n, order, bit):
             px[m], py[m] = cx + f * sx / depth, cy + f * sy / depth
             m += 1
         last_depth, last_x, last_y = depth, sx, sy
-    if m < 3:
-        return
-    mask = canvas.mask
-    first, rows = spans(canvas, m)
-    for k in range(rows):
-        start, end = (first + k) * mask.shape[1], np.int64(canvas.run[1, k])
-        for col in range(np.int64(canvas.run[0, k]), end, MARKED):
-            mark(mask, start + col, end - col, bit)
+    if m >= 3:
+        marked(ground, canvas, eye, x, y, n, order, m, bit)
 
 
 @part
-def cast(canvas, eye, shape, order, x, y, c, s, low, high, shift_x, shift_y):
+def cast(ground, canvas, eye, shape, order, x, y, c, s, low, high, shift_x, shift_y):
     """Shadow of a box: half sizes `low` on the ground and `high` at its top, whose shadow is moved by the shift [m]."""
     px, py = shape[0], shape[1]
     for k in range(4):
@@ -94,21 +136,21 @@ def cast(canvas, eye, shape, order, x, y, c, s, low, high, shift_x, shift_y):
         px[4 + k] = x + bx * c - by * s + shift_x
         py[4 + k] = y + bx * s + by * c + shift_y
     n = hull(px, py, 8, order)
-    darken(canvas, eye, px, py, n, order, SUN)
+    darken(ground, canvas, eye, px, py, n, order, SUN)
 
 
 @part
-def cast_disc(canvas, eye, shape, order, x, y, radius, bit):
+def cast_disc(ground, canvas, eye, shape, order, x, y, radius, bit):
     """A round shadow."""
     px, py = shape[0], shape[1]
     for k in range(len(DISC)):
         px[k], py[k] = x + radius * DISC[k, 0], y + radius * DISC[k, 1]
         order[k] = k
-    darken(canvas, eye, px, py, len(DISC), order, bit)
+    darken(ground, canvas, eye, px, py, len(DISC), order, bit)
 
 
 @part
-def shade_below(canvas, eye, shape, order, x, y, c, s, half_x, half_y):
+def shade_below(ground, canvas, eye, shape, order, x, y, c, s, half_x, half_y):
     """The darkness below a thing that stands on a rectangle."""
     px, py = shape[0], shape[1]
     for k in range(4):
@@ -116,17 +158,17 @@ def shade_below(canvas, eye, shape, order, x, y, c, s, half_x, half_y):
         v = half_y if k >= 2 else -half_y
         px[k], py[k] = x + u * c - v * s, y + u * s + v * c
         order[k] = k
-    darken(canvas, eye, px, py, 4, order, BELOW)
+    darken(ground, canvas, eye, px, py, 4, order, BELOW)
 
 
 @kernel
-def shadow_bodies(canvas, eye, bodies, hide, shape, order, low, high, sunny):
+def shadow_bodies(ground, canvas, eye, bodies, hide, shape, order, low, high, sunny):
     """Shadows of vehicles, walkers and props."""
     ray_x, ray_y = -eye.light[7, 0] / eye.light[7, 2], -eye.light[7, 1] / eye.light[7, 2]
     ax = eye.axes
     for i in range(bodies.shape[0]):
         body = bodies[i]
-        if body["id"] == 0 or body["xyz"][2] > 0.5:
+        if body["id"] == 0 or body["xyz"][2] - height(ground, body["xyz"][0], body["xyz"][1]) > 0.5:
             continue
         x, y = np.float32(body["xyz"][0] - eye.place[0]), np.float32(body["xyz"][1] - eye.place[1])
         ex, ey, tall = np.float32(body["extent"][0]), np.float32(body["extent"][1]), np.float32(2 * body["extent"][2])
@@ -140,11 +182,11 @@ def shadow_bodies(canvas, eye, bodies, hide, shape, order, low, high, sunny):
             ex, ey = tall * np.float32(0.10), tall * np.float32(0.14)
         low[0], low[1] = ex * np.float32(0.97), ey * np.float32(0.95)
         if body["id"] != hide and depth < np.float32(60.0):
-            shade_below(canvas, eye, shape, order, x, y, c, s, ex * np.float32(1.03), ey * np.float32(1.1))
+            shade_below(ground, canvas, eye, shape, order, x, y, c, s, ex * np.float32(1.03), ey * np.float32(1.1))
         if sunny:
             slim = np.float32(0.55) if body["kind"] == 0 else np.float32(0.9)
             high[0], high[1] = ex * slim, ey * np.float32(0.8)
-            cast(canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
+            cast(ground, canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
 
 
 @part
@@ -159,7 +201,7 @@ def falls_into_view(eye, x, y, reach):
 
 
 @kernel
-def shadow_parts(canvas, eye, casters, cells, shape, order, low, high, sunny):
+def shadow_parts(ground, canvas, eye, casters, cells, shape, order, low, high, sunny):
     """Shadows of standing things, see `parts.build_casters`."""
     ray_x, ray_y = -eye.light[7, 0] / eye.light[7, 2], -eye.light[7, 1] / eye.light[7, 2]
     stretch = abs(ray_x) + abs(ray_y) if sunny else np.float32(0.0)
@@ -176,9 +218,9 @@ def shadow_parts(canvas, eye, casters, cells, shape, order, low, high, sunny):
                 if sunny:
                     c, s = casters[i, 2], casters[i, 3]
                     low[0], low[1], high[0], high[1] = ex, ey, ex, ey
-                    cast(canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
+                    cast(ground, canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
             elif sunny:
                 lift = casters[i, 8]
-                cast_disc(canvas, eye, shape, order, x + ray_x * lift, y + ray_y * lift, ex, SUN)
+                cast_disc(ground, canvas, eye, shape, order, x + ray_x * lift, y + ray_y * lift, ex, SUN)
             else:
-                cast_disc(canvas, eye, shape, order, x, y, ex * np.float32(0.9), BELOW)
+                cast_disc(ground, canvas, eye, shape, order, x, y, ex * np.float32(0.9), BELOW)

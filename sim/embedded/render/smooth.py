@@ -48,9 +48,9 @@ def copy_row(canvas, row):
 
 
 @part
-def near_row(eye, height):
-    """The row of the image from which on a pixel is smaller than a texel of the ground."""
-    f, cy, above = eye.lens[0], eye.lens[2], np.float32(max(eye.place[2], 0.05))
+def near_row(eye, above, height):
+    """The row of the image from which on a pixel is smaller than a texel of the ground `above` which the camera is."""
+    f, cy, above = eye.lens[0], eye.lens[2], np.float32(max(above, 0.05))
     iz = np.float32(1.0) / (f * np.float32(TEXEL))  # 1/depth there
     down, forward = eye.axes[1, 2], eye.axes[2, 2]
     if down > np.float32(-0.1):  # the image does not stand upright

@@ -23,7 +23,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from roadcraft.sim.embedded.scenery import read_scenery
 from roadcraft.sim.embedded.server import (  # noqa: F401  # the modules fill the table of calls
     batch,
     calls_actors,
@@ -51,7 +50,7 @@ from roadcraft.sim.embedded.server.shown import ALL_LAYERS
 from roadcraft.sim.embedded.server.snapshot import LIGHTS_CHANGED, MAP_CHANGED
 from roadcraft.sim.embedded.server.streams import Session
 from roadcraft.sim.embedded.server.warm import warm_up
-from roadcraft.sim.embedded.town import Town, load_town
+from roadcraft.sim.embedded.town import Town, load_town, make_town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.roads import network_from_opendrive
 
@@ -385,7 +384,7 @@ class Server:
         """The town of the last OpenDRIVE text that a client sent. Raises UserError when it is broken."""
         text = self.custom_map
         network = network_from_opendrive(text, OPENDRIVE_MAP)
-        return Town(OPENDRIVE_MAP, text, network, read_scenery(text, network))
+        return make_town(OPENDRIVE_MAP, text, network)
 
     def lights_changed(self) -> None:
         """The next snapshot tells clients that street lights have changed."""

@@ -68,7 +68,9 @@ def available_maps(server: Server) -> list[str]:
 
 @call("get_map_info", VALUE, note="spawn points are those on which all vehicles fit, beside each other")
 def map_info(server: Server) -> list[Any]:
-    spawns = [transform_wire(Pose(x, y, SPAWN_HEIGHT, yaw)) for x, y, yaw in server.live.told_spawns.tolist()]
+    ground = server.live.simulation.ground
+    told = server.live.told_spawns.tolist()
+    spawns = [transform_wire(Pose(x, y, ground(x, y) + SPAWN_HEIGHT, yaw)) for x, y, yaw in told]
     return [f"Carla/Maps/{server.live.map_name}", spawns]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from roadcraft.sim.embedded.bins import WIDEST_HULL, is_free, make_bins, separation
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import VEHICLES
+from roadcraft.sim.embedded.relief import height_at
 from roadcraft.sim.embedded.town import Town
 
 LENGTH = max(vehicle.extent[0] for vehicle in VEHICLES)  # [m] half of the longest's
@@ -27,6 +28,7 @@ def told_spawns(town: Town) -> NDArray[np.float64]:
         others = spawns[kept]
         near = others[np.hypot(others[:, 0] - x, others[:, 1] - y) < 2.0 * np.hypot(*half)].tolist()
         alone = all(separation(x, y, yaw, *half, *other, *half)[0] < 0.0 for other in near)
-        if alone and is_free(nobody, bins.frame, bins.cells, bins.solids, x, y, LOW, yaw, *half, HIGH) == -1:
+        low = height_at(town.relief, x, y) + LOW
+        if alone and is_free(nobody, bins.frame, bins.cells, bins.solids, x, y, low, yaw, *half, HIGH) == -1:
             kept.append(k)
     return spawns[kept]
