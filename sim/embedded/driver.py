@@ -6,6 +6,7 @@ from math import atan, cos, hypot, sin
 
 import numpy as np
 
+from roadcraft.sim.draws import draw
 from roadcraft.sim.kernels import kernel
 from roadcraft.sim.roads import DRIVING, nearest_lane
 
@@ -35,16 +36,6 @@ DRIVER = np.dtype(
         ("rest", np.float64),  # [s] until it thinks of changing lanes again
     ]
 )
-
-
-@kernel
-def draw(d):  # type: ignore[no-untyped-def]
-    """A random number in [0, 1) from the driver's own sequence (splitmix64)."""
-    d.random = np.uint64(d.random) + np.uint64(0x9E3779B97F4A7C15)
-    z = np.uint64(d.random)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return float((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 9007199254740992.0
 
 
 @kernel
