@@ -27,7 +27,7 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import Direct
 from roadcraft.sim.making import maker
 from roadcraft.sim.messages import DT, LANE_LINES, LANE_X, Camera, Tick
-from roadcraft.sim.rows import Rows
+from roadcraft.sim.rows import Columns, Rows
 
 SHIPPED = "error_model.json"  # in perception/weights, measured on the shipped network
 _percept = maker(Percept)
@@ -128,7 +128,7 @@ class TruthPerception:
         self._rng = np.random.default_rng(seed)
         self._perceive = Direct(perceive)
         self._sights, self._covered = np.zeros(0, SIGHT), np.zeros(BINS)
-        self._objects, self._seen = Rows(OBJECT), Rows(SEEN)
+        self._objects, self._seen = Rows(OBJECT), Columns(SEEN)
         self.reset()
 
     def reset(self, seed: int | None = None) -> None:
@@ -162,27 +162,29 @@ class TruthPerception:
         self._time, self._light_id, self._stop_id = now, facts.light_id, facts.stop_id
         if len(actors) > len(self._sights):
             self._sights = np.zeros(2 * len(actors), SIGHT)
-        objects, seen = self._objects.take(len(actors) + GHOSTS), self._seen.take(1)
+        objects, seen = self._objects.take(len(actors) + GHOSTS), self._seen
+        row = seen.take()
         count, light_distance, stop_prob, stop_distance = self._perceive.call(
             *(contiguous(actors), contiguous(facts.pose), contiguous(facts.path_ego), now),
             *(contiguous(facts.lanes_ego), int(facts.light), float(facts.light_distance), float(facts.stop_distance)),
             *(same_light, same_stop, facts.light_id != "", self._lens, self._keep, self._model, self._memory),
-            *(self._watch, self._table, self._ghosts, self._sights, self._covered, objects, seen),
+            *(self._watch, self._table, self._ghosts, self._sights, self._covered, objects, seen.block, row),
         )
+        lanes_ego, lane_prob, light, events = seen.columns
         percept = _percept(
             frame=facts.frame,
             time=now,
             drivable=_NOTHING,
             lane_mask=_NOTHING,
-            lanes_ego=seen["lanes"][0],
-            lane_prob=seen["lane_prob"][0],
+            lanes_ego=lanes_ego[row],
+            lane_prob=lane_prob[row],
             lane_marks=facts.lane_marks,
             objects=objects[:count],
-            light=seen["light"][0],
+            light=light[row],
             light_distance=light_distance,
             stop_prob=stop_prob,
             stop_distance=stop_distance,
-            events=seen["events"][0],
+            events=events[row],
             confidence=1.0,
             latency=0.0,
         )

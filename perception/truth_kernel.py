@@ -130,16 +130,16 @@ def _stop(distance, z, m):  # type: ignore[no-untyped-def]
 @kernel
 def perceive(  # type: ignore[no-untyped-def]
     actors, pose, path_ego, now, lanes_ego, light, light_distance, stop_distance, same_light, same_stop, governed,
-    camera, keep, models, memories, watch, table, ghosts, sights, covered, objects, out,
+    camera, keep, models, memories, watch, table, ghosts, sights, covered, objects, out, row,
 ):  # fmt: skip
-    """One tick: fills `objects` (rows of OBJECT, as many as actors and GHOSTS) and `out` (1,) SEEN; returns how many
+    """One tick: fills `objects` (rows of OBJECT, as many as actors and GHOSTS) and `out[row]`, SEEN; returns how many
     objects, the distance [m] to the light's line, the probability of a stop sign and the distance [m] to its line.
 
     light: its state. same_light, same_stop: whether they are those of the last tick. governed: whether there is a
     light. camera: (17,) x, y, z [m], pitch [rad], focal, width, height [pixels], then the depth [m] of the ground at
     LANE_X. keep: of the latent processes. sights, covered: working memory of `truth_objects.look`.
     """
-    m, memory, seen = models[0], memories[0], out[0]
+    m, memory, seen = models[0], memories[0], out[row]
     fresh, depth = math.sqrt(1.0 - keep * keep), camera[7:]
     _lines(lanes_ego, depth, camera, keep, fresh, m, memory, seen.lanes, seen.lane_prob)
     signs = memory["signs"]

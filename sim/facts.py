@@ -27,6 +27,7 @@ from roadcraft.sim.messages import (
 )
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
+from roadcraft.sim.rows import Columns
 from roadcraft.sim.tracking import VIEW, new_memory, route_points, track
 
 ACTOR_RADIUS = 150.0  # m around the ego within which actors are facts
@@ -51,7 +52,7 @@ class TickBuilder:
         self._length = route.length
         self._signal_ids = [*map(str, network.signals["id"]), ""]  # the last is that of row -1
         self._memory = new_memory()
-        self._track = Direct(track)
+        self._track, self._views = Direct(track), Columns(VIEW)
         self._localisation = Localisation(seed)
 
     def __call__(
@@ -73,7 +74,8 @@ class TickBuilder:
         world frame; `steer` in effect, [-1, 1]; `actors` (N,) ACTOR within 150 m; `lights` (S,) LightState per row of
         the network's signals; `contacts` (C,) CONTACT.
         """
-        out = np.empty(1, VIEW)
+        views = self._views
+        row = views.take()
         (
             (yaw_world, speed, yaw_rate),
             (progress, lateral, heading, width, off_lane, nearest_width, wrong_way, speed_limit, junction_distance),
@@ -89,17 +91,18 @@ class TickBuilder:
             self._extent,
             *self._localisation.draw(),
             self._localisation.offset,
-            out,
+            views.block,
+            row,
         )
+        velocity_ego, path_ego, lanes_ego, route_ego, xy_world, accel_ego, lane_marks = views.columns
         if labels is not None:
             count_visible(actors, labels.instance)
         time, ids = frame * DT, self._signal_ids
-        # A column, then its row: three times as fast as the row, then its field.
         facts = _facts(
             frame=frame,
             time=time,
             pose=state[:3],
-            velocity_ego=out["velocity_ego"][0],
+            velocity_ego=velocity_ego[row],
             extent=self._extent,
             progress=progress,
             route_length=self._length,
@@ -109,10 +112,10 @@ class TickBuilder:
             off_lane=off_lane,
             wrong_way=wrong_way,
             speed_limit=speed_limit,
-            path_ego=out["path_ego"][0],
+            path_ego=path_ego[row],
             junction_distance=junction_distance,
-            lanes_ego=out["lanes_ego"][0],
-            lane_marks=out["lane_marks"][0],
+            lanes_ego=lanes_ego[row],
+            lane_marks=lane_marks[row],
             light=_LIGHT_STATES[lights[light]] if light >= 0 else LightState.UNKNOWN,
             light_distance=light_distance,
             light_id=ids[light],
@@ -127,8 +130,8 @@ class TickBuilder:
             stop_zone=ids[zone],
             scenario_events=scenario_events,
         )
-        ego = _ego(out["xy_world"][0], yaw_world, speed, yaw_rate, out["accel_ego"][0], steer)
-        observation = _observation(frame, time, rgb, self.camera, ego, out["route_ego"][0], _COMMANDS[command])
+        ego = _ego(xy_world[row], yaw_world, speed, yaw_rate, accel_ego[row], steer)
+        observation = _observation(frame, time, rgb, self.camera, ego, route_ego[row], _COMMANDS[command])
         return Tick(observation, facts, labels)
 
 

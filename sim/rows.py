@@ -1,6 +1,7 @@
 """Fresh arrays of records, every tick: `rows = Rows(ACTOR)`; then `rows.take(3)` is a (3,) ACTOR that nobody else has.
 
-To make a small array of records takes longer than to fill it, so they are cut from a larger one.
+To make a small array of records takes longer than to fill it, so they are cut from a larger one. So are single records
+whose fields are wanted one by one: see `Columns`.
 """
 
 from __future__ import annotations
@@ -26,3 +27,24 @@ class Rows:
             at, end = 0, count
         self._at = end
         return self._block[at:end]
+
+
+class Columns:
+    """Fresh single records: the one after `take` is row `row` of `block`; its fields are `columns[k][row]`."""
+
+    def __init__(self, dtype: np.dtype[np.void]) -> None:
+        self._dtype = dtype
+        self._renew()
+        self.row = -1
+
+    def take(self) -> int:
+        """Goes on to the next record, not initialised, and returns its row. Who keeps one keeps its block."""
+        self.row += 1
+        if self.row == BLOCK:
+            self._renew()
+        return self.row
+
+    def _renew(self) -> None:
+        self.block = np.empty(BLOCK, self._dtype)
+        self.columns = tuple(self.block[name] for name in self._dtype.names or ())
+        self.row = 0
