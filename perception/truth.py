@@ -12,6 +12,7 @@ import json
 from collections import deque
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ class TruthPerception:
         now, actors = float(facts.time), facts.actors
         dt = 0.0 if self._time is None else max(now - self._time, 0.0)
         if dt != self._dt:
-            self._dt, self._keep = dt, float(np.exp(-dt / self.model.correlation))
+            self._dt, self._keep = dt, exp(-dt / self.model.correlation)
         if camera is not self._camera:
             self._camera, self._lens = camera, lens_of(camera)
         same_light, same_stop = facts.light_id == self._light_id, facts.stop_id == self._stop_id
@@ -171,22 +172,22 @@ class TruthPerception:
             *(self._watch, self._table, self._ghosts, self._sights, self._covered, objects, seen.block, row),
         )
         lanes_ego, lane_prob, light, events = seen.columns
-        percept = _percept(
-            frame=facts.frame,
-            time=now,
-            drivable=_NOTHING,
-            lane_mask=_NOTHING,
-            lanes_ego=lanes_ego[row],
-            lane_prob=lane_prob[row],
-            lane_marks=facts.lane_marks,
-            objects=objects[:count],
-            light=light[row],
-            light_distance=light_distance,
-            stop_prob=stop_prob,
-            stop_distance=stop_distance,
-            events=events[row],
-            confidence=1.0,
-            latency=0.0,
+        percept = _percept(  # in the order of the fields
+            facts.frame,
+            now,
+            _NOTHING,
+            _NOTHING,
+            lanes_ego[row],
+            lane_prob[row],
+            facts.lane_marks,
+            objects[:count],
+            light[row],
+            light_distance,
+            stop_prob,
+            stop_distance,
+            events[row],
+            1.0,  # confidence
+            0.0,  # latency
         )
         self._queue.append(percept)
         return self._queue[0]

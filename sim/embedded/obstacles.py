@@ -60,15 +60,15 @@ def _sweep(b, at, e, there, way, count, spacing, rear, side):  # type: ignore[no
     reach = half + wide + ex + ey
     moving = vx * vx + vy * vy > 0.04 and (walker or e.autopilot == 0)
     pace = abs(vx) + abs(vy)
-    farthest = 1.42 * (reach + (LOOKAHEAD * pace if moving else 0.0))
+    farthest = 1.42 * (reach + (LOOKAHEAD * pace if moving else 0.0))  # 1.42: along two axes instead of straight
     k = -1
     while k < count - 1:
         k += 1
         d = k * spacing
         dx, dy = e.xyz[0] - way[k, 0], e.xyz[1] - way[k, 1]
-        away = sqrt(dx * dx + dy * dy) - farthest
-        if away > 0.0:  # so it is from the next points, which are not much further apart than `spacing`
-            k += int(away / (LONGEST * spacing))
+        square = dx * dx + dy * dy
+        if square > farthest * farthest:  # nor is it near the next points, which are not far from here
+            k += int((sqrt(square) - farthest) / (LONGEST * spacing))
             continue
         c, s = (way[k - lag, 2], way[k - lag, 3]) if k >= lag else (at.cos, at.sin)
         along = vx * c + vy * s
@@ -101,15 +101,18 @@ def obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, rear,
     worst, blocker = inf, -1
     side = SIDE * max(1.0 - d.standing / SQUEEZE, 0.0)  # who stands long dares more
     columns, rows = frame.columns, frame.rows
-    last = -1
+    last_column, last_row = -9, -9
     for k in range(count):
         column = min(max(int((way[k, 0] - frame.x) / CELL), 0), columns - 1)
         row = min(max(int((way[k, 1] - frame.y) / CELL), 0), rows - 1)
-        if row * columns + column == last:
+        if row == last_row and column == last_column:
             continue
-        last = row * columns + column
+        before_column, before_row = last_column, last_row
+        last_column, last_row = column, row
         for r in range(max(row - 1, 0), min(row + 2, rows)):
             for c in range(max(column - 1, 0), min(column + 2, columns)):
+                if abs(r - before_row) <= 1 and abs(c - before_column) <= 1:
+                    continue  # looked into just now
                 j = cells[r * columns + c].head
                 while j >= 0:
                     if j != i and chain[j].seen != i and bodies[j].collides:
