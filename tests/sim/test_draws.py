@@ -1,4 +1,4 @@
-"""Random numbers of kernels: normal out to the tails, twins from one seed, and rows that nobody shares."""
+"""Random numbers of kernels: normal out to the tails, and twins from one seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from roadcraft.sim.draws import TAIL, normal
 from roadcraft.sim.kernels import kernel
-from roadcraft.sim.rows import BLOCK, Rows
 
 OWNER = np.dtype([("random", np.uint64)])
 
@@ -47,12 +46,3 @@ def test_one_seed_gives_twins_and_another_does_not() -> None:
     assert normals(3, 100).tobytes() == normals(3, 100).tobytes()
     assert normals(3, 100).tobytes() != normals(4, 100).tobytes()
     assert abs(np.corrcoef(normals(3, 100_000)[1:], normals(3, 100_000)[:-1])[0, 1]) < 0.02
-
-
-def test_rows_that_were_taken_are_nobody_elses() -> None:
-    rows = Rows(OWNER)
-    taken = [rows.take(count) for count in [2, 0, 1, 5, 40, 3] * BLOCK]
-    for number, some in enumerate(taken):
-        some["random"] = number
-    assert [len(some) for some in taken] == [2, 0, 1, 5, 40, 3] * BLOCK
-    assert all((some["random"] == number).all() for number, some in enumerate(taken))
