@@ -22,7 +22,7 @@ from roadcraft.control.paths import (
     LINE_MARGIN,
     curvatures,
     curve_speed_on,
-    headings,
+    heading_at,
     project,
     pursue_from,
     stations,
@@ -33,6 +33,7 @@ from roadcraft.control.spacetime import FREE, OTHER
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.kernels import kernel, njit
 from roadcraft.sim.messages import DT, PATH_POINTS, Camera, Kind, Mark, Observation
+from roadcraft.sim.rows import Rows
 
 AT = np.array([3, 6, 10, 15, 20, 30, 40, 55])  # m along the path where it is looked at
 RAMPS = np.array([-4.0, -2.0, 0.0, 2.0])  # m/s^2 tried for when they would meet somebody
@@ -186,13 +187,12 @@ def fill(
     out[6 + command - 1] = 1.0
     k = 12
     s = stations(path)
-    yaw = headings(path)
     bend = curvatures(path)
     n = len(AT)
     for i in range(n):
         j = min(AT[i], len(path) - 1)
         out[k + i] = squash(path[j, 1], 2.0 + 0.6 * AT[i])
-        out[k + n + i] = squash(np.sin(yaw[j]), 1.0)
+        out[k + n + i] = squash(np.sin(heading_at(path, j)), 1.0)
         out[k + 2 * n + i] = squash(bend[j], 0.15)
     k += 3 * n
     start, offset = project(path, s, 0.0, 0.0)
@@ -201,7 +201,7 @@ def fill(
     top = min(cruise, curves)
     out[k], out[k + 1], out[k + 2] = (
         squash(offset, 2.0),
-        squash(yaw[min(2, len(path) - 1)], 0.8),
+        squash(heading_at(path, min(2, len(path) - 1)), 0.8),
         squash(steer_for(arc, speed), 0.6),
     )
     out[k + 3], out[k + 4], out[k + 5] = squash(curves, 20.0), squash(curves - speed, 8.0), squash(left, 100.0)
@@ -216,7 +216,7 @@ def fill(
     out[k + 1], out[k + 2] = squash(max(along, 0.0) ** 0.5, 1.5), squash(max(across, 0.0) ** 0.5, 1.5)
     k += 3
     lead = np.empty(3)
-    taken = spacetime.spacetime_on(path, s, yaw, others, lead)
+    taken = spacetime.spacetime_on(path, s, others, lead)
     follow = spacetime.follow(speed, min(curves, FAST), lead[0], lead[1])
     advice = min(follow, spacetime.follow(speed, top, lead[0], lead[1]))
     out[k] = squash(min(lead[0], 60.0), 60.0)
@@ -300,6 +300,7 @@ class Features:
         self.signs = Signs()
         self.faces = Faces()
         self.freespace = FreeSpace()
+        self._rows = Rows(OTHER)
         self.reset()
 
     def reset(self) -> None:
@@ -358,7 +359,7 @@ class Features:
 
     def _others(self, percept: Percept, camera: Camera | None, moved: float, dt: float) -> NDArray[np.void]:
         objects = self.faces(percept.objects, camera, moved, dt)
-        others = np.empty(len(objects), OTHER)
+        others = self._rows.take(len(objects))
         others = others[: others_from(objects, self._seen, others)]
         return self.freespace(self.path, others, percept.drivable, camera, moved)
 

@@ -7,8 +7,8 @@ from math import atan2, cos, isnan, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.control.paths import headings, project, stations
-from roadcraft.sim.kernels import kernel, njit
+from roadcraft.control.paths import heading_at, project
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import LANE_X
 
 LINE_SIGMA = 0.25  # m of one frame's lane centre; its errors last several frames
@@ -40,7 +40,6 @@ def centre_residual(
     prob: NDArray[np.float64],
     path: NDArray[np.float64],
     s: NDArray[np.float64],
-    yaw: NDArray[np.float64],
     width: float,
     lane: int,
 ) -> tuple[float, float, float, float]:
@@ -63,11 +62,11 @@ def centre_residual(
         w = 1.0 / (0.1 + 0.0005 * x * x)
         guess = y_left if isnan(y_right) else y_right if isnan(y_left) else 0.5 * (y_left + y_right)
         at, offset = project(path, s, x, guess)
-        j = min(len(path) - 1, max(0, int(at + 0.5)))
-        across = cos(yaw[j])
+        yaw = heading_at(path, min(len(path) - 1, max(0, int(at + 0.5))))
+        across = cos(yaw)
         if across < 0.35:
             continue  # the path runs across: the lines there are another street's
-        if off_course(lanes, left, right, i, yaw[j]):
+        if off_course(lanes, left, right, i, yaw):
             continue  # a line that goes straight on where we turn
         if isnan(y_right):
             offset, w = offset - 0.5 * width, 0.3 * w
@@ -77,7 +76,7 @@ def centre_residual(
             width_sum += w * (y_left - y_right) * across
             width_weight += w
         total += w * offset
-        turned += w * yaw[j]
+        turned += w * yaw
         weight += w
     if weight == 0.0:
         return 0.0, np.inf, 0.0, np.nan
@@ -86,11 +85,12 @@ def centre_residual(
     return total / weight, sigma * sigma, turned / weight, measured
 
 
-@njit
+@kernel
 def best_lane(
     lanes: NDArray[np.float64],
     prob: NDArray[np.float64],
     path: NDArray[np.float64],
+    s: NDArray[np.float64],
     covariance: NDArray[np.float64],
     yaw_world: float,
     width: float,
@@ -101,11 +101,10 @@ def best_lane(
 
     Returns its residual [m] (NaN where none was seen), squared sigmas, width [m], variance [m^2] and normal [rad].
     """
-    s, yaw = stations(path), headings(path)
     best = measured = np.nan
     cost, variance, normal = np.inf, 0.0, 0.0
     for lane in (0, -1, 1):
-        residual, noise, turned, across = centre_residual(lanes, prob, path, s, yaw, width, lane)
+        residual, noise, turned, across = centre_residual(lanes, prob, path, s, width, lane)
         if noise == np.inf and lane == 0:
             break  # a neighbour's line alone does not tell whose lane is whose
         direction = yaw_world + turned + np.pi / 2

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from roadcraft.control.car import HALF_LENGTH, REAR_AXLE
 from roadcraft.control.lanefit import best_lane
-from roadcraft.control.paths import headings, stations
-from roadcraft.sim.kernels import kernel, njit
+from roadcraft.control.paths import heading_at, note_stations
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Ego, Mark
 
 SIGMA = 1.0  # m, standard deviation of the GNSS error ...
@@ -56,16 +56,20 @@ MEMORY = np.dtype(
 )
 
 
-@njit
-def corner_ahead(path: NDArray[np.float64]) -> tuple[float, float, float]:
+@kernel
+def corner_ahead(
+    path: NDArray[np.float64], s: NDArray[np.float64], turned: NDArray[np.float64]
+) -> tuple[float, float, float]:
     """Arc length [m] of the middle of the path's next street corner, its turn [rad], (inf, 0) where there is none; and
-    where the path heads now [rad]."""
-    s, yaw = stations(path), headings(path)
-    n = len(yaw)
-    turned = np.zeros(n)
+    where the path heads now [rad]. `s` (T,) are the path's stations, `turned` (T,) is working memory."""
+    n = len(path)
+    now = before = heading_at(path, 0)
+    turned[0] = 0.0
     for i in range(1, n):
-        step = yaw[i] - yaw[i - 1]
+        yaw = heading_at(path, i)
+        step = yaw - before
         turned[i] = turned[i - 1] + step - 2.0 * np.pi * np.floor(step / (2.0 * np.pi) + 0.5)
+        before = yaw
     for i in range(n - 12):
         if abs(turned[i + 12] - turned[i]) < 0.6:
             continue
@@ -73,14 +77,14 @@ def corner_ahead(path: NDArray[np.float64]) -> tuple[float, float, float]:
         while end < n - 1 and abs(turned[end + 1] - turned[end]) > 0.02:
             end += 1
         if end == n - 1:
-            return np.inf, 0.0, yaw[0]
+            return np.inf, 0.0, now
         turn = turned[end] - turned[i]
         for j in range(i, end):
             a, b = abs(turned[j] - turned[i]), abs(turned[j + 1] - turned[i])
             if b >= 0.5 * abs(turn):
                 share = (0.5 * abs(turn) - a) / max(b - a, 1e-6)
-                return s[j] + share * (s[j + 1] - s[j]), turn, yaw[0]
-    return np.inf, 0.0, yaw[0]
+                return s[j] + share * (s[j + 1] - s[j]), turn, now
+    return np.inf, 0.0, now
 
 
 @kernel
@@ -150,19 +154,23 @@ def note_move(m: Any, x: float, y: float, speed: float, yaw_rate: float, yaw: fl
     move_on(m.error, m.covariance, (x - last_x, y - last_y), mean, yaw_rate, yaw, dt)
 
 
-@njit
+@kernel
 def note_lanes(
     m: Any,
     lanes: NDArray[np.float64],
     prob: NDArray[np.float64],
     path: NDArray[np.float64],
+    s: NDArray[np.float64],
     yaw_world: float,
     sure: float,
     solid: bool,
 ) -> float:
-    """One percept's lines into the memory; returns the residual [m], NaN where none was used."""
+    """One percept's lines into the memory; returns the residual [m], NaN where none was used. `s` (T,): the path's
+    stations."""
     known = m.seen >= 10
-    best, cost, width, variance, normal = best_lane(lanes, prob, path, m.covariance, yaw_world, m.width, solid, known)
+    best, cost, width, variance, normal = best_lane(
+        lanes, prob, path, s, m.covariance, yaw_world, m.width, solid, known
+    )
     m.steady = m.steady + 1 if abs(best - m.residual) < STEADY else 0
     m.residual = best
     doubtful = cost > UNLIKELY or (abs(best) > LARGE and m.steady < PERCEPTS)
@@ -175,9 +183,17 @@ def note_lanes(
     return best
 
 
-@njit
-def note_line(m: Any, distance: float, path: NDArray[np.float64], yaw_world: float) -> None:
-    """The distance [m] to a stop line, as perceived in one tick, into the memory."""
+@kernel
+def note_line(
+    m: Any,
+    distance: float,
+    path: NDArray[np.float64],
+    s: NDArray[np.float64],
+    turned: NDArray[np.float64],
+    yaw_world: float,
+) -> None:
+    """The distance [m] to a stop line, as perceived in one tick, into the memory. `s` (T,) are the path's stations,
+    `turned` (T,) is working memory."""
     before, m.line_before = m.line_before, distance
     crossed = False
     for k in range(len(CORNER_AT)):
@@ -186,7 +202,7 @@ def note_line(m: Any, distance: float, path: NDArray[np.float64], yaw_world: flo
             crossed = True
     if not crossed:
         return
-    corner, turn, yaw = corner_ahead(path)
+    corner, turn, yaw = corner_ahead(path, s, turned)
     if not SQUARE[0] < abs(turn) < SQUARE[1]:
         return
     residual = distance + HALF_LENGTH + (LEFT_AFTER_LINE if turn > 0.0 else RIGHT_AFTER_LINE) - corner
@@ -198,14 +214,16 @@ def note_line(m: Any, distance: float, path: NDArray[np.float64], yaw_world: flo
         correct(m.error, m.covariance, yaw_world + yaw, residual, variance)
 
 
-@njit
-def _see_lanes(memory, lanes, prob, path, yaw_world, sure, solid):  # type: ignore[no-untyped-def]
-    return note_lanes(memory[0], lanes, prob, path, yaw_world, sure, solid)
+@kernel
+def _see_lanes(memory, lanes, prob, path, work, yaw_world, sure, solid):  # type: ignore[no-untyped-def]
+    note_stations(path, work[0])
+    return note_lanes(memory[0], lanes, prob, path, work[0], yaw_world, sure, solid)
 
 
-@njit
-def _see_line(memory, distance, path, yaw_world):  # type: ignore[no-untyped-def]
-    note_line(memory[0], distance, path, yaw_world)
+@kernel
+def _see_line(memory, distance, path, work, yaw_world):  # type: ignore[no-untyped-def]
+    note_stations(path, work[0])
+    note_line(memory[0], distance, path, work[0], work[1], yaw_world)
 
 
 @kernel
@@ -253,8 +271,8 @@ class Localiser:
         `sure` in (0, 1] weakens the measurement.
         """
         solid = marks is not None and bool(marks[1] == Mark.SOLID)
-        return float(_see_lanes(self.memory, lanes, prob, path, yaw_world, sure, solid))
+        return float(_see_lanes(self.memory, lanes, prob, path, np.empty((2, len(path))), yaw_world, sure, solid))
 
     def see_line(self, distance: float, path: NDArray[np.float64], yaw_world: float) -> None:
         """Takes the distance [m] from the front bumper to a stop line before a turn: the route turns soon behind it."""
-        _see_line(self.memory, distance, path, yaw_world)
+        _see_line(self.memory, distance, path, np.empty((2, len(path))), yaw_world)

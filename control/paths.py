@@ -19,25 +19,39 @@ LINE_MARGIN, LIGHT_MARGIN = 0.8, 1.6  # m between the bumper and the line of a s
 @njit
 def stations(path: NDArray[np.float64]) -> NDArray[np.float64]:
     """Arc length (T,) [m] of each point."""
-    s = np.zeros(len(path))
+    s = np.empty(len(path))
+    note_stations(path, s)
+    return s
+
+
+@kernel
+def note_stations(path: NDArray[np.float64], s: NDArray[np.float64]) -> None:
+    """Fills `s` (T,) with them."""
+    s[0] = 0.0
     for i in range(1, len(path)):
         s[i] = s[i - 1] + hypot(path[i, 0] - path[i - 1, 0], path[i, 1] - path[i - 1, 1])
-    return s
 
 
 @njit
 def headings(path: NDArray[np.float64]) -> NDArray[np.float64]:
     """Direction (T,) [rad] of the path at each point; a repeated last point keeps the direction before it."""
+    yaw = np.empty(len(path))
+    for i in range(len(path)):
+        yaw[i] = heading_at(path, i)
+    return yaw
+
+
+@kernel
+def heading_at(path: NDArray[np.float64], i: int) -> float:
+    """The same at one of the points."""
     n = len(path)
-    yaw = np.zeros(n)
-    last = 0.0
-    for i in range(n):
+    while i >= 0:
         a, b = max(0, i - 1), min(n - 1, i + 1)
         dx, dy = path[b, 0] - path[a, 0], path[b, 1] - path[a, 1]
         if dx * dx + dy * dy > 0.01:
-            last = atan2(dy, dx)
-        yaw[i] = last
-    return yaw
+            return atan2(dy, dx)
+        i -= 1
+    return 0.0
 
 
 @njit
@@ -74,23 +88,33 @@ def point_at(path: NDArray[np.float64], s: NDArray[np.float64], at: float) -> tu
 
 
 @kernel
-def project(path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
-    """Arc length and lateral offset (left positive) [m] of a point against the path."""
-    best, best_s, best_d = 1e18, 0.0, 0.0
+def nearest_on(path: NDArray[np.float64], x: float, y: float) -> tuple[int, float, float]:
+    """Where on the path a place is nearest: the point before, the share of the way to the next; and how far to the left
+    of it the place lies [m]."""
+    best, at, share, left = 1e18, 0, 0.0, False
     for i in range(len(path) - 1):
         ux, uy = path[i + 1, 0] - path[i, 0], path[i + 1, 1] - path[i, 1]
         square = ux * ux + uy * uy
         if square < 1e-9:
             continue
         vx, vy = x - path[i, 0], y - path[i, 1]
-        u = min(1.0, max(0.0, (vx * ux + vy * uy) / square))
+        along = vx * ux + vy * uy
+        u = 0.0 if along <= 0.0 else 1.0 if along >= square else along / square
         ex, ey = vx - u * ux, vy - u * uy
         d2 = ex * ex + ey * ey
         if d2 < best:
-            best = d2
-            best_s = s[i] + u * sqrt(square)
-            best_d = sqrt(d2) * (1.0 if ux * vy - uy * vx > 0 else -1.0)
-    return best_s, best_d
+            best, at, share, left = d2, i, u, ux * vy - uy * vx > 0
+    if best == 1e18:
+        return 0, 0.0, 0.0
+    return at, share, sqrt(best) * (1.0 if left else -1.0)
+
+
+@kernel
+def project(path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
+    """Arc length and lateral offset (left positive) [m] of a point against the path."""
+    i, u, offset = nearest_on(path, x, y)
+    ux, uy = path[i + 1, 0] - path[i, 0], path[i + 1, 1] - path[i, 1]
+    return s[i] + u * sqrt(ux * ux + uy * uy), offset
 
 
 @njit

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.localiser import Localiser, note_lanes, note_line, note_move
+from roadcraft.control.paths import note_stations
 from roadcraft.control.routeline import RouteLine, take_in
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.geometry import wrap
-from roadcraft.sim.kernels import kernel, njit
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import LANE_LINES, LANE_X, PATH_POINTS, ROUTE_SPACING, Command, Mark, Observation
 
 COMPASS = 0.1  # share of a compass reading in the heading; the rest is the yaw rate's
@@ -71,13 +72,14 @@ def _move(locations, routes, route_ego, xy, compass, speed, yaw_rate, yaw, dt): 
     return yaw, take_in(routes[0], route_ego, xy[0], xy[1], compass)
 
 
-@njit
+@kernel
 def _aim(  # type: ignore[no-untyped-def]
-    locations, line, place, start, window, xy, yaw, lanes, prob, marks, sure, in_lane, line_distance, path
+    locations, line, place, start, window, xy, yaw, lanes, prob, marks, sure, in_lane, line_distance, work, path
 ):
     """Fills `path` (60, 2) after taking one percept in, where `sure` is enough: (place on the line, residual [m]).
 
-    From `start` on, if that is not negative, the place is looked for anew within `window` points.
+    From `start` on, if that is not negative, the place is looked for anew within `window` points. `work` (2, 60):
+    working memory.
     """
     m = locations[0]
     x, y = xy[0] - m.error[0], xy[1] - m.error[1]
@@ -86,8 +88,10 @@ def _aim(  # type: ignore[no-untyped-def]
     place = path_ahead(line, x, y, yaw, place, WINDOW, path)
     if not sure > SURE_MIN:
         return place, nan
-    residual = note_lanes(m, lanes, prob, path, yaw, sure, marks[1] == _SOLID) if in_lane else nan
-    note_line(m, line_distance, path, yaw)
+    s = work[0]
+    note_stations(path, s)
+    residual = note_lanes(m, lanes, prob, path, s, yaw, sure, marks[1] == _SOLID) if in_lane else nan
+    note_line(m, line_distance, path, s, work[1], yaw)
     x, y = xy[0] - m.error[0], xy[1] - m.error[1]
     return path_ahead(line, x, y, yaw, place, WINDOW, path), residual
 
@@ -98,6 +102,7 @@ class Planner:
     def __init__(self) -> None:
         self.localiser = Localiser()
         self.route = RouteLine()
+        self._work = np.zeros((2, PATH_POINTS))
         self.reset()
 
     def reset(self) -> None:
@@ -134,7 +139,7 @@ class Planner:
         in_lane = observation.command not in LEAVES_LANE
         self._place, self.residual = _aim(
             *(locations, route.line, self._place, start, 2 * ABOUT, xy, self._yaw),
-            *(lanes, prob, marks, sure, in_lane, line_distance, path),
+            *(lanes, prob, marks, sure, in_lane, line_distance, self._work, path),
         )
         return path
 

@@ -23,17 +23,19 @@ from roadcraft.control.features import LAYOUT_HASH, SIZE
 from roadcraft.control.paths import pursue
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import kernel, njit
+from roadcraft.sim.making import maker
 from roadcraft.sim.messages import Control
 
 STEER_SHARE = 0.12  # of full steering, at |action[0]| = 1 ...
 STEER_SPEED = 8.0  # m/s ... from this speed on; less below: whoever crawls round a bend shall follow the path
 DECIDE_TICKS = 2  # world ticks an action is held: 10 Hz
 SHIPPED = "policy.safetensors"
+_control = maker(Control)
 
 
 def control_for(action: NDArray[np.floating], path: NDArray[np.float64], speed: float) -> Control:
     """The control that an action (2,) means on the planned path (T, 2) [m] at `speed` [m/s]."""
-    return Control(*_pedals(action, path, speed))
+    return _control(*_pedals(action, path, speed))
 
 
 @njit

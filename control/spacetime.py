@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.car import HALF_LENGTH, HALF_WIDTH
-from roadcraft.control.paths import headings, project, stations
+from roadcraft.control.paths import heading_at, project, stations
 from roadcraft.sim.kernels import kernel, njit
 
 OTHER = np.dtype(
@@ -52,10 +52,14 @@ def occupied(
     first, last = FREE, -FREE
     reach = ahead + side + OUTSIDE
     before = FREE  # how far the point before lies outside
+    clear = -FREE  # station before which all points are out of reach
     for j in range(len(path)):
+        if s[j] < clear:
+            continue
         px, py = path[j, 0] - x, path[j, 1] - y
-        if abs(px) > reach or abs(py) > reach:
-            before = FREE
+        away = max(abs(px), abs(py)) - reach
+        if away > 0.0:
+            before, clear = FREE, s[j] + away
             continue
         outside = max(abs(px * c + py * d) - ahead, abs(py * c - px * d) - side)
         if j > 0 and before < FREE and (outside <= 0.0) != (before <= 0.0):
@@ -95,18 +99,17 @@ def spacetime(path: NDArray[np.float64], others: NDArray[np.void], lead: NDArray
     across it, its speed along the path [m/s], 1 if it is a walker; gap FREE where there is none. Left out of the rows
     are those, whoever is beside us already, and whoever comes from behind us in our direction.
     """
-    return spacetime_on(path, stations(path), headings(path), others, lead)
+    return spacetime_on(path, stations(path), others, lead)
 
 
 @njit
 def spacetime_on(
     path: NDArray[np.float64],
     s: NDArray[np.float64],
-    yaw_path: NDArray[np.float64],
     others: NDArray[np.void],
     lead: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """The same for a path whose stations and headings (T,) are known."""
+    """The same for a path whose stations (T,) are known."""
     box = bounds(path)
     taken = np.empty((len(others), MOMENTS + 1, 2))
     rows = 0
@@ -124,7 +127,8 @@ def spacetime_on(
         if first < FREE:
             at, _ = project(path, s, x, y)
             j = min(len(path) - 1, max(0, int(at)))
-            along = o.velocity[0] * cos(yaw_path[j]) + o.velocity[1] * sin(yaw_path[j])
+            heading = heading_at(path, j)
+            along = o.velocity[0] * cos(heading) + o.velocity[1] * sin(heading)
             crosses = speed > CROSSING and along < 0.7 * speed
             if o.walker or not crosses:
                 gap = first + side - HALF_LENGTH

@@ -13,6 +13,7 @@ from roadcraft.sim.messages import Facts, Kind, LightState
 REACH = 45.0  # [m] along the path: what is further ahead is no event yet
 CORRIDOR = 1.7  # [m] half width of the strip that the ego is going to sweep, beside an object's own half width
 BESIDE = 4.5  # [m] how far beside the path a vehicle or pedestrian can be that is about to enter it
+AWAY = BESIDE + 4.0  # [m] beyond the leftmost or rightmost point of the path: too far beside it wherever it leads
 FORESIGHT = 1.0  # [s] an event begins this long before the corridor is entered
 STILL = 0.3  # [m/s]
 CHANGE_LASTS = 2.0  # [s] that a light counts as just changed
@@ -58,13 +59,16 @@ def corridor_flags(path: NDArray, pose: NDArray, actors: NDArray) -> tuple[bool,
     """Lead braking, cut-in, pedestrian crossing now or within FORESIGHT, and the arc length [m] of the nearest thing
     that stands in the corridor (inf when there is none)."""
     c, s = math.cos(pose[2]), math.sin(pose[2])
+    left, right = -math.inf, math.inf  # of the path
+    for i in range(path.shape[0]):
+        left, right = max(left, path[i, 1]), min(right, path[i, 1])
     lead_s, lead_brakes = math.inf, False
     cut_in, crossing, still_s = False, False, math.inf
     for i in range(actors.shape[0]):
         a = actors[i]
         dx, dy = a.xyz[0] - pose[0], a.xyz[1] - pose[1]
         x, y = c * dx + s * dy, c * dy - s * dx
-        if x < -2.0 or x > REACH + 5.0 or abs(y) > REACH:
+        if x < -2.0 or x > REACH + 5.0 or abs(y) > REACH or y > left + AWAY or y < right - AWAY:
             continue
         along, aside, heading = path_position(path, x, y)
         if along < 1.0 or along > REACH or abs(aside) > BESIDE + 2.0:

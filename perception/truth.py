@@ -12,6 +12,7 @@ import json
 from collections import deque
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,17 @@ from roadcraft.perception.events import new_watch
 from roadcraft.perception.percept import OBJECT, Percept
 from roadcraft.perception.projection import lane_depth
 from roadcraft.perception.truth_kernel import LANE_NOISES, MEMORY, MODEL, SEEN, SIGN_NOISES, perceive
-from roadcraft.perception.truth_objects import CAPACITY, DISTANCES, GHOST, GHOSTS, NOISES, TABLE
+from roadcraft.perception.truth_objects import BINS, CAPACITY, DISTANCES, GHOST, GHOSTS, SIGHT, TABLE
 from roadcraft.sim.errors import UserError
+from roadcraft.sim.kernels import Direct
 from roadcraft.sim.making import maker
 from roadcraft.sim.messages import DT, LANE_LINES, LANE_X, Camera, Tick
+from roadcraft.sim.rows import Columns, Rows
 
 SHIPPED = "error_model.json"  # in perception/weights, measured on the shipped network
-OWN_NOISES = LANE_LINES * LANE_NOISES + 2 * SIGN_NOISES  # standard normals a tick beside the actors'
 _percept = maker(Percept)
 _CAMERA = Camera()  # whose view counts where there is none
-_UNBORN = (float("nan"), 0.0, 0.0)
+contiguous = np.ascontiguousarray  # as the kernel takes its arrays
 _NOTHING = np.zeros((0, 0), np.float32)
 
 
@@ -125,6 +127,9 @@ class TruthPerception:
         self.model = error_model
         self._model = _packed(error_model)
         self._rng = np.random.default_rng(seed)
+        self._perceive = Direct(perceive)
+        self._sights, self._covered = np.zeros(0, SIGHT), np.zeros(BINS)
+        self._objects, self._seen = Rows(OBJECT), Columns(SEEN)
         self.reset()
 
     def reset(self, seed: int | None = None) -> None:
@@ -137,6 +142,7 @@ class TruthPerception:
         self._memory = np.zeros(1, MEMORY)
         self._memory["lines"] = self._rng.standard_normal((LANE_LINES, LANE_NOISES))
         self._memory["signs"] = self._rng.standard_normal((2, SIGN_NOISES))
+        self._memory["random"] = self._rng.integers(1 << 64, dtype=np.uint64)
         self._memory["next_track"] = 1
         self._time: float | None = None
         self._dt, self._keep = -1.0, 1.0  # [s], and how much of an error is left after them
@@ -147,47 +153,44 @@ class TruthPerception:
     def __call__(self, tick: Tick) -> Percept:
         """Perceives one tick; the error model's delay makes it an older one."""
         facts, camera = tick.facts, tick.observation.camera or _CAMERA
-        now, actors = facts.time, facts.actors
+        now, actors = float(facts.time), facts.actors
         dt = 0.0 if self._time is None else max(now - self._time, 0.0)
         if dt != self._dt:
-            self._dt, self._keep = dt, float(np.exp(-dt / self.model.correlation))
+            self._dt, self._keep = dt, exp(-dt / self.model.correlation)
         if camera is not self._camera:
             self._camera, self._lens = camera, lens_of(camera)
         same_light, same_stop = facts.light_id == self._light_id, facts.stop_id == self._stop_id
         self._time, self._light_id, self._stop_id = now, facts.light_id, facts.stop_id
-        objects, seen = np.empty(len(actors) + GHOSTS, OBJECT), np.empty(1, SEEN)
-        noise = self._rng.standard_normal(OWN_NOISES + len(actors) * NOISES)
-        count, light_distance, stop_prob, stop_distance = perceive(
-            *(actors, facts.pose, facts.path_ego, now, facts.lanes_ego, int(facts.light), facts.light_distance),
-            *(facts.stop_distance, same_light, same_stop, facts.light_id != "", self._lens, noise, self._keep),
-            *(self._born(now), self._model, self._memory, self._watch, self._table, self._ghosts, objects, seen),
+        if len(actors) > len(self._sights):
+            self._sights = np.zeros(2 * len(actors), SIGHT)
+        objects, seen = self._objects.take(len(actors) + GHOSTS), self._seen
+        row = seen.take()
+        count, light_distance, stop_prob, stop_distance = self._perceive.call(
+            *(contiguous(actors), contiguous(facts.pose), contiguous(facts.path_ego), now),
+            *(contiguous(facts.lanes_ego), int(facts.light), float(facts.light_distance), float(facts.stop_distance)),
+            *(same_light, same_stop, facts.light_id != "", self._lens, self._keep, self._model, self._memory),
+            *(self._watch, self._table, self._ghosts, self._sights, self._covered, objects, seen.block, row),
         )
-        percept = _percept(
-            frame=facts.frame,
-            time=now,
-            drivable=_NOTHING,
-            lane_mask=_NOTHING,
-            lanes_ego=seen["lanes"][0],
-            lane_prob=seen["lane_prob"][0],
-            lane_marks=facts.lane_marks,
-            objects=objects[:count],
-            light=seen["light"][0],
-            light_distance=light_distance,
-            stop_prob=stop_prob,
-            stop_distance=stop_distance,
-            events=seen["events"][0],
-            confidence=1.0,
-            latency=0.0,
+        lanes_ego, lane_prob, light, events = seen.columns
+        percept = _percept(  # in the order of the fields
+            facts.frame,
+            now,
+            _NOTHING,
+            _NOTHING,
+            lanes_ego[row],
+            lane_prob[row],
+            facts.lane_marks,
+            objects[:count],
+            light[row],
+            light_distance,
+            stop_prob,
+            stop_distance,
+            events[row],
+            1.0,  # confidence
+            0.0,  # latency
         )
         self._queue.append(percept)
         return self._queue[0]
-
-    def _born(self, now: float) -> tuple[float, float, float]:
-        """Distance [m], bearing [rad] and end [s] of a false alarm that begins in this tick; NaN where none does."""
-        rng, m = self._rng, self.model
-        if not m.false_alarms or rng.random() >= m.false_alarms * DT:
-            return _UNBORN
-        return rng.uniform(8.0, 40.0), rng.uniform(-0.6, 0.6), now + rng.exponential(m.false_alarm_life)
 
 
 def lens_of(camera: Camera) -> NDArray[np.float64]:
@@ -203,6 +206,7 @@ def _packed(m: ErrorModel) -> NDArray[np.void]:
     row["detect"] = m.detect_vehicle, m.detect_cyclist, m.detect_pedestrian
     row["velocity_sigma"] = m.velocity_sigma, m.standing_sigma
     row["sign_sigma"] = m.light_sigma
+    row["false_alarms"], row["false_alarm_life"] = m.false_alarms * DT, m.false_alarm_life
     for name in ("range_sigma", "bearing_sigma", "yaw_sigma", "hold", "lane_sigma"):
         row[name] = getattr(m, name)
     for name in (

@@ -8,8 +8,9 @@ import numpy as np
 
 from roadcraft.perception.events import happening
 from roadcraft.perception.percept import EVENTS
-from roadcraft.perception.truth_objects import DISTANCES, NOISES, bin_of, sense, with_ghosts
-from roadcraft.sim.kernels import kernel, njit
+from roadcraft.perception.truth_objects import DISTANCES, bin_of, sense, with_ghosts
+from roadcraft.sim.draws import normal
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import LANE_LINES, LANE_X, LightState
 
 LANE_NOISES = 3 + len(LANE_X)  # per lane line: found, invented, moved, each of its points
@@ -36,6 +37,8 @@ MODEL = np.dtype(
         ("stop_recall", np.float64, len(DISTANCES)),
         ("stop_false", np.float64),
         ("sign_sigma", np.float64),
+        ("false_alarms", np.float64),  # probability of one in a tick
+        ("false_alarm_life", np.float64),
     ],
     align=True,
 )
@@ -44,6 +47,7 @@ MEMORY = np.dtype(
     [
         ("lines", np.float64, (LANE_LINES, LANE_NOISES)),  # latent errors
         ("signs", np.float64, (2, SIGN_NOISES)),
+        ("random", np.uint64),  # see `draws.py`
         ("next_track", np.int32),
         ("ghosts", np.int32),  # how many live
     ],
@@ -63,12 +67,12 @@ SEEN = np.dtype(
 
 
 @kernel
-def _lines(lanes_ego, depth, camera, noise, keep, fresh, m, memory, lanes, prob):  # type: ignore[no-untyped-def]
+def _lines(lanes_ego, depth, camera, keep, fresh, m, memory, lanes, prob):  # type: ignore[no-untyped-def]
     """Fills `lanes` (4, 10) [m], NaN where nothing is seen, and `prob` (4,)."""
     z = memory["lines"]
     for line in range(LANE_LINES):
         for k in range(LANE_NOISES):
-            z[line, k] = z[line, k] * keep + fresh * noise[line * LANE_NOISES + k]
+            z[line, k] = z[line, k] * keep + fresh * normal(memory)
         exists = False
         for k in range(len(LANE_X)):
             y = lanes_ego[line, k]
@@ -83,13 +87,13 @@ def _lines(lanes_ego, depth, camera, noise, keep, fresh, m, memory, lanes, prob)
 
 
 @kernel
-def _drift(z, noise, known, keep, fresh):  # type: ignore[no-untyped-def]
+def _drift(z, memory, known, keep, fresh):  # type: ignore[no-untyped-def]
     """The latent errors of a sign, drawn anew for another one."""
     for k in range(SIGN_NOISES):
-        z[k] = keep * z[k] + fresh * noise[k] if known else noise[k]
+        z[k] = keep * z[k] + fresh * normal(memory) if known else normal(memory)
 
 
-@njit
+@kernel
 def _light(state, distance, z, m, light):  # type: ignore[no-untyped-def]
     """Fills `light` (4,) and returns the distance [m] to its line."""
     pick = int(abs(z[3]) * 7)
@@ -111,7 +115,7 @@ def _light(state, distance, z, m, light):  # type: ignore[no-untyped-def]
     return distance * max(0.2, 1.0 + m["sign_sigma"] * z[1])
 
 
-@njit
+@kernel
 def _stop(distance, z, m):  # type: ignore[no-untyped-def]
     """Probability of a stop sign and the distance [m] to its line."""
     if distance < SIGN_RANGE:
@@ -123,32 +127,28 @@ def _stop(distance, z, m):  # type: ignore[no-untyped-def]
     return 0.02, math.inf
 
 
-@njit
+@kernel
 def perceive(  # type: ignore[no-untyped-def]
     actors, pose, path_ego, now, lanes_ego, light, light_distance, stop_distance, same_light, same_stop, governed,
-    camera, noise, keep, born, models, memories, watch, table, ghosts, objects, out,
+    camera, keep, models, memories, watch, table, ghosts, sights, covered, objects, out, row,
 ):  # fmt: skip
-    """One tick: fills `objects` (rows of OBJECT, as many as actors and GHOSTS) and `out` (1,) SEEN; returns how many
+    """One tick: fills `objects` (rows of OBJECT, as many as actors and GHOSTS) and `out[row]`, SEEN; returns how many
     objects, the distance [m] to the light's line, the probability of a stop sign and the distance [m] to its line.
 
     light: its state. same_light, same_stop: whether they are those of the last tick. governed: whether there is a
     light. camera: (17,) x, y, z [m], pitch [rad], focal, width, height [pixels], then the depth [m] of the ground at
-    LANE_X. noise: standard normals, for the lines, the signs, then NOISES an actor. keep: of the latent processes.
-    born: distance [m], bearing [rad] and end [s] of a false alarm that begins now; NaN where none does.
+    LANE_X. keep: of the latent processes. sights, covered: working memory of `truth_objects.look`.
     """
-    m, memory, seen = models[0], memories[0], out[0]
+    m, memory, seen = models[0], memories[0], out[row]
     fresh, depth = math.sqrt(1.0 - keep * keep), camera[7:]
-    _lines(lanes_ego, depth, camera, noise, keep, fresh, m, memory, seen.lanes, seen.lane_prob)
-    at = LANE_LINES * LANE_NOISES
+    _lines(lanes_ego, depth, camera, keep, fresh, m, memory, seen.lanes, seen.lane_prob)
     signs = memory["signs"]
-    _drift(signs[0], noise[at:], same_light, keep, fresh)
+    _drift(signs[0], memory, same_light, keep, fresh)
     light_distance_seen = _light(light, light_distance, signs[0], m, seen.light)
-    at += SIGN_NOISES
-    _drift(signs[1], noise[at:], same_stop, keep, fresh)
+    _drift(signs[1], memory, same_stop, keep, fresh)
     stop_prob, stop_distance = _stop(stop_distance, signs[1], m)
-    own = noise[at + SIGN_NOISES :].reshape((actors.shape[0], NOISES))
-    count = sense(actors, pose, now, camera, own, keep, fresh, m, table, memory, objects)
-    count = with_ghosts(pose, now, born, memory, ghosts, objects, count)
+    count = sense(actors, pose, now, camera, keep, fresh, m, table, memory, sights, covered, objects)
+    count = with_ghosts(pose, now, m, memory, ghosts, objects, count)
     flags = happening(watch, path_ego, pose, actors, now, light, light_distance, same_light, governed)
     for k in range(len(EVENTS)):
         seen.events[k] = 0.9 if flags[k] else 0.05

@@ -8,16 +8,16 @@ import numpy as np
 
 from roadcraft.perception.events import wrapped
 from roadcraft.perception.percept import PATH_TIMES
-from roadcraft.sim.kernels import kernel, njit
+from roadcraft.sim.draws import draw, normal
+from roadcraft.sim.kernels import kernel
 
 CAPACITY = 128  # objects tracked at once
-NOISES = 7  # standard normals per object: detection, range, bearing, vx, vy, yaw, spare
 FAR = 100.0  # [m] nothing is seen beyond
 BINS = 256  # columns in which occlusion is counted
 MIN_FRACTION = 0.12  # of an object's width, or MIN_PIXELS where pixels were counted, makes it visible
 MIN_PIXELS = 25
 STANDS = 0.5  # [m/s] below which an actor counts as standing: how fast such are is seen better
-LATENTS = NOISES - 1
+LATENTS = 6  # standard normals per object: detection, range, bearing, vx, vy, yaw
 GHOSTS = 64  # objects born of nothing that live at once
 DISTANCES = (10.0, 20.0, 30.0, 40.0, 60.0, 80.0)  # [m] upper edges of the bins of what depends on the distance
 _EDGES = np.array(DISTANCES)
@@ -37,69 +37,100 @@ TABLE = np.dtype(
 GHOST = np.dtype([("xy", np.float64, 2), ("end", np.float64), ("track", np.int32)], align=True)  # world [m], [s]
 
 
+# How an actor appears in the image.
+SIGHT = np.dtype(
+    [
+        ("box", np.float64, 4),  # [pixels] NaN out of view
+        ("depth", np.float64),  # [m] from the camera
+        ("fraction", np.float64),  # of its columns that no nearer actor covers
+        ("next", np.int32),  # of those in view the next one by depth
+    ],
+    align=True,
+)
+
+
 @kernel
-def _row_of(table, key, noise):  # type: ignore[no-untyped-def]
-    """The table's row of an actor; a new one takes a free row or the one not heard of for longest."""
-    spare, oldest = 0, math.inf
-    for k in range(table.shape[0]):
+def _row_of(table, key, before, memory):  # type: ignore[no-untyped-def]
+    """The table's row of an actor; a new one takes a free row or the one not heard of for longest.
+
+    before: the row of the actor before it: in most ticks the next one is its own.
+    """
+    for step in range(1, table.shape[0] + 1):
+        k = (before + step) % CAPACITY
         if table[k].id == key:
             return k
+    spare, oldest = 0, math.inf
+    for k in range(table.shape[0]):
         stamp = table[k].stamp if table[k].id != 0 else -1.0
         if stamp < oldest:
             spare, oldest = k, stamp
     table[spare].id = key
     table[spare].track = 0
     for j in range(LATENTS):
-        table[spare].z[j] = noise[j]
+        table[spare].z[j] = normal(memory)
     return spare
 
 
-@njit
-def _visible_fractions(actors, pose, camera):  # type: ignore[no-untyped-def]
-    """Share of each actor's image columns that no nearer actor covers, and its box [pixels] (NaN out of view)."""
-    n = actors.shape[0]
-    boxes = np.full((n, 4), np.nan)
-    depth = np.full(n, np.inf)
-    c, s = math.cos(pose[2]), math.sin(pose[2])
-    cp, sp = math.cos(camera[3]), math.sin(camera[3])
+@kernel
+def _frame(a, pose, c, s, camera, sight):  # type: ignore[no-untyped-def]
+    """Whether an actor is in view; then its box and depth are noted in `sight`. c, s: of the ego's heading."""
     f, w, h = camera[4], camera[5], camera[6]
-    for i in range(n):
-        a = actors[i]
-        dx, dy = a.xyz[0] - pose[0], a.xyz[1] - pose[1]
-        x, y = c * dx + s * dy - camera[0], c * dy - s * dx - camera[1]
-        z = -camera[2]
-        if x < -a.extent[0] or math.hypot(x, y) > FAR:
+    dx, dy = a.xyz[0] - pose[0], a.xyz[1] - pose[1]
+    x, y = c * dx + s * dy - camera[0], c * dy - s * dx - camera[1]
+    z = -camera[2]
+    if x + a.extent[0] < 0.5 or math.hypot(x, y) > FAR:
+        return False
+    cp, sp = math.cos(camera[3]), math.sin(camera[3])
+    cy, sy = math.cos(a.yaw - pose[2]), math.sin(a.yaw - pose[2])
+    left, top, right, bottom = math.inf, math.inf, -math.inf, -math.inf
+    for k in range(8):
+        lx = a.extent[0] if k & 1 else -a.extent[0]
+        ly = a.extent[1] if k & 2 else -a.extent[1]
+        lz = 2 * a.extent[2] if k & 4 else 0.0
+        px, py, pz = x + cy * lx - sy * ly, y + sy * lx + cy * ly, z + lz
+        d = max(cp * px - sp * pz, 0.3)
+        u, v = w / 2 - f * py / d, h / 2 - f * (sp * px + cp * pz) / d
+        left, right, top, bottom = min(left, u), max(right, u), min(top, v), max(bottom, v)
+    left, right, top, bottom = max(left, 0.0), min(right, w), max(top, 0.0), min(bottom, h)
+    if right - left < 1.0 or bottom - top < 1.0:
+        return False
+    sight.box[0], sight.box[1], sight.box[2], sight.box[3] = left, top, right, bottom
+    sight.depth = math.hypot(x, y)
+    return True
+
+
+@kernel
+def look(actors, pose, camera, sights, covered):  # type: ignore[no-untyped-def]
+    """Fills `sights`, a row of SIGHT for each actor. `covered` (BINS,): working memory."""
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    nearest = -1
+    for i in range(actors.shape[0]):
+        sight = sights[i]
+        sight.fraction = 0.0
+        if not _frame(actors[i], pose, c, s, camera, sight):
+            sight.box[:] = np.nan
             continue
-        cy, sy = math.cos(a.yaw - pose[2]), math.sin(a.yaw - pose[2])
-        left, top, right, bottom = math.inf, math.inf, -math.inf, -math.inf
-        for k in range(8):
-            lx = a.extent[0] if k & 1 else -a.extent[0]
-            ly = a.extent[1] if k & 2 else -a.extent[1]
-            lz = 2 * a.extent[2] if k & 4 else 0.0
-            px, py, pz = x + cy * lx - sy * ly, y + sy * lx + cy * ly, z + lz
-            d = max(cp * px - sp * pz, 0.3)
-            u, v = w / 2 - f * py / d, h / 2 - f * (sp * px + cp * pz) / d
-            left, right, top, bottom = min(left, u), max(right, u), min(top, v), max(bottom, v)
-        left, right, top, bottom = max(left, 0.0), min(right, w), max(top, 0.0), min(bottom, h)
-        if x + a.extent[0] < 0.5 or right - left < 1.0 or bottom - top < 1.0:
-            continue
-        boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = left, top, right, bottom
-        depth[i] = math.hypot(x, y)
-    fraction = np.zeros(n)
-    covered = np.full(BINS, h)  # lowest row not yet hidden, counted from the image's foot upwards: see below
-    for i in np.argsort(depth):
-        if depth[i] == math.inf:
-            break
-        first = int(boxes[i, 0] / w * BINS)
-        last = max(first + 1, math.ceil(boxes[i, 2] / w * BINS))
+        before, after = -1, nearest
+        while after >= 0 and sights[after].depth <= sight.depth:
+            before, after = after, sights[after].next
+        sight.next = after
+        if before < 0:
+            nearest = i
+        else:
+            sights[before].next = i
+    covered[:] = camera[6]  # lowest row not yet hidden, counted from the image's foot upwards: see below
+    while nearest >= 0:
+        sight = sights[nearest]
+        top, bottom = sight.box[1], sight.box[3]
+        first = int(sight.box[0] / camera[5] * BINS)
+        last = max(first + 1, math.ceil(sight.box[2] / camera[5] * BINS))
         free = 0.0
         for k in range(first, min(last, BINS)):
             # Nearer things stand lower in the image and hide everything down from their top edge.
-            free += min(max((covered[k] - boxes[i, 1]) / (boxes[i, 3] - boxes[i, 1]), 0.0), 1.0)
-        fraction[i] = free / (last - first)
-        for k in range(first, min(last, BINS)):
-            covered[k] = min(covered[k], boxes[i, 1])
-    return fraction, boxes
+            free += min(max((covered[k] - top) / (bottom - top), 0.0), 1.0)
+            covered[k] = min(covered[k], top)
+        sight.fraction = free / (last - first)
+        nearest = sight.next
 
 
 @kernel
@@ -107,35 +138,39 @@ def _normal_cdf(z):  # type: ignore[no-untyped-def]
     return 0.5 * math.erfc(-z / math.sqrt(2.0))
 
 
-@njit
+@kernel
 def bin_of(distance):  # type: ignore[no-untyped-def]
     """The row of a table over DISTANCES."""
-    return min(np.searchsorted(_EDGES, distance), len(_EDGES) - 1)
+    row = 0
+    while row < len(_EDGES) - 1 and _EDGES[row] < distance:
+        row += 1
+    return row
 
 
-@njit
-def sense(actors, pose, now, camera, noise, keep, fresh, m, table, memory, out):  # type: ignore[no-untyped-def]
-    """Fills `out`, rows of OBJECT, and returns how many there are."""
-    fraction, boxes = _visible_fractions(actors, pose, camera)
+@kernel
+def sense(actors, pose, now, camera, keep, fresh, m, table, memory, sights, covered, out):  # type: ignore[no-untyped-def]
+    """Fills `out`, rows of OBJECT, and returns how many there are. `sights`, `covered`: working memory of `look`."""
+    look(actors, pose, camera, sights, covered)
     c, s = math.cos(pose[2]), math.sin(pose[2])
-    count = 0
+    count, at = 0, -1
     for i in range(actors.shape[0]):
         a = actors[i]
         if a.kind > 5:
             continue
-        in_view = not math.isnan(boxes[i, 0])
+        in_view = not math.isnan(sights[i].box[0])
         dx, dy = a.xyz[0] - pose[0], a.xyz[1] - pose[1]
         distance = math.hypot(dx, dy)
         if not in_view and distance > FAR:
             continue
-        row = table[_row_of(table, a.id, noise[i])]
+        at = _row_of(table, a.id, at, memory)
+        row = table[at]
         if row.stamp < now:
             for j in range(LATENTS):
-                row.z[j] = keep * row.z[j] + fresh * noise[i, j]
+                row.z[j] = keep * row.z[j] + fresh * normal(memory)
         row.stamp = now
         near = bin_of(distance)
         group = 2 if a.kind == 5 else (1 if a.kind >= 3 else 0)
-        seen = in_view and (a.visible_px >= MIN_PIXELS if a.visible_px >= 0 else fraction[i] > MIN_FRACTION)
+        seen = in_view and (a.visible_px >= MIN_PIXELS if a.visible_px >= 0 else sights[i].fraction > MIN_FRACTION)
         p = m["detect"][group, near]
         fresh_sight = seen and (p >= 1.0 or _normal_cdf(row.z[0]) < p)
         if fresh_sight:
@@ -162,7 +197,7 @@ def sense(actors, pose, now, camera, noise, keep, fresh, m, table, memory, out):
         wy = row.xy[1] + row.velocity[1] * age - pose[1]
         o.kind = a.kind
         for j in range(4):
-            o.box[j] = boxes[i, j] if fresh_sight else 0.0
+            o.box[j] = sights[i].box[j] if fresh_sight else 0.0
         o.xy_ego[0], o.xy_ego[1] = c * wx + s * wy, c * wy - s * wx
         o.yaw_ego = wrapped(a.yaw - pose[2] + m["yaw_sigma"] * row.z[5])
         o.size[0], o.size[1] = 2 * a.extent[0], 2 * a.extent[1]
@@ -179,19 +214,21 @@ def sense(actors, pose, now, camera, noise, keep, fresh, m, table, memory, out):
 
 
 @kernel
-def with_ghosts(pose, now, born, memory, ghosts, out, count):  # type: ignore[no-untyped-def]
-    """Lets ghosts die, and one be born where `born` (distance [m], bearing [rad], end [s]) is no NaN; writes those
-    that live behind the first `count` rows of `out`; returns how many rows there now are."""
+def with_ghosts(pose, now, m, memory, ghosts, out, count):  # type: ignore[no-untyped-def]
+    """Lets ghosts die, and some be born; writes those that live behind the first `count` rows of `out`; returns how
+    many rows there now are."""
     c, s = math.cos(pose[2]), math.sin(pose[2])
     live = 0
     for k in range(memory["ghosts"]):
         if ghosts[k].end > now:
             ghosts[live] = ghosts[k]
             live += 1
-    if not math.isnan(born[0]) and live < GHOSTS:
-        gx, gy = born[0] * math.cos(born[1]), born[0] * math.sin(born[1])
+    if m["false_alarms"] > 0.0 and draw(memory) < m["false_alarms"] and live < GHOSTS:
+        distance, bearing = 8.0 + 32.0 * draw(memory), 1.2 * draw(memory) - 0.6
+        gx, gy = distance * math.cos(bearing), distance * math.sin(bearing)
         ghosts[live].xy[0], ghosts[live].xy[1] = pose[0] + c * gx - s * gy, pose[1] + s * gx + c * gy
-        ghosts[live].end, ghosts[live].track = born[2], memory["next_track"]
+        ghosts[live].end = now - m["false_alarm_life"] * math.log(1.0 - draw(memory))
+        ghosts[live].track = memory["next_track"]
         memory["next_track"] += 1
         live += 1
     memory["ghosts"] = live

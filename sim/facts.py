@@ -27,11 +27,12 @@ from roadcraft.sim.messages import (
 )
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import Route
+from roadcraft.sim.rows import Columns
 from roadcraft.sim.tracking import VIEW, new_memory, route_points, track
 
 ACTOR_RADIUS = 150.0  # m around the ego within which actors are facts
 
-_facts, _ego, _observation = maker(Facts), maker(Ego), maker(Observation)
+_facts, _ego, _observation, _tick = maker(Facts), maker(Ego), maker(Observation), maker(Tick)
 _LIGHT_STATES = tuple(LightState)
 _COMMANDS = {int(command): command for command in Command}
 _MARKS = tuple(Mark)
@@ -51,7 +52,7 @@ class TickBuilder:
         self._length = route.length
         self._signal_ids = [*map(str, network.signals["id"]), ""]  # the last is that of row -1
         self._memory = new_memory()
-        self._track = Direct(track)
+        self._track, self._views = Direct(track), Columns(VIEW)
         self._localisation = Localisation(seed)
 
     def __call__(
@@ -73,7 +74,8 @@ class TickBuilder:
         world frame; `steer` in effect, [-1, 1]; `actors` (N,) ACTOR within 150 m; `lights` (S,) LightState per row of
         the network's signals; `contacts` (C,) CONTACT.
         """
-        out = np.empty(1, VIEW)
+        views = self._views
+        row = views.take()
         (
             (yaw_world, speed, yaw_rate),
             (progress, lateral, heading, width, off_lane, nearest_width, wrong_way, speed_limit, junction_distance),
@@ -89,47 +91,49 @@ class TickBuilder:
             self._extent,
             *self._localisation.draw(),
             self._localisation.offset,
-            out,
+            views.block,
+            row,
         )
+        velocity_ego, path_ego, lanes_ego, route_ego, xy_world, accel_ego, lane_marks = views.columns
         if labels is not None:
             count_visible(actors, labels.instance)
         time, ids = frame * DT, self._signal_ids
-        # A column, then its row: three times as fast as the row, then its field.
+        # In the order of the fields: thirty names take the interpreter four times as long.
         facts = _facts(
-            frame=frame,
-            time=time,
-            pose=state[:3],
-            velocity_ego=out["velocity_ego"][0],
-            extent=self._extent,
-            progress=progress,
-            route_length=self._length,
-            lateral_error=lateral,
-            heading_error=heading,
-            lane_width=width,
-            off_lane=off_lane,
-            wrong_way=wrong_way,
-            speed_limit=speed_limit,
-            path_ego=out["path_ego"][0],
-            junction_distance=junction_distance,
-            lanes_ego=out["lanes_ego"][0],
-            lane_marks=out["lane_marks"][0],
-            light=_LIGHT_STATES[lights[light]] if light >= 0 else LightState.UNKNOWN,
-            light_distance=light_distance,
-            light_id=ids[light],
-            stop_distance=stop_distance,
-            stop_id=ids[stop],
-            actors=actors,
-            contacts=contacts,
-            crossings=tuple(_MARKS[mark] for mark in (left, right) if mark) if left or right else (),
-            background_speed=background_speed,
-            nearest_lane_width=nearest_width,
-            red_light_run=ids[run],
-            stop_zone=ids[zone],
-            scenario_events=scenario_events,
+            frame,
+            time,
+            state[:3],  # pose
+            velocity_ego[row],
+            self._extent,
+            progress,
+            self._length,
+            lateral,
+            heading,
+            width,
+            off_lane,
+            wrong_way,
+            speed_limit,
+            path_ego[row],
+            junction_distance,
+            lanes_ego[row],
+            lane_marks[row],
+            _LIGHT_STATES[lights[light]] if light >= 0 else LightState.UNKNOWN,
+            light_distance,
+            ids[light],
+            stop_distance,
+            ids[stop],
+            actors,
+            contacts,
+            tuple(_MARKS[mark] for mark in (left, right) if mark) if left or right else (),  # crossings
+            background_speed,
+            nearest_width,
+            ids[run],
+            ids[zone],
+            scenario_events,
         )
-        ego = _ego(out["xy_world"][0], yaw_world, speed, yaw_rate, out["accel_ego"][0], steer)
-        observation = _observation(frame, time, rgb, self.camera, ego, out["route_ego"][0], _COMMANDS[command])
-        return Tick(observation, facts, labels)
+        ego = _ego(xy_world[row], yaw_world, speed, yaw_rate, accel_ego[row], steer)
+        observation = _observation(frame, time, rgb, self.camera, ego, route_ego[row], _COMMANDS[command])
+        return _tick(observation, facts, labels)
 
 
 def nearby(actors: NDArray[np.void], xy: NDArray[np.float64]) -> NDArray[np.void]:

@@ -15,22 +15,23 @@ T = TypeVar("T")
 
 
 def maker(message: Callable[P, T]) -> Callable[P, T]:
-    """A function that does what calling a frozen dataclass does, which must have slots and nothing to do after it.
+    """A function that does what calling a frozen dataclass does, which must have slots: its `__post_init__` checks it.
 
     Raises TypeError for any other class.
     """
     cls: Any = message
     known = fields(cls)
     names = [field.name for field in known]
-    if cls.__slots__ != tuple(names) or hasattr(cls, "__post_init__"):
-        raise TypeError(f"{cls.__name__} needs slots, and no __post_init__")
+    if getattr(cls, "__slots__", None) != tuple(names):
+        raise TypeError(f"{cls.__name__} needs slots")
     if any(field.default_factory is not MISSING for field in known):
         raise TypeError(f"{cls.__name__} has a field with a default factory")
     defaults = {field.name: field.default for field in known if field.default is not MISSING}
     twin = type(f"{cls.__name__}Twin", (), {"__slots__": cls.__slots__})
     parameters = ", ".join(f"{name}=defaults[{name!r}]" if name in defaults else name for name in names)
     lines = [f"self.{name} = {name}" for name in names]
-    body = "\n    ".join(["self = twin()", *lines, "self.__class__ = cls", "return self"])
+    check = ["self.__post_init__()"] if hasattr(cls, "__post_init__") else []
+    body = "\n    ".join(["self = twin()", *lines, "self.__class__ = cls", *check, "return self"])
     scope: dict[str, Any] = {"cls": cls, "twin": twin, "defaults": defaults}
     exec(f"def make({parameters}):\n    {body}\n", scope)
     made: Callable[P, T] = scope["make"]

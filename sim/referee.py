@@ -256,19 +256,19 @@ class Referee:
         completion = 100.0 if status == "Completed" else min(100.0, 100 * self._progress / facts.route_length)
         kept = completion * (1 - outside / 100)
         p10, p20, p21, b2d = self._penalties
-        return _verdict(
-            events=new,
-            done=status != "Running",
-            status=status,
-            route_completion=completion,
-            score_10=kept * p10,
-            score_20=kept * p20,
-            score_21=kept * p21,
-            score_b2d=kept * b2d,
-            infractions=self._counts,
-            outside=outside,
-            min_speeds=self._min_speeds,
-            driven=self._driven,
+        return _verdict(  # in the order of the fields
+            new,
+            status != "Running",
+            status,
+            completion,
+            kept * p10,
+            kept * p20,
+            kept * p21,
+            kept * b2d,
+            self._counts,
+            outside,
+            self._min_speeds,
+            self._driven,
         )
 
 

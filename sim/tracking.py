@@ -221,6 +221,7 @@ def track(
     noise_row: int,
     offset: NDArray[np.float64],
     out: NDArray[np.void],
+    row: int,
 ) -> tuple[
     tuple[float, float, float],
     tuple[float, float, float, float, float, float, bool, float, float],
@@ -229,12 +230,12 @@ def track(
     """One tick. `lanes` (L,) are the network's LANE, `route` (N,) POINT, `stops` (K,) the route's.
 
     `state` (8,) is the ego's true one, see `Localisation`, `half` its half length and width; `noise`, `noise_row` and
-    `offset` are those of `sense_ego`. Fills `out` (1,) VIEW and returns yaw, speed and yaw rate as sensed; then, named
-    as in `Facts`: progress, lateral_error, heading_error, lane_width, off_lane, nearest_lane_width, wrong_way,
+    `offset` are those of `sense_ego`. Fills `out[row]`, VIEW, and returns yaw, speed and yaw rate as sensed; then,
+    named as in `Facts`: progress, lateral_error, heading_error, lane_width, off_lane, nearest_lane_width, wrong_way,
     speed_limit, junction_distance; then light, light_distance, stop, stop_distance, red_light_run, stop_zone, marks
     crossed left and right, command. Signals are rows of the network's table, -1 for none.
     """
-    view = out[0]
+    view = out[row]
     x, y, yaw = state[0], state[1], state[2]
     pose = (x, y, yaw)
     sensed = sense_ego(state, noise, noise_row, offset, view.xy_world, view.accel_ego)

@@ -38,6 +38,8 @@ CHAIN = np.dtype(
         ("lane", np.int32),  # that it is in, -1
         ("in_lane", np.int32),  # the next vehicle of that lane, -1
         ("seen", np.int32),
+        ("cos", np.float64),  # of its yaw when it was sorted
+        ("sin", np.float64),
     ]
 )
 
@@ -102,6 +104,7 @@ def fill_bins(bodies, chain, frames, cells):  # type: ignore[no-untyped-def]
             cell = cell_of(frames[0], bodies[i].xyz[0], bodies[i].xyz[1])
             chain[i].cell, chain[i].in_cell = cell, cells[cell].head
             cells[cell].head = i
+            chain[i].cos, chain[i].sin = cos(bodies[i].yaw), sin(bodies[i].yaw)
 
 
 @kernel

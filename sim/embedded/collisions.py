@@ -240,6 +240,12 @@ def _hit_edge(b, p, limits, dt, contacts, count):  # type: ignore[no-untyped-def
 
 
 @kernel
+def _apart(a, m, b, n):  # type: ignore[no-untyped-def]
+    """Whether two bodies do not touch wherever they are: walkers pass each other, who lies is not pushed along."""
+    return (a.kind == _PEDESTRIAN and b.kind == _PEDESTRIAN) or m.down > 0.0 or n.down > 0.0
+
+
+@kernel
 def collide(bodies, physics, motion, chain, frames, cells, solids, dt, contacts, count):  # type: ignore[no-untyped-def]
     """All collisions of one tick, row by row. Walkers that are thrown over get `motion.down` set.
 
@@ -262,9 +268,7 @@ def collide(bodies, physics, motion, chain, frames, cells, solids, dt, contacts,
                 j = cells[r * frame.columns + c].head
                 while j >= 0:
                     b = bodies[j]
-                    apart = a.kind == _PEDESTRIAN and b.kind == _PEDESTRIAN
-                    apart = apart or motion[i].down > 0.0 or motion[j].down > 0.0  # who lies is not pushed along
-                    if j > i and b.collides and not apart:
+                    if j > i and b.collides and not _apart(a, motion[i], b, motion[j]):
                         down_a, down_b = _hit_body(a, physics[i], b, physics[j], dt, contacts, count)
                         if down_a:
                             motion[i].down = LYING_TIME

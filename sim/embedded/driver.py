@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from math import atan, cos, hypot, sin
+from math import atan, hypot
 
 import numpy as np
 
+from roadcraft.sim.draws import draw
 from roadcraft.sim.kernels import kernel
 from roadcraft.sim.roads import DRIVING, nearest_lane
 
@@ -35,16 +36,6 @@ DRIVER = np.dtype(
         ("rest", np.float64),  # [s] until it thinks of changing lanes again
     ]
 )
-
-
-@kernel
-def draw(d):  # type: ignore[no-untyped-def]
-    """A random number in [0, 1) from the driver's own sequence (splitmix64)."""
-    d.random = np.uint64(d.random) + np.uint64(0x9E3779B97F4A7C15)
-    z = np.uint64(d.random)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return float((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 9007199254740992.0
 
 
 @kernel
@@ -191,25 +182,26 @@ def sample_path(lanes, points, b, d, here, spacing, way, most):  # type: ignore[
 
 
 @kernel
-def steering(b, p, spacing, way, count):  # type: ignore[no-untyped-def]
+def steering(b, at, p, spacing, way, count):  # type: ignore[no-untyped-def]
     """Wheel angle [rad] that leads the middle along the way: pure pursuit (Coulter 1992) by the rear axle.
 
     In a bend of radius R the rear axle runs rear^2 / 2R further inside than the middle, so that is where it is led.
+    `at` is the body's row of CHAIN.
     """
     if count < 3:
         return 0.0
-    x, y = b.xyz[0] - p.rear * cos(b.yaw), b.xyz[1] - p.rear * sin(b.yaw)
+    x, y = b.xyz[0] - p.rear * at.cos, b.xyz[1] - p.rear * at.sin
     ahead = 3.2 + 0.35 * max(b.speed, 0.0)
-    at = min(max((ahead - p.rear) / spacing, 0.0), count - 2.001)
-    i = int(at)
-    t = at - i
+    place = min(max((ahead - p.rear) / spacing, 0.0), count - 2.001)
+    i = int(place)
+    t = place - i
     here, there = way[i], way[i + 1]
     curvature = (here[2] * there[3] - here[3] * there[2]) / spacing
     inside = 0.5 * p.rear * p.rear * min(max(curvature, -0.2), 0.2)
     tx = here[0] + t * (there[0] - here[0]) - inside * here[3] - x
     ty = here[1] + t * (there[1] - here[1]) + inside * here[2] - y
     distance = max(hypot(tx, ty), 0.5)
-    side = (cos(b.yaw) * ty - sin(b.yaw) * tx) / distance
+    side = (at.cos * ty - at.sin * tx) / distance
     return atan((p.front + p.rear) * 2.0 * side / distance)
 
 

@@ -10,7 +10,7 @@ from roadcraft.sim.embedded.bins import CHAIN
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import CATALOGUE
 from roadcraft.sim.embedded.physics import PHYSICS, Physics, default_physics, pack
-from roadcraft.sim.kernels import kernel
+from roadcraft.sim.kernels import Direct, kernel
 
 CAPACITY = 64  # rows to begin with
 _PUSHES = ["force", "torque"]  # what acts for one tick
@@ -34,6 +34,7 @@ class Bodies:
         self._rows: dict[int, int] = {}
         self._settings: dict[int, Physics] = {}  # of rebuilt vehicles
         self._used = 0
+        self._set_controls = Direct(_set_controls)
         self._allocate(CAPACITY)
 
     @property
@@ -67,7 +68,9 @@ class Bodies:
         """
         row = self._rows[number]
         pedals = float(throttle), float(steer), float(brake)
-        _set_controls(self._bodies, self._motion, row, pedals, hand_brake, reverse, gear is not None, gear or 0)
+        self._set_controls.call(
+            self._bodies, self._motion, row, pedals, hand_brake, reverse, gear is not None, gear or 0
+        )
 
     def control_ackermann(
         self,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from math import inf, sqrt
 
-from roadcraft.sim.embedded.driver import LANE_CHANGE_TIME, draw, point_before
+from roadcraft.sim.draws import draw
+from roadcraft.sim.embedded.driver import LANE_CHANGE_TIME, point_before
 from roadcraft.sim.kernels import kernel
 
 THRESHOLD = 0.3  # m/s^2

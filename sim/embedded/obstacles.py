@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import cos, inf, sin, sqrt
+from math import inf, sqrt
 
 from roadcraft.sim.embedded.bins import CELL
 from roadcraft.sim.kernels import kernel
@@ -11,6 +11,8 @@ from roadcraft.sim.messages import Kind
 COMFORT = 2.5  # m/s^2, b of the model
 HARDEST = 9.0  # m/s^2 at which drivers brake
 SIDE = 0.25  # [m] of air that a driver wants on either side
+LOOKAHEAD = 2.5  # s ahead that those who cross are looked for
+LONGEST = 2.0  # of the spacing of the way's points: how far apart they can be, in bends and where the way leads aside
 SQUEEZE = 8.0  # s of standing after which a driver needs no air at all
 _PEDESTRIAN = int(Kind.PEDESTRIAN)
 
@@ -44,32 +46,38 @@ def _overlap(dx, dy, c, s, half, wide, ec, es, ex, ey):  # type: ignore[no-untyp
 
 
 @kernel
-def _sweep(b, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-def]
+def _sweep(b, at, e, there, way, count, spacing, rear, side):  # type: ignore[no-untyped-def]
     """(gap [m], speed along the way [m/s]) to body e if the corridor of b meets it; (inf, 0) if it does not.
 
     The middle keeps to the way, and points where the way led when the rear axle, `rear` [m] behind, was there. `side`
-    [m] of air are wanted on either side.
+    [m] of air are wanted on either side. at, there: the CHAIN rows of b and e.
     """
     vx, vy = e.velocity[0], e.velocity[1]
     walker = e.kind == _PEDESTRIAN
     half, wide = b.extent[0], b.extent[1] + (2.0 * SIDE if walker else side)
     ex, ey = e.extent[0], e.extent[1]
-    ec, es, bc, bs = cos(e.yaw), sin(e.yaw), cos(b.yaw), sin(b.yaw)
     lag = max(int(rear / spacing + 0.5), 1)
     reach = half + wide + ex + ey
     moving = vx * vx + vy * vy > 0.04 and (walker or e.autopilot == 0)
     pace = abs(vx) + abs(vy)
-    for k in range(count):
+    farthest = 1.42 * (reach + (LOOKAHEAD * pace if moving else 0.0))  # 1.42: along two axes instead of straight
+    k = -1
+    while k < count - 1:
+        k += 1
         d = k * spacing
-        c, s = (way[k - lag, 2], way[k - lag, 3]) if k >= lag else (bc, bs)
         dx, dy = e.xyz[0] - way[k, 0], e.xyz[1] - way[k, 1]
+        square = dx * dx + dy * dy
+        if square > farthest * farthest:  # nor is it near the next points, which are not far from here
+            k += int((sqrt(square) - farthest) / (LONGEST * spacing))
+            continue
+        c, s = (way[k - lag, 2], way[k - lag, 3]) if k >= lag else (at.cos, at.sin)
         along = vx * c + vy * s
         # Those who cross are also looked for where they will be when b comes here.
         ahead = 0.0
         if moving:
             across = abs(vy * c - vx * s)
             if walker and across > 0.2:
-                ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 2.5)
+                ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), LOOKAHEAD)
             elif not walker and across > 1.0:
                 ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 1.0)
         far = reach + ahead * pace
@@ -77,7 +85,7 @@ def _sweep(b, e, way, count, spacing, rear, side):  # type: ignore[no-untyped-de
             continue
         for step in range(3 if ahead > 0.05 else 1):
             x, y = dx + 0.5 * step * ahead * vx, dy + 0.5 * step * ahead * vy
-            overlap = _overlap(x, y, c, s, half, wide, ec, es, ex, ey)
+            overlap = _overlap(x, y, c, s, half, wide, there.cos, there.sin, ex, ey)
             if overlap < 0.0:
                 continue
             if k == 0 and x * c + y * s < 0.0:
@@ -93,20 +101,23 @@ def obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, rear,
     worst, blocker = inf, -1
     side = SIDE * max(1.0 - d.standing / SQUEEZE, 0.0)  # who stands long dares more
     columns, rows = frame.columns, frame.rows
-    last = -1
+    last_column, last_row = -9, -9
     for k in range(count):
         column = min(max(int((way[k, 0] - frame.x) / CELL), 0), columns - 1)
         row = min(max(int((way[k, 1] - frame.y) / CELL), 0), rows - 1)
-        if row * columns + column == last:
+        if row == last_row and column == last_column:
             continue
-        last = row * columns + column
+        before_column, before_row = last_column, last_row
+        last_column, last_row = column, row
         for r in range(max(row - 1, 0), min(row + 2, rows)):
             for c in range(max(column - 1, 0), min(column + 2, columns)):
+                if abs(r - before_row) <= 1 and abs(c - before_column) <= 1:
+                    continue  # looked into just now
                 j = cells[r * columns + c].head
                 while j >= 0:
                     if j != i and chain[j].seen != i and bodies[j].collides:
                         chain[j].seen = i
-                        gap, leader = _sweep(b, bodies[j], way, count, spacing, rear, side)
+                        gap, leader = _sweep(b, chain[i], bodies[j], chain[j], way, count, spacing, rear, side)
                         if gap < inf:
                             still = 1.2 if bodies[j].kind == _PEDESTRIAN else d.gap
                             a = idm(b.speed, wanted, d.accel, d.headway, still, gap, leader)

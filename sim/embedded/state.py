@@ -53,6 +53,8 @@ class Simulation(Bodies):
         self.town, self.network = town, town.network
         self.frame, self.time = 0, 0.0  # ticks and [s] since the beginning or the last reset
         self.weather = Weather()
+        self._felt: Weather | None = None  # the weather that the next two are of
+        self._night, self._grip = False, 1.0
         self.lights = LightTable(town.network.signals, seed)
         self._graph = traffic.make_graph(town.network)
         self._paths = make_footpaths(town.network, town.scenery.solids)
@@ -211,13 +213,15 @@ class Simulation(Bodies):
     # ---------------------------------------------------------------------------------------------------------- time
     def step(self, dt: float = DT) -> None:
         """One tick of `dt` [s], in the order of the table above."""
-        graph, paths, bins, lights = self._graph, self._paths, self._bins, self.lights
+        graph, paths, bins, lights, weather = self._graph, self._paths, self._bins, self.lights, self.weather
+        if weather is not self._felt:
+            self._felt, self._night, self._grip = weather, weather.dark, self.grip
         self._tick.call(
             self.bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain,
             lights.rows, lights.groups, graph.lanes, graph.points, graph.links, graph.meetings,
             paths.nodes, paths.edges, paths.signals, bins.frame, bins.cells, bins.solids,
             self.network.grid, self.town.relief, self._way, self._clock,
-            self._buffer, self._contact_count, self.weather.dark, self.grip, float(dt),
+            self._buffer, self._contact_count, self._night, self._grip, float(dt),
         )  # fmt: skip
         self.frame += 1
         self.time += dt

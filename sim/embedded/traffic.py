@@ -250,7 +250,7 @@ def _drive_one(  # type: ignore[no-untyped-def]
             d.limit = min(d.limit, _stop_before(b, d, wanted, lanes[d.path[0]].length - b.lane_s))
     a = min(idm(speed, wanted, d.accel, d.headway, d.gap, inf, 0.0), d.limit)
     consider_change(i, bodies, drivers, chain, lanes, points, links, a, wanted, dt)
-    angle = steering(b, p, spacing, way, count)
+    angle = steering(b, chain[i], p, spacing, way, count)
     b.steer = np.float32(steer_for(p, angle, speed))
     throttle, brake = pedals_for(p, speed, a)
     if speed < CREEP and a <= (START if d.standing > 0.0 else 0.1):  # the model would creep for ever

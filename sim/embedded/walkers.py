@@ -12,8 +12,8 @@ from math import cos, hypot, sin
 import numpy as np
 from numpy.typing import NDArray
 
+from roadcraft.sim.draws import draw
 from roadcraft.sim.embedded.bins import CELL
-from roadcraft.sim.embedded.driver import draw
 from roadcraft.sim.embedded.footpaths import ALONG, JAYWALK, Footpaths
 from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Kind, LightState

@@ -17,11 +17,12 @@ from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.facts import ACTOR_RADIUS, TickBuilder
-from roadcraft.sim.kernels import kernel
+from roadcraft.sim.kernels import Direct, kernel
 from roadcraft.sim.messages import ACTOR, CONTACT, DT, Camera, Control, Episode, Kind, Labels, LightState, Tick
 from roadcraft.sim.population import populate
 from roadcraft.sim.roads import RoadNetwork
 from roadcraft.sim.routes import route_of
+from roadcraft.sim.rows import Rows
 from roadcraft.sim.scenarios import Director
 from roadcraft.sim.stage import (
     BACKGROUND_RADIUS,
@@ -55,6 +56,7 @@ class EmbeddedWorld:
     def __init__(self) -> None:
         self.simulation: Simulation | None = None
         self.ego = 0  # the ego's number
+        self._read = Reader()
         self._town_name = ""
         self._town: Town | None = None
         self._renderer: Any = None
@@ -126,7 +128,7 @@ class EmbeddedWorld:
         assert simulation is not None
         bodies = simulation.bodies
         row = simulation.row(self.ego)
-        state, actors, background = read_bodies(bodies, row, self.stage.sirens)
+        state, actors, background = self._read(bodies, row, self.stage.sirens)
         looks = self.looking and self._episode.camera is not None
         rgb, labels = self._render(bodies[row]) if looks else (None, None)
         self._tick = self._build(
@@ -283,11 +285,19 @@ def _read(bodies, ego, sirens, actors, state):  # type: ignore[no-untyped-def]
     return count, total, others
 
 
-def read_bodies(
-    bodies: NDArray[np.void], ego: int, sirens: NDArray[np.uint32]
-) -> tuple[NDArray[np.float64], NDArray[np.void], float]:
-    """The ego's x, y, yaw, velocity (2), accel (2), yaw rate as one (8,) array; actors near it; background speed."""
-    state = np.empty(8)
-    actors = np.empty(len(bodies), ACTOR)
-    count, total, others = _read(bodies, ego, sirens, actors, state)
-    return state, actors[:count], total / others if others else float("nan")
+class Reader:
+    """Reads what is around the ego from a simulation's bodies."""
+
+    def __init__(self) -> None:
+        self._kernel, self._actors = Direct(_read), Rows(ACTOR)
+
+    def __call__(
+        self, bodies: NDArray[np.void], ego: int, sirens: NDArray[np.uint32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.void], float]:
+        """The ego's x, y, yaw, velocity (2), accel (2), yaw rate as one (8,) array; actors near it; background speed.
+
+        `ego`: its row. `sirens`: numbers of those with blue lights on.
+        """
+        state, actors = np.empty(8), self._actors.take(len(bodies))
+        count, total, others = self._kernel.call(bodies, ego, sirens, actors, state)
+        return state, actors[:count], total / others if others else float("nan")

@@ -41,6 +41,13 @@ def env() -> Iterator[DriveEnv]:
     made.close()
 
 
+def test_an_action_is_cut_to_its_range(env: DriveEnv) -> None:
+    env.reset(options={"seed": 3})
+    env.step(np.array([-3.0, 1.5], np.float32))
+    assert env.action.tolist() == [-1.0, 1.0]
+    assert env.action.dtype == np.float32
+
+
 def drive(driver: Any, seed: int, **overrides: Any) -> tuple[Verdict, list[float]]:
     """A whole episode; the verdict and the ego's speeds."""
     world, referee, speeds = EmbeddedWorld(), Referee(), []

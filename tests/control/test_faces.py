@@ -7,7 +7,7 @@ import pytest
 from control_scenes import seen
 from numpy.typing import NDArray
 
-from roadcraft.control.faces import Faces, face_of
+from roadcraft.control.faces import Faces, face_at, lens_of
 from roadcraft.sim.messages import Camera
 
 CAMERA = Camera()
@@ -29,7 +29,7 @@ def box(told: float, bottom: float, y: float = 0.0, velocity: float = 0.0) -> ND
 
 @pytest.mark.parametrize("face", [5.0, 8.0, 11.0])
 def test_the_lower_edge_tells_the_distance(face: float) -> None:
-    assert face_of(row_of(face), CAMERA) == pytest.approx(face, abs=0.1)
+    assert face_at(row_of(face), lens_of(CAMERA)) == pytest.approx(face, abs=0.1)
     told = Faces()(box(face + HALF + 4.0, row_of(face)), CAMERA, 0.0, 0.05)
     assert told["xy_ego"][0, 0] == pytest.approx(face + HALF, abs=0.1)
 

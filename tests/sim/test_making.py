@@ -17,6 +17,13 @@ class Note:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class Loose:
+    """Not a message."""
+
+    pitch: float
+
+
 def test_a_made_message_is_the_message() -> None:
     note = maker(Note)
     assert note(440.0, name="a") == Note(440.0, name="a")
@@ -38,6 +45,13 @@ def test_missing_and_unknown_fields_are_refused() -> None:
         maker(Note)(440.0, colour="red")  # type: ignore[call-arg]
 
 
-def test_what_checks_itself_cannot_be_made_so() -> None:
-    with pytest.raises(TypeError, match="__post_init__"):
-        maker(Control)
+def test_what_checks_itself_is_checked() -> None:
+    control = maker(Control)
+    assert control(0.1, brake=0.2) == Control(0.1, 0.0, 0.2)
+    with pytest.raises(ValueError, match=r"Control\.steer = 1\.5"):
+        control(1.5)
+
+
+def test_only_classes_with_slots_can_be_made_so() -> None:
+    with pytest.raises(TypeError, match="Loose needs slots"):
+        maker(Loose)
