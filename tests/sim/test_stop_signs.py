@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.bodies import BODY
-from roadcraft.sim.embedded.server.stop_signs import AGAIN, STOP, StopSigns
+from roadcraft.sim.embedded.server.stop_signs import AGAIN, GAP, PATIENT, STOP, StopSigns
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.messages import Kind
 
@@ -106,3 +106,35 @@ def test_a_tick_of_whole_seconds_does_not_round_the_next_one(crossing: Crossing)
     crossing.signs.step(bodies, 1)
     crossing.signs.step(bodies, 0.5)
     assert crossing.signs.waited.tolist() == [1.5]
+
+
+def test_nobody_is_told_green_in_front_of_who_comes_along_the_way_that_crosses() -> None:
+    """Only who will be there before the gap is over counts: who stands does not, and after a while nobody far does."""
+    network = load_town("suburb").network
+    signs, stops, lengths = StopSigns(network), network.lanes["stop"], network.lanes["length"]
+    lane, crosses = next(
+        (int(lane), int(other))
+        for lane in np.flatnonzero(stops >= 0)
+        for way in network.successors(int(lane))
+        for met in network.conflicts(way)
+        for other in network.predecessors(int(met))
+        if stops[other] < 0 and lengths[other] > 8.0 * GAP
+    )
+    crossing = Crossing(signs, (lane, crosses), crosses)
+    come = crossing.car(2, crosses)
+    come["speed"] = 8.0
+    bodies = np.concatenate([crossing.car(1, lane), come])
+    for seconds, speed, go in (
+        (0.9 * GAP, 8.0, False),
+        (0.9 * GAP, 0.0, True),
+        (1.1 * GAP, 8.0, True),
+        (0.9 * GAP, 8.0, True),  # it is on its way
+        (0.4 * GAP, 8.0, False),
+    ):
+        bodies[1]["lane_s"], bodies[1]["speed"] = lengths[crosses] - 8.0 * seconds - come["extent"][0, 0], speed
+        signs.step(bodies, STOP)
+        assert signs.go.tolist() == [go, False], (seconds, speed)
+    while signs.waited[0] <= PATIENT:
+        assert not signs.go[0]
+        signs.step(bodies, AGAIN)
+    assert signs.go[0]

@@ -123,8 +123,10 @@ metre before the kerb; a dead walker lies for 10 s and is gone; a light governs 
 past the stop line; from 12 m before a stop sign a vehicle's `traffic_light_state` is red although it is at no light,
 which makes the TrafficManager stop there. As in CARLA it is green again after two seconds if nobody is on the ways that
 cross, and otherwise a second after that was last so. It differs from CARLA in this: there red begins 3 m before the
-sign, and the two seconds with it; here they begin as well when the first car in the lane stands. Of two who wait at
-signs whose ways cross one goes at a time, and who is a metre over the line goes on.
+sign, and the two seconds with it; here they begin as well when the first car in the lane stands. There whoever comes
+along a way that crosses counts within its last metres; here from five seconds before it, until somebody has waited for
+a minute: otherwise cars met inside the junction and waited for each other. Of two who wait at signs whose ways cross
+one goes at a time, and who is a metre over the line goes on.
 
 In ten simulated minutes with 30 cars and 30 walkers, in each style of town, no car crashed, left its lane, ran a red
 light, touched a walker or was given up by the TrafficManager; `make test-slow` asks that again for one seed of the

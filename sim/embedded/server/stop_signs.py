@@ -4,7 +4,9 @@ CARLA tells a vehicle in the box before a sign that its light is red, looks afte
 roads that cross its way, tells green if not, and otherwise looks again a second later. Here red begins earlier, 12 m
 before the sign, because the clients' TrafficManager stops where red begins; so the two seconds begin when the first
 vehicle in its lane stands, or when its front reaches CARLA's box. Of two at signs whose ways cross only one is told
-green, and it stays so for who is over the line: with neither, the TrafficManager's cars met each other.
+green, and it stays so for who is over the line: with neither, the TrafficManager's cars met each other. And those who
+come along a way that crosses count from GAP seconds before it, where CARLA looks at the last metres only: cars that met
+inside a junction waited for each other until the TrafficManager gave them up.
 """
 
 # Kernels take arrays whose types only the compiler knows.
@@ -26,6 +28,9 @@ AGAIN = 1.0  # s to the next look
 STANDS = 0.1  # [m/s] below which a vehicle stands
 BOX = 3.0  # [m] before the sign that CARLA's box reaches: nine tenths of a lane's width
 NEAR = 4.4  # [m] before a crossing lane within which CARLA looks as well
+GAP = 5.0  # s that whoever goes on from a sign needs: nobody who drives may be nearer to a crossing lane
+REACH = 120.0  # [m] before a crossing lane beyond which nobody is looked for
+PATIENT = 60.0  # s of a stop after which those who are not as near as in CARLA have to brake
 _BICYCLE = int(Kind.BICYCLE)
 
 
@@ -36,7 +41,7 @@ class Signs(NamedTuple):
     stop_s: NDArray[np.float64]  # (L,) [m] where its line is
     length: NDArray[np.float64]  # (L,) [m]
     inside: NDArray[np.bool_]  # (S, L) the junction's lanes that cross or join the ways on from a sign
-    before: NDArray[np.bool_]  # (S, L) those that lead there
+    before: NDArray[np.float32]  # (S, L) [m] from a lane's end to the first of them, infinite if none is within REACH
 
 
 def make_signs(network: RoadNetwork) -> Signs:
@@ -46,14 +51,25 @@ def make_signs(network: RoadNetwork) -> Signs:
     row = np.full(len(lanes), -1, np.int32)
     row[signed] = np.arange(len(signed))
     inside = np.zeros((len(signed), len(lanes)), np.bool_)
-    before = np.zeros_like(inside)
+    before = np.full(inside.shape, np.inf, np.float32)
     for k, lane in enumerate(signed.tolist()):
         for way in network.successors(lane):
             inside[k, network.conflicts(way)] = True
-        for other in np.flatnonzero(inside[k]).tolist():
-            before[k, network.predecessors(other)] = True
-        before[k, lane] = False
+        _look_back(network, np.flatnonzero(inside[k]), before[k])
+        before[k, lane] = np.inf
     return Signs(row, np.ascontiguousarray(lanes["stop_s"]), np.ascontiguousarray(lanes["length"]), inside, before)
+
+
+def _look_back(network: RoadNetwork, crossing: NDArray[np.intp], before: NDArray[np.float32]) -> None:
+    """Notes in `before` (L,) how far [m] the ends of the lanes that lead to `crossing` are from there."""
+    ahead = [(int(other), 0.0) for lane in crossing for other in network.predecessors(int(lane))]
+    while ahead:
+        lane, way = ahead.pop()
+        if way < before[lane]:
+            before[lane] = way
+            beyond = way + float(network.lanes["length"][lane])
+            if beyond < REACH:
+                ahead += [(int(other), beyond) for other in network.predecessors(lane)]
 
 
 @kernel
@@ -95,18 +111,22 @@ def _ahead(bodies, k, to_line, waiting):
 
 
 @kernel
-def _crossed(bodies, signs, sign, go, free):
-    """Whether anybody is on the lanes that cross the ways on from a sign, or about to be."""
+def _crossed(bodies, signs, sign, gap, go, free):
+    """Whether anybody is on the lanes that cross the ways on from a sign, or will be within `gap` seconds."""
     for k in range(go.size):
         b = bodies[k]
         if not _drives(b):
             continue
         if signs.inside[sign, b.lane]:
             return True
-        if signs.before[sign, b.lane]:
-            near = signs.length[b.lane] - b.lane_s - b.extent[0] < NEAR
-            if (free[k] or go[k]) if signs.row[b.lane] >= 0 else near:
+        way = signs.before[sign, b.lane]
+        if way == np.inf:
+            continue
+        if signs.row[b.lane] >= 0:  # has a sign of its own, there or before that
+            if way == 0.0 and (free[k] or go[k]):
                 return True
+        elif way + signs.length[b.lane] - b.lane_s - b.extent[0] < max(NEAR, gap * b.speed):
+            return True
     return False
 
 
@@ -121,14 +141,13 @@ def _step(bodies, signs, dt, ids, waited, go, free, to_line, order):
         if not began or _ahead(bodies, k, to_line, waiting) < to_line[k]:
             waited[k] = 0.0
             continue
+        looks = max(0.0, (waited[k] - STOP + 1e-6) // AGAIN + 1.0)  # that it has had
         waited[k] += dt
         if free[k] and front < -OVER_LINE:  # as at lights: it does not stop on the crosswalk or in the way
             go[k] = True
-        elif waited[k] >= STOP - 1e-6:
-            if _crossed(bodies, signs, signs.row[b.lane], go, free):
-                waited[k] = STOP - AGAIN
-            else:
-                go[k] = True
+        elif free[k] or waited[k] >= STOP + looks * AGAIN - 1e-6:
+            gap = 0.0 if waited[k] > PATIENT else GAP / 2.0 if free[k] else GAP
+            go[k] = not _crossed(bodies, signs, signs.row[b.lane], gap, go, free)
 
 
 class StopSigns:
