@@ -125,8 +125,10 @@ which makes the TrafficManager stop there. As in CARLA it is green again after t
 cross, and otherwise a second after that was last so. It differs from CARLA in this: there red begins 3 m before the
 sign, and the two seconds with it; here they begin as well when the first car in the lane stands. There whoever comes
 along a way that crosses counts within its last metres; here from five seconds before it, until somebody has waited for
-a minute: otherwise cars met inside the junction and waited for each other. Of two who wait at signs whose ways cross
-one goes at a time, and who is a metre over the line goes on.
+a minute. Of two who wait at signs whose ways cross one goes at a time, and who is a metre over the line goes on. The
+TrafficManager looks at none of that: it goes on two seconds after its car stood still, to within 1 mm/s, and its cars
+met inside junctions and waited for each other there. So a car that stands at a sign is told to creep at 2 mm/s as long
+as somebody comes.
 
 In ten simulated minutes with 30 cars and 30 walkers, in each style of town, no car crashed, left its lane, ran a red
 light, touched a walker or was given up by the TrafficManager; `make test-slow` asks that again for one seed of the

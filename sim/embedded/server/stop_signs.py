@@ -5,8 +5,11 @@ roads that cross its way, tells green if not, and otherwise looks again a second
 before the sign, because the clients' TrafficManager stops where red begins; so the two seconds begin when the first
 vehicle in its lane stands, or when its front reaches CARLA's box. Of two at signs whose ways cross only one is told
 green, and it stays so for who is over the line: with neither, the TrafficManager's cars met each other. And those who
-come along a way that crosses count from GAP seconds before it, where CARLA looks at the last metres only: cars that met
-inside a junction waited for each other until the TrafficManager gave them up.
+come along a way that crosses count from GAP seconds before it, where CARLA looks at the last metres only.
+
+The clients' TrafficManager looks at neither: it goes on two seconds after its car stood, which it believes below 1 mm/s
+only. Cars of its met inside a junction so, waited for each other, and it gave them up. Hence who stands at a sign is
+told to creep (CREEP) as long as somebody will come before it could be through.
 """
 
 # Kernels take arrays whose types only the compiler knows.
@@ -78,17 +81,17 @@ def _drives(b):
 
 
 @kernel
-def _arrive(bodies, signs, ids, waited, go, free, to_line, order):
+def _arrive(bodies, signs, ids, waited, ready, go, held, free, to_line, order):
     """Notes who is at a sign: how far before its line (`to_line`, infinite for the others) and, as the first of
     `order`, in which order they are looked at, who has waited longest first. Returns how many there are."""
     count = 0
     for k in range(ids.size):
         b = bodies[k]
-        free[k], go[k], to_line[k] = go[k], False, np.inf
+        free[k], go[k], held[k], to_line[k] = go[k], False, False, np.inf
         if _drives(b) and signs.row[b.lane] >= 0 and signs.stop_s[b.lane] - b.lane_s < AT_LIGHT:
             to_line[k] = signs.stop_s[b.lane] - b.lane_s
         if to_line[k] == np.inf or ids[k] != b.id:
-            waited[k] = 0.0
+            waited[k], ready[k] = 0.0, False
         ids[k] = b.id
         if to_line[k] < np.inf:
             at = count
@@ -131,18 +134,23 @@ def _crossed(bodies, signs, sign, gap, go, free):
 
 
 @kernel
-def _step(bodies, signs, dt, ids, waited, go, free, to_line, order):
+def _step(bodies, signs, dt, ids, waited, ready, go, held, free, to_line, order):
     """A tick of `dt` seconds; for the arrays (n,) see `StopSigns`. `free`: `go` of the tick before."""
-    waiting = order[: _arrive(bodies, signs, ids, waited, go, free, to_line, order)]
+    waiting = order[: _arrive(bodies, signs, ids, waited, ready, go, held, free, to_line, order)]
     for k in waiting:
         b = bodies[k]
         front = to_line[k] - b.extent[0]
         began = waited[k] > 0.0 or front < BOX or abs(b.speed) < STANDS
+        held[k] = abs(b.speed) < STANDS and not ready[k]
         if not began or _ahead(bodies, k, to_line, waiting) < to_line[k]:
             waited[k] = 0.0
             continue
         looks = max(0.0, (waited[k] - STOP + 1e-6) // AGAIN + 1.0)  # that it has had
         waited[k] += dt
+        if held[k]:
+            gap = 0.0 if waited[k] > PATIENT else GAP + STOP
+            ready[k] = not _crossed(bodies, signs, signs.row[b.lane], gap, go, free)
+            held[k] = not ready[k]
         if free[k] and front < -OVER_LINE:  # as at lights: it does not stop on the crosswalk or in the way
             go[k] = True
         elif free[k] or waited[k] >= STOP + looks * AGAIN - 1e-6:
@@ -156,20 +164,26 @@ class StopSigns:
     def __init__(self, network: RoadNetwork) -> None:
         self.signs, self._step = make_signs(network), Direct(_step)
         self.go = np.zeros(0, np.bool_)  # (n,) bodies that may drive on
+        self.held = np.zeros(0, np.bool_)  # (n,) those that are told to creep
         self.waited = np.zeros(0)  # (n,) s of a body's stop so far
+        self.ready = np.zeros(0, np.bool_)  # (n,) whether nobody came, once, for as long as the TrafficManager needs
         self.ids = np.zeros(0, np.int64)  # (n,) whose stop it is
         self._scratch = self.go, self.waited, self.ids
 
     def fit(self, count: int) -> None:
         """Makes room for so many bodies."""
         if len(self.go) != count:
-            self.go, self.waited, self.ids = (_fitted(each, count) for each in (self.go, self.waited, self.ids))
+            self.go, self.held, self.ready = (_fitted(each, count) for each in (self.go, self.held, self.ready))
+            self.waited, self.ids = _fitted(self.waited, count), _fitted(self.ids, count)
             self._scratch = np.zeros(count, np.bool_), np.zeros(count), np.zeros(count, np.int64)
 
     def step(self, bodies: NDArray[np.void], dt: float) -> None:
-        """A tick of `dt` seconds has passed: brings `go` up to date. `bodies` (n,) BODY, unused rows with id 0."""
+        """A tick of `dt` seconds has passed: brings `go` and `held` up to date. `bodies` (n,) BODY, unused rows with
+        id 0."""
         self.fit(len(bodies))
-        self._step.call(bodies, self.signs, float(dt), self.ids, self.waited, self.go, *self._scratch)
+        self._step.call(
+            bodies, self.signs, float(dt), self.ids, self.waited, self.ready, self.go, self.held, *self._scratch
+        )
 
 
 def _fitted(array: NDArray, count: int) -> NDArray:
