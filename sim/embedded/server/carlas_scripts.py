@@ -128,7 +128,7 @@ RAN = (
         "`util`: `change_map_layer`, `check_map`, `extract_spawn_points`, `manage_lights`, `scene_layout`, "
         "`show_crosswalks`, `show_junctions`, `show_topology`, `show_traffic_lights`, `showcase_doors`, "
         "`showcase_vehicle_lights`, `spectator_transform`, `test_connection`",
-        "run in `grid` and `suburb`; what they draw is seen nowhere",
+        "run in `grid` and `suburb`; cameras see their lines, boxes and points",
     ),
     (
         "`util`: `check_collisions_substepping`, `check_raycast_sensors_determinism`, `recorder_comparer`",

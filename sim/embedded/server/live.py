@@ -14,6 +14,7 @@ from roadcraft.sim.embedded.physics import with_friction
 from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
 from roadcraft.sim.embedded.server.attributes import chosen_attributes, understood
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
+from roadcraft.sim.embedded.server.debug_shapes import DebugShapes
 from roadcraft.sim.embedded.server.doors import Doors
 from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
@@ -59,7 +60,7 @@ class LiveWorld:
         self.simulation = Simulation(town, seed)
         while self.simulation.new_id() < after:
             pass
-        self.actors, self.doors = Actors(), Doors()
+        self.actors, self.doors, self.debug_shapes = Actors(), Doors(), DebugShapes()
         self.snapshots, self.stop_signs = Snapshots(), StopSigns(town.network)
         self._first_strayed = Direct(first_strayed)
         self.told_weather = Weather()  # as clients set it
