@@ -65,6 +65,13 @@ def test_of_two_whose_ways_cross_one_is_told_green(crossing: Crossing) -> None:
     assert signs.go.tolist() == [False, True]
 
 
+def test_who_has_to_let_another_at_a_sign_go_is_not_held(crossing: Crossing) -> None:
+    """The TrafficManager has its own order of those, and each would wait for the other."""
+    crossing.signs.step(both(crossing), STOP)
+    assert crossing.signs.go.sum() == 1
+    assert not crossing.signs.held.any()
+
+
 def test_who_has_waited_longest_goes_first_whatever_the_row(crossing: Crossing) -> None:
     for first in (0, 1):
         signs, bodies = crossing.signs, both(crossing)

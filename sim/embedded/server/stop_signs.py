@@ -114,21 +114,26 @@ def _ahead(bodies, k, to_line, waiting):
 
 
 @kernel
-def _crossed(bodies, signs, sign, gap, go, free):
-    """Whether anybody is on the lanes that cross the ways on from a sign, or will be within `gap` seconds."""
-    for k in range(go.size):
-        b = bodies[k]
+def _comes(bodies, signs, sign, gap):
+    """Whether anybody is on the lanes that cross the ways on from a sign, or comes there by one without a sign within
+    `gap` seconds."""
+    for b in bodies:
         if not _drives(b):
             continue
         if signs.inside[sign, b.lane]:
             return True
-        way = signs.before[sign, b.lane]
-        if way == np.inf:
-            continue
-        if signs.row[b.lane] >= 0:  # has a sign of its own, there or before that
-            if way == 0.0 and (free[k] or go[k]):
-                return True
-        elif way + signs.length[b.lane] - b.lane_s - b.extent[0] < max(NEAR, gap * b.speed):
+        way = signs.before[sign, b.lane] + signs.length[b.lane] - b.lane_s - b.extent[0]
+        if signs.row[b.lane] < 0 and way < max(NEAR, gap * b.speed):
+            return True
+    return False
+
+
+@kernel
+def _taken(bodies, signs, sign, go, free):
+    """Whether somebody at another sign may go on a way that crosses."""
+    for k in range(go.size):
+        b = bodies[k]
+        if (free[k] or go[k]) and _drives(b) and signs.row[b.lane] >= 0 and signs.before[sign, b.lane] == 0.0:
             return True
     return False
 
@@ -149,13 +154,14 @@ def _step(bodies, signs, dt, ids, waited, ready, go, held, free, to_line, order)
         waited[k] += dt
         if held[k]:
             gap = 0.0 if waited[k] > PATIENT else GAP + STOP
-            ready[k] = not _crossed(bodies, signs, signs.row[b.lane], gap, go, free)
+            ready[k] = not _comes(bodies, signs, signs.row[b.lane], gap)  # at signs it has an order of its own
             held[k] = not ready[k]
         if free[k] and front < -OVER_LINE:  # as at lights: it does not stop on the crosswalk or in the way
             go[k] = True
         elif free[k] or waited[k] >= STOP + looks * AGAIN - 1e-6:
             gap = 0.0 if waited[k] > PATIENT else GAP / 2.0 if free[k] else GAP
-            go[k] = not _crossed(bodies, signs, signs.row[b.lane], gap, go, free)
+            sign = signs.row[b.lane]
+            go[k] = not (_comes(bodies, signs, sign, gap) or _taken(bodies, signs, sign, go, free))
 
 
 class StopSigns:
