@@ -231,8 +231,6 @@ def clear_debug_shape(server: Server) -> None:
 accept("clear_debug_string", VOID, None, "the server has no screen")
 accept("set_annotations_traverse_translucency", VOID, None, "nothing of this server is translucent, glass neither")
 refuse("console_command", VALUE, "there is no Unreal console")
-for _name in ("apply_color_texture_to_objects", "apply_float_color_texture_to_objects"):
-    refuse(_name, VOID, "objects of this server have plain colours, no textures")
 refuse("enable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
 refuse("disable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
 accept("is_sensor_enabled_for_ros", VALUE, False, "never: this server has no ROS 2 bridge", u32)

@@ -71,8 +71,12 @@ RAN = (
     (
         "`test/API`: `test_no_rendering_mode`, `test_semantic_segmentation`, `test_spawn_vehicles`, "
         "`test_spawn_walkers`, `test_sync_mode`, `prop_control`",
-        "pass, `test_no_rendering_mode` and `prop_control` by their calls alone; `test_apply_textures` cannot: no "
-        "textures here",
+        "pass, `test_no_rendering_mode` and `prop_control` by their calls alone",
+    ),
+    (
+        "`test/API/test_apply_textures`",
+        "passes nowhere as it stands: 0.9.16 has no `get_all_actors`; with `get_names_of_all_objects` in its place it "
+        "passes, and its noise makes all standing things one dark red",
     ),
     (
         "`test/API`: `test_sensor_recording`, `test_sensor_recording_fast`",
@@ -160,8 +164,12 @@ RAN = (
         "next, see below",
     ),
     (
-        "`util`: `apply_texture`, `osm_to_xodr`, `map_viewer`",
-        "not run: no textures here; the others need no server",
+        "`util/apply_texture`",
+        "runs; its list of names is empty, as no house here is called Apartment",
+    ),
+    (
+        "`util`: `osm_to_xodr`, `map_viewer`",
+        "not run: they need no server",
     ),
     (
         "tutorials: first steps, TrafficManager, bones, friction triggers, maps and landmarks, world and weather, "
