@@ -215,7 +215,11 @@ def test_who_is_held_at_a_stop_sign_is_told_to_creep() -> None:
     stop = Stop()
     stop.put(stop.line - 5.0, car=stop.car)
     way = next(way for way in stop.network.successors(stop.lane) if len(stop.network.conflicts(way)))
-    crosses = stop.put(1.0, int(stop.network.conflicts(way)[0]))
+    lane = int(stop.network.conflicts(way)[0])
+    crosses = stop.put(1.0, lane)
+    yaw = stop.network.point(lane, 1.0)[2]
+    stop.live.simulation.set_physics(crosses.id, True)
+    stop.live.simulation.set_velocity(crosses.id, (3.0 * np.cos(yaw), 3.0 * np.sin(yaw), 0.0))
     for held in (True, False):
         stop.told(0.05)
         moved = stop.live.snapshots.views[0]

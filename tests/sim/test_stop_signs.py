@@ -183,3 +183,12 @@ def test_who_will_not_be_through_before_others_come_is_held(side_road: tuple[Cro
         assert signs.held[0]
         signs.step(bodies, AGAIN)
     assert not signs.held.any()
+
+
+def test_nobody_is_held_for_who_stands_inside(crossing: Crossing) -> None:
+    """It may wait for the one at the sign."""
+    inside = crossing.car(2, crossing.inside)
+    for speed, held in ((2.0, True), (0.0, False)):
+        inside["speed"] = speed
+        crossing.signs.step(np.concatenate([crossing.car(1, crossing.lanes[0]), inside]), 0.05)
+        assert crossing.signs.held.tolist() == [held, False]

@@ -114,13 +114,13 @@ def _ahead(bodies, k, to_line, waiting):
 
 
 @kernel
-def _comes(bodies, signs, sign, gap):
-    """Whether anybody is on the lanes that cross the ways on from a sign, or comes there by one without a sign within
-    `gap` seconds."""
+def _comes(bodies, signs, sign, gap, least):
+    """Whether anybody is on the lanes that cross the ways on from a sign, at `least` [m/s] or faster, or comes there by
+    one without a sign within `gap` seconds."""
     for b in bodies:
         if not _drives(b):
             continue
-        if signs.inside[sign, b.lane]:
+        if signs.inside[sign, b.lane] and abs(b.speed) >= least:
             return True
         way = signs.before[sign, b.lane] + signs.length[b.lane] - b.lane_s - b.extent[0]
         if signs.row[b.lane] < 0 and way < max(NEAR, gap * b.speed):
@@ -153,15 +153,15 @@ def _step(bodies, signs, dt, ids, waited, ready, go, held, free, to_line, order)
         looks = max(0.0, (waited[k] - STOP + 1e-6) // AGAIN + 1.0)  # that it has had
         waited[k] += dt
         if held[k]:
-            gap = 0.0 if waited[k] > PATIENT else GAP + STOP
-            ready[k] = not _comes(bodies, signs, signs.row[b.lane], gap)  # at signs it has an order of its own
+            # Of those at signs the TrafficManager has an order of its own, and who stands inside may wait for this one.
+            ready[k] = waited[k] > PATIENT or not _comes(bodies, signs, signs.row[b.lane], GAP + STOP, STANDS)
             held[k] = not ready[k]
         if free[k] and front < -OVER_LINE:  # as at lights: it does not stop on the crosswalk or in the way
             go[k] = True
         elif free[k] or waited[k] >= STOP + looks * AGAIN - 1e-6:
             gap = 0.0 if waited[k] > PATIENT else GAP / 2.0 if free[k] else GAP
             sign = signs.row[b.lane]
-            go[k] = not (_comes(bodies, signs, sign, gap) or _taken(bodies, signs, sign, go, free))
+            go[k] = not (_comes(bodies, signs, sign, gap, 0.0) or _taken(bodies, signs, sign, go, free))
 
 
 class StopSigns:
