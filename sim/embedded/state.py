@@ -83,10 +83,15 @@ class Simulation(Bodies):
         wet = max(self.weather.precipitation_deposits, self.weather.wetness, 0.5 * self.weather.precipitation)
         return 1.0 - (1.0 - WET_GRIP) * min(max(wet / 100.0, 0.0), 1.0)
 
-    def new_id(self) -> int:
-        """An id that nothing else in this simulation has or had."""
-        self._last_id += 1
-        return self._last_id
+    def new_id(self, wanted: int = 0) -> int:
+        """An id that nothing else in this simulation has or had; `wanted`, where given and no body has it."""
+        number = wanted if wanted and wanted not in self._rows else self._last_id + 1
+        self.keep_ids(number)
+        return number
+
+    def keep_ids(self, number: int) -> None:
+        """Ids up to `number` are from now on given only to who wants them."""
+        self._last_id = max(self._last_id, number)
 
     # ---------------------------------------------------------------------------------------------- coming and going
     def spawn(
@@ -97,10 +102,12 @@ class Simulation(Bodies):
         *,
         autopilot: int = 0,
         color: Sequence[int] | None = None,
+        wanted: int = 0,
     ) -> int:
         """Puts a body into the world and returns its id. `xyz`: x, y or x, y, z [m]; `yaw` [rad].
 
-        `autopilot` other than 0 is the seed of a built-in driver. Raises SpawnError when the place is taken.
+        `autopilot` other than 0 is the seed of a built-in driver, `wanted` as in `new_id`. Raises SpawnError when the
+        place is taken.
         """
         kind = find(blueprint)
         x, y, *rest = (float(value) for value in np.asarray(xyz, float))
@@ -124,7 +131,7 @@ class Simulation(Bodies):
         )
         if hit != -1:
             raise SpawnError("Spawn failed because of collision at spawn position")
-        number, row = self.new_id(), self._free_row()
+        number, row = self.new_id(wanted), self._free_row()
         self._rows[number] = row
         self._bodies[row] = np.zeros((), BODY)
         self._motion[row] = np.zeros((), motion.MOTION)

@@ -10,7 +10,7 @@ from raw_client import RawClient
 from test_server import spawn, ticks
 
 from roadcraft.sim.embedded.server.live import AFTER_DEATH, LiveWorld
-from roadcraft.sim.embedded.server.records import AT_LIGHT, GREEN, OVER_LINE, RED
+from roadcraft.sim.embedded.server.records import AT_LIGHT, CREEP, GREEN, OVER_LINE, RED
 from roadcraft.sim.embedded.server.stop_signs import AGAIN, BOX, STOP
 from roadcraft.sim.embedded.server.walkways import SHY
 from roadcraft.sim.embedded.server.wire import Pose
@@ -208,3 +208,22 @@ def test_of_two_who_wait_the_first_goes_first() -> None:
     assert [stop.told(3.0, early), stop.told(0.0, late)] == [GREEN, RED]
     stop.live.destroy(early.id)
     assert stop.told(AGAIN, late) == GREEN
+
+
+def test_who_is_held_at_a_stop_sign_is_told_to_creep() -> None:
+    """The clients' TrafficManager goes on two seconds after its car stood; see `stop_signs`."""
+    stop = Stop()
+    stop.put(stop.line - 5.0, car=stop.car)
+    way = next(way for way in stop.network.successors(stop.lane) if len(stop.network.conflicts(way)))
+    lane = int(stop.network.conflicts(way)[0])
+    crosses = stop.put(1.0, lane)
+    yaw = stop.network.point(lane, 1.0)[2]
+    stop.live.simulation.set_physics(crosses.id, True)
+    stop.live.simulation.set_velocity(crosses.id, (3.0 * np.cos(yaw), 3.0 * np.sin(yaw), 0.0))
+    for held in (True, False):
+        stop.told(0.05)
+        moved = stop.live.snapshots.views[0]
+        row = stop.live.snapshots.records["id"].tolist().index(stop.car.id)
+        velocity, yaw = np.array([moved["vx"][row], moved["vy"][row]]), np.radians(moved["yaw"][row])
+        assert velocity == pytest.approx(held * CREEP * np.array([np.cos(yaw), np.sin(yaw)]), abs=1e-6)
+        stop.live.destroy(crosses.id) if held else None

@@ -142,6 +142,32 @@ def test_a_replay_takes_over_what_is_still_there(recorder: Any) -> None:
     car.destroy()
 
 
+def test_replayed_actors_have_their_recorded_ids_where_these_are_free(tmp_path: Path) -> None:
+    """As in CARLA, after a reload too; who comes next gets an id that nobody has."""
+    town = load_town("grid")
+    live = LiveWorld(town, "grid")
+    spots = [Pose(x, y, 0.0, yaw) for x, y, yaw in live.told_spawns[:5].tolist()]
+    cars = [live.spawn(EGO, [], spot) for spot in spots[:3]]
+    recorder = Recorder(tmp_path / "three.log", live)
+    live.step(0.05)
+    recorder.frame(live, 0.05)
+    recorder.close()
+    for after in (live.last_id, 0):
+        again = LiveWorld(town, "grid", after=after)
+        again.destroy(again.spawn(EGO, [], spots[4]).id)
+        taken = again.spawn("vehicle.audi.tt", [], spots[3], wanted=cars[1].id)
+        assert taken.id == cars[1].id
+        server: Any = SimpleNamespace(live=again, replay_ignores_hero=False, replay_ignores_spectator=False)
+        server.sensors = Sensors(server)
+        replay = Replay(server, read(tmp_path / "three.log"), 0.0, 0.0, 0, False, Pose())
+        here = [replay.actors[car.id] for car in cars]
+        assert here[0] == cars[0].id
+        assert len({*here, taken.id}) == 4
+        newcomer = again.spawn("vehicle.audi.tt", [], spots[4]).id
+        assert newcomer > max(here)
+        assert again.last_id == newcomer
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_after_a_replay_physics_is_as_it_was(again: bool, tmp_path: Path) -> None:
     """Of actors that were still there; those that the replay spawned anew have what a new actor of their kind has."""

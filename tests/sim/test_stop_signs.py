@@ -9,11 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.bodies import BODY
-from roadcraft.sim.embedded.server.stop_signs import AGAIN, STOP, StopSigns
+from roadcraft.sim.embedded.server.stop_signs import AGAIN, GAP, PATIENT, STOP, StopSigns
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.messages import Kind
 
 BEFORE = 4.0  # [m] of a car's middle before the line
+SPEED = 4.0  # [m/s] of who comes along
 
 
 class Crossing(NamedTuple):
@@ -64,6 +65,13 @@ def test_of_two_whose_ways_cross_one_is_told_green(crossing: Crossing) -> None:
     assert signs.go.tolist() == [False, True]
 
 
+def test_who_has_to_let_another_at_a_sign_go_is_not_held(crossing: Crossing) -> None:
+    """The TrafficManager has its own order of those, and each would wait for the other."""
+    crossing.signs.step(both(crossing), STOP)
+    assert crossing.signs.go.sum() == 1
+    assert not crossing.signs.held.any()
+
+
 def test_who_has_waited_longest_goes_first_whatever_the_row(crossing: Crossing) -> None:
     for first in (0, 1):
         signs, bodies = crossing.signs, both(crossing)
@@ -106,3 +114,81 @@ def test_a_tick_of_whole_seconds_does_not_round_the_next_one(crossing: Crossing)
     crossing.signs.step(bodies, 1)
     crossing.signs.step(bodies, 0.5)
     assert crossing.signs.waited.tolist() == [1.5]
+
+
+@pytest.fixture
+def side_road() -> tuple[Crossing, NDArray[np.void]]:
+    """A car that stands at a suburb's sign, and one that comes along a long lane without a sign whose way crosses."""
+    network = load_town("suburb").network
+    stops, lengths = network.lanes["stop"], network.lanes["length"]
+    lane, crosses = next(
+        (int(lane), int(other))
+        for lane in np.flatnonzero(stops >= 0)
+        for way in network.successors(int(lane))
+        for met in network.conflicts(way)
+        for other in network.predecessors(int(met))
+        if stops[other] < 0 and lengths[other] > SPEED * 2.0 * GAP
+    )
+    crossing = Crossing(StopSigns(network), (lane, crosses), crosses)
+    return crossing, np.concatenate([crossing.car(1, lane), crossing.car(2, crosses)])
+
+
+def comes(crossing: Crossing, bodies: NDArray[np.void], seconds: float, speed: float = SPEED) -> None:
+    """Puts the other car so many seconds, at SPEED, before the junction."""
+    end = crossing.signs.signs.length[crossing.lanes[1]] - bodies["extent"][1, 0]
+    bodies[1]["lane_s"], bodies[1]["speed"] = end - SPEED * seconds, speed
+
+
+def test_nobody_is_told_green_in_front_of_who_comes(side_road: tuple[Crossing, NDArray[np.void]]) -> None:
+    """Only who will be there before the gap is over counts: who stands does not, and after a while nobody far does."""
+    crossing, bodies = side_road
+    signs = crossing.signs
+    for seconds, speed, go in (
+        (0.9 * GAP, SPEED, False),
+        (0.9 * GAP, 0.0, True),
+        (1.1 * GAP, SPEED, True),
+        (0.9 * GAP, SPEED, True),  # it is on its way
+        (0.4 * GAP, SPEED, False),
+    ):
+        comes(crossing, bodies, seconds, speed)
+        signs.step(bodies, STOP)
+        assert signs.go.tolist() == [go, False], (seconds, speed)
+    while signs.waited[0] <= PATIENT:
+        assert not signs.go[0]
+        signs.step(bodies, AGAIN)
+    assert signs.go[0]
+
+
+def test_who_will_not_be_through_before_others_come_is_held(side_road: tuple[Crossing, NDArray[np.void]]) -> None:
+    """From when it stands until nobody comes for a stop and a gap; then never again before it has gone."""
+    crossing, bodies = side_road
+    signs = crossing.signs
+    comes(crossing, bodies, 0.9 * (GAP + STOP))
+    bodies[0]["speed"] = 1.0
+    signs.step(bodies, 0.05)
+    assert not signs.held.any()
+    bodies[0]["speed"] = 0.05
+    signs.step(bodies, 0.05)
+    assert signs.held.tolist() == [True, False]
+    comes(crossing, bodies, 1.1 * (GAP + STOP))
+    signs.step(bodies, 0.05)
+    assert not signs.held.any()
+    comes(crossing, bodies, 2.0)
+    signs.step(bodies, 0.05)
+    assert not signs.held.any()
+    bodies[0]["id"] = 3  # another car, in the same row
+    signs.step(bodies, 0.05)
+    assert signs.held.tolist() == [True, False]
+    while signs.waited[0] <= PATIENT:
+        assert signs.held[0]
+        signs.step(bodies, AGAIN)
+    assert not signs.held.any()
+
+
+def test_nobody_is_held_for_who_stands_inside(crossing: Crossing) -> None:
+    """It may wait for the one at the sign."""
+    inside = crossing.car(2, crossing.inside)
+    for speed, held in ((2.0, True), (0.0, False)):
+        inside["speed"] = speed
+        crossing.signs.step(np.concatenate([crossing.car(1, crossing.lanes[0]), inside]), 0.05)
+        assert crossing.signs.held.tolist() == [held, False]

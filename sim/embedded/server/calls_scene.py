@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from roadcraft.sim.embedded.server import surroundings, wire
+from roadcraft.sim.embedded.server import surroundings, textures, wire
 from roadcraft.sim.embedded.server.calls import Result, Status, call
-from roadcraft.sim.embedded.server.wire import Vector, number, u8, u16, vector
+from roadcraft.sim.embedded.server.textures import Parameter
+from roadcraft.sim.embedded.server.wire import Vector, anything, listed, number, text, u8, u16, vector
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
@@ -51,6 +52,31 @@ def load_map_layer(server: Server, layers: int) -> None:
 def unload_map_layer(server: Server, layers: int) -> None:
     server.live.shown.unload(layers)
     server.live.rearrange()
+
+
+_PAINT = (
+    "the average colour of a diffuse texture, for a standing thing as a whole; not for surfaces, heads of lights and "
+    "actors; normals, roughness and emission have no effect"
+)
+
+
+@call("apply_color_texture_to_objects", VOID, listed(text), u8, anything, status=Status.PARTLY, note=_PAINT)
+def apply_color_texture(server: Server, names: list[str], parameter: int, texture: Any) -> None:
+    _lay(server, names, parameter, textures.average(texture, 1.0))
+
+
+@call("apply_float_color_texture_to_objects", VOID, listed(text), u8, anything, status=Status.PARTLY, note=_PAINT)
+def apply_float_color_texture(server: Server, names: list[str], parameter: int, texture: Any) -> None:
+    _lay(server, names, parameter, textures.average(texture, 255.0))
+
+
+def _lay(server: Server, names: list[str], parameter: int, color: textures.Color | None) -> None:
+    if parameter == Parameter.DIFFUSE and color is not None:
+        strange = textures.paint(server.live, names, color)
+        if strange:
+            server.note(f"a client laid a texture on {len(strange)} objects that take none, such as '{strange[0]:.40}'")
+    elif color is not None:
+        server.note(f"a client laid a texture of kind {parameter} on an object, which has no effect here")
 
 
 @call("cast_ray", VALUE, vector, vector)

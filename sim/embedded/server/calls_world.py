@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from roadcraft.sim.embedded.server import wire
 from roadcraft.sim.embedded.server.blueprints import definitions
 from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
+from roadcraft.sim.embedded.server.debug_shapes import MOST, Drawing, debug_shape
 from roadcraft.sim.embedded.server.maps import OPENDRIVE_MAP
 from roadcraft.sim.embedded.server.sensors import FAILURES
 from roadcraft.sim.embedded.server.told_map import told_map
@@ -213,13 +214,25 @@ def destroy_traffic_manager(server: Server, port: int) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ things on the screen
-accept("draw_debug_shape", VOID, None, "the server has no screen, and cameras do not see such shapes", wire.anything)
-for _name in ("clear_debug_shape", "clear_debug_string"):
-    accept(_name, VOID, None, "the server has no screen")
+@call(
+    "draw_debug_shape", VOID, debug_shape,
+    note="seen by colour and event cameras, in the plain colour where CARLA's glow; strings and the HUD's shapes by "
+    "none, as CARLA shows them in its window only; a life time below 0, the default, is 1 s, as documented; of more "
+    f"lines than {MOST} the last",
+)  # fmt: skip
+def draw_debug_shape(server: Server, shape: Drawing | None) -> None:
+    if shape is not None:
+        server.live.debug_shapes.add(shape, server.live.simulation.time, server.live.frame)
+
+
+@call("clear_debug_shape", VOID)
+def clear_debug_shape(server: Server) -> None:
+    server.live.debug_shapes.clear()
+
+
+accept("clear_debug_string", VOID, None, "the server has no screen")
 accept("set_annotations_traverse_translucency", VOID, None, "nothing of this server is translucent, glass neither")
 refuse("console_command", VALUE, "there is no Unreal console")
-for _name in ("apply_color_texture_to_objects", "apply_float_color_texture_to_objects"):
-    refuse(_name, VOID, "objects of this server have plain colours, no textures")
 refuse("enable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
 refuse("disable_sensor_for_ros", VOID, "this server has no ROS 2 bridge")
 accept("is_sensor_enabled_for_ros", VALUE, False, "never: this server has no ROS 2 bridge", u32)

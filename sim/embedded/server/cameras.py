@@ -193,20 +193,24 @@ class Cameras:
         renderer = self.load(live.shown.town)
         simulation = live.simulation
         since = simulation.time - live.blinks_from
+        lines = live.debug_shapes.lines(simulation.time, live.frame)
         for shot in self.shots(live, cameras):
             bodies = live.seen_by(shot.cameras[0])
             scene = drawing().Scene(bodies, simulation.lights.state, simulation.weather, since)
             needs = frozenset().union(*(actor.sensor.needs for actor in shot.cameras))
+            painted = lines is not None and not needs.isdisjoint(("rgb", "bgra"))
             images = renderer.render(
                 scene,
                 shot.view,
                 rgb="rgb" in needs,
                 semantic="semantic" in needs,
                 instance="instance" in needs,
-                depth="depth" in needs,
+                depth=painted or "depth" in needs,
                 bgra="bgra" in needs,
                 hide=shot.hide,
             )
+            if painted:
+                drawing().paint_lines(lines, shot.view, images)
             for actor in shot.cameras:
                 content = actor.sensor.encode(images, shot.view, live, actor)
                 yield actor, (actor.sensor.head, content) if content else ()

@@ -14,6 +14,7 @@ from roadcraft.sim.embedded.physics import with_friction
 from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
 from roadcraft.sim.embedded.server.attributes import chosen_attributes, understood
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
+from roadcraft.sim.embedded.server.debug_shapes import DebugShapes
 from roadcraft.sim.embedded.server.doors import Doors
 from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
@@ -59,7 +60,7 @@ class LiveWorld:
         self.simulation = Simulation(town, seed)
         while self.simulation.new_id() < after:
             pass
-        self.actors, self.doors = Actors(), Doors()
+        self.actors, self.doors, self.debug_shapes = Actors(), Doors(), DebugShapes()
         self.snapshots, self.stop_signs = Snapshots(), StopSigns(town.network)
         self._first_strayed = Direct(first_strayed)
         self.told_weather = Weather()  # as clients set it
@@ -141,10 +142,11 @@ class LiveWorld:
         dx, dy = float(x) - pose.x, float(y) - pose.y
         return Pose(dx * c + dy * s, dy * c - dx * s, 1.0), (float(half), TRIGGER_DEPTH / 2, 1.0)
 
-    def new_id(self) -> int:
-        """The id of the next actor that is no body."""
-        self.last_id = self.simulation.new_id()
-        return self.last_id
+    def new_id(self, wanted: int = 0) -> int:
+        """The id of the next actor that is no body; `wanted`, where given and free."""
+        number = self.simulation.new_id(wanted)
+        self.last_id = max(self.last_id, number)
+        return number
 
     def pose_of(self, actor: Actor) -> Pose:
         """Where an actor's CARLA origin is: that of a walker is its middle, that of others on the ground."""
@@ -181,28 +183,33 @@ class LiveWorld:
         return [other for other in lights if signals["group"][other.signal] == junction]
 
     # ------------------------------------------------------------------------------------------ coming and going
-    def spawn(self, type_id: str, given: list[list[Any]], pose: Pose, parent: int = 0, attachment: int = 0) -> Actor:
-        """A new actor from a blueprint. `pose` is relative to the parent where there is one. Raises UserError."""
+    def spawn(
+        self, type_id: str, given: list[list[Any]], pose: Pose, parent: int = 0, attachment: int = 0, wanted: int = 0
+    ) -> Actor:
+        """A new actor from a blueprint. `pose` is relative to the parent where there is one; `wanted` is its id, where
+        given and free. Raises UserError."""
         definition = by_id().get(type_id)
         if definition is None:
             raise UserError(f"actor definition not found: {type_id}")
         attributes = chosen_attributes(definition, given)
         values = {name: understood(kind, value) for name, kind, value in attributes}
         holder = self.actors.get(parent) if parent else None
+        if wanted in self.actors.by_id:
+            wanted = 0
         place = pose
         style = Attachment(attachment) if attachment in (0, 1, 2) else Attachment.RIGID
         actor = Actor(0, type_id, Category.OTHER, definition[0], values, attributes, parent, pose, style, pose)
         if holder is not None:
             place = actor.pose = actor.follow(self.pose_of(holder))
         if type_id in INDEX:
-            self._spawn_body(actor, place)
+            self._spawn_body(actor, place, wanted)
             if actor.category is Category.PROP:  # as in CARLA it stands where it is put, until its physics is on
                 self.simulation.set_physics(actor.id, False)
                 if holder is not None:  # it is carried, and is not in the way
                     self.simulation.set_collides(actor.id, False)
                     self.carried.add(actor.id)
         else:
-            actor.id = self.new_id()
+            actor.id = self.new_id(wanted)
             if type_id.startswith("sensor."):
                 actor.category = Category.SENSOR
             elif type_id == "static.trigger.friction":
@@ -213,7 +220,7 @@ class LiveWorld:
             self.forgetful.add(actor.id)
         return self.actors.add(actor)
 
-    def _spawn_body(self, actor: Actor, place: Pose) -> None:
+    def _spawn_body(self, actor: Actor, place: Pose, wanted: int) -> None:
         blueprint = find(actor.type_id)
         actor.category = _KINDS.get(blueprint.kind, Category.VEHICLE)
         walker = actor.category is Category.WALKER
@@ -221,13 +228,15 @@ class LiveWorld:
         actor.centre = Pose() if walker else Pose(0.0, 0.0, blueprint.extent[2])
         xyz = (place.x, place.y, place.z - (blueprint.extent[2] if walker else 0.0))
         color = actor.attributes.get("color")
-        self.last_id = actor.id = self.simulation.spawn(
+        actor.id = self.simulation.spawn(
             actor.type_id,
             xyz,
             place.yaw,
             autopilot=int(actor.attributes.get(AUTOPILOT, 0)),
             color=tuple(int(c) & 255 for c in color.split(",")) if color else None,
+            wanted=wanted,
         )
+        self.last_id = max(self.last_id, actor.id)
 
     def destroy(self, number: int) -> Actor:
         """Removes an actor and returns it; what was attached to it stays, and is in the way. Raises NoActor."""

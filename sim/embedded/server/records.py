@@ -12,6 +12,7 @@ import numpy as np
 
 from roadcraft.sim.kernels import njit
 
+CREEP = 0.002  # [m/s] that who stands before a stop sign and has to wait is told to move: see `stop_signs`
 SIZE = 119  # bytes of a record
 AT_LIGHT = 12.0  # [m] before a stop line from which a vehicle's origin counts as at the light
 OVER_LINE = 1.0  # [m] of a vehicle's front past the line, from where it goes on whatever the light shows
@@ -43,19 +44,36 @@ LIGHT = _part("green:<f4:97 yellow:<f4:101 red:<f4:105 elapsed:<f4:109 pole:<u4:
 
 @njit
 def fill(  # type: ignore[no-untyped-def]  # numba's signature
-    bodies, go, rows, lanes, limits, default_limit, signals, light_rows, poles, actors, moved, driven, walking, lights
+    bodies,
+    go,
+    held,
+    rows,
+    lanes,
+    limits,
+    default_limit,
+    signals,
+    light_rows,
+    poles,
+    actors,
+    moved,
+    driven,
+    walking,
+    lights,
 ):
     """The records of bodies in the order of `rows` (vehicles, walkers, props), and of the lights of `light_rows`.
 
-    `go` (n,) bool: bodies that have made their stop at a sign. `limits` [m/s] of lane points; `signals` rows of a
-    LightTable; `poles`, `actors` of the network's signals. `moved` (rows,) MOTION, `driven` (v,) VEHICLE, `walking`
-    (w,) WALKER, `lights` (light_rows,) LIGHT are views of the message.
+    `go` (n,) bool: bodies that have made their stop at a sign; `held` (n,) those that are told to creep. `limits`
+    [m/s] of lane points; `signals` rows of a LightTable; `poles`, `actors` of the network's signals. `moved` (rows,)
+    MOTION, `driven` (v,) VEHICLE, `walking` (w,) WALKER, `lights` (light_rows,) LIGHT are views of the message.
     """
     vehicles, feet = driven.shape[0], driven.shape[0] + walking.shape[0]
     for k in range(rows.shape[0]):
         b = bodies[rows[k]]
         _motion(b, vehicles <= k < feet, moved[k])
         if k < vehicles:
+            if held[rows[k]]:
+                moved[k].vx += CREEP * np.cos(b.yaw)
+                moved[k].vy -= CREEP * np.sin(b.yaw)
             _controls(b, go[rows[k]], lanes, limits, default_limit, signals, actors, driven[k])
         elif k < feet:
             out = walking[k - vehicles]

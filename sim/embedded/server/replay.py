@@ -1,4 +1,4 @@
-"""Replays a recording: its actors are spawned again and put, tick by tick, where they were."""
+"""Replays a recording: its actors are spawned again, by their ids where these are free, and put where they were."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ class Replay:
         self.made: set[int] = set()  # those here that there were not before
         self.physics: dict[int, bool] = {}  # whether that of an actor here is on before and after the replay
         self.frame = -1
+        ids = [number for frame in recording.frames for number, *_ in frame["came"]]
+        server.live.simulation.keep_ids(max(ids, default=0))  # who takes another's id would be taken for it later
         self._show()
 
     def advance(self, delta: float, factor: float) -> bool:
@@ -91,7 +93,8 @@ class Replay:
                     continue
                 actor = live.actors.by_id.get(number)
                 if actor is None or actor.type_id != type_id:  # otherwise it is still here: the replay takes it over
-                    actor = live.spawn(type_id, chosen, Pose(*place), self.actors.get(parent, 0), attachment)
+                    holder = self.actors.get(parent, 0)
+                    actor = live.spawn(type_id, chosen, Pose(*place), holder, attachment, wanted=number)
                     self.server.sensors.equip(actor)
                     self.made.add(actor.id)
             except UserError:

@@ -1,5 +1,5 @@
-"""Which standing things of a town are there: clients hide single ones, unload whole map layers, and switch lamps off.
-Surfaces stay.
+"""Which standing things of a town are there: clients hide single ones, unload whole map layers, switch lamps off, and
+paint things. Surfaces stay.
 
 What is hidden is neither drawn nor met by rays, and nothing collides with it. Pictures and rays are prepared anew when
 they are next needed, which takes about a second.
@@ -49,6 +49,7 @@ class Shown:
     def __init__(self, town: Town, layers: int = ALL_LAYERS) -> None:
         self.whole, self.town = town, town  # the town with everything, and with what is shown
         self.layers, self.hidden, self.dark = layers, set[int](), set[int]()
+        self.paints: dict[int, tuple[int, int, int]] = {}  # RGB that clients gave to things, by their ids
         self.heads = heads(town)
         self._layer = layers_of(town.scenery.static)
         self._choose()
@@ -79,6 +80,11 @@ class Shown:
         self.dark = lamps
         self._choose()
 
+    def paint(self, numbers: Iterable[int], color: tuple[int, int, int]) -> None:
+        """Gives things another colour (RGB)."""
+        self.paints.update(dict.fromkeys(numbers, color))
+        self._choose()
+
     def load(self, layers: int) -> None:
         """Brings layers back."""
         self.layers |= layers
@@ -98,6 +104,8 @@ class Shown:
         keep = self._loaded() & ~np.isin(static["id"], list(self.hidden))
         shown = static[keep]
         shown["style"][(shown["shape"] == Shape.LAMP) & np.isin(shown["id"], list(self.dark))] = LAMP_OFF
+        for number, color in self.paints.items():
+            shown["color"][shown["id"] == number] = color
         if np.array_equal(shown, static):
             self.town = self.whole
         elif not np.array_equal(shown, self.town.scenery.static):

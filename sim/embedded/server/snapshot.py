@@ -88,9 +88,9 @@ class Snapshots:
         """The two parts of the message; the second is reused by the next call."""
         if self.version != live.actors.version:
             self._rebuild(live)
-        simulation = live.simulation
+        simulation, signs = live.simulation, live.stop_signs
         self.fill.call(
-            simulation.bodies, live.stop_signs.go, self.rows, live.town.network.lanes, live.told_limits,
+            simulation.bodies, signs.go, signs.held, self.rows, live.town.network.lanes, live.told_limits,
             live.default_limit, simulation.lights.rows, self.light_rows, live.pole_index, live.light_ids,
             *self.views,
         )  # fmt: skip

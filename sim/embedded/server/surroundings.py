@@ -57,12 +57,21 @@ def names(live: LiveWorld) -> list[str]:
     return [thing.name for thing in things(live, ANY_TAG)]
 
 
+def standing(live: LiveWorld) -> dict[str, int]:
+    """The ids of the town's standing things by their names."""
+    return {_name(row): int(row["id"]) for row in live.shown.listed}
+
+
+def _name(row: np.void) -> str:
+    """Like Unreal's: what a standing thing is, and its number."""
+    return f"{Shape(int(row['shape'])).name.capitalize()}_{row['id']}"
+
+
 def _standing(row: np.void) -> Thing:
-    """A standing thing, named like Unreal's: what it is, and its number."""
+    """A standing thing."""
     number, (x, y, z), (along, across, up) = int(row["id"]), row["xyz"].tolist(), row["extent"].tolist()
-    name = f"{Shape(int(row['shape'])).name.capitalize()}_{number}"
     foot = Pose(x, y, z, float(row["yaw"]))
-    return Thing(number, name, int(row["tag"]), foot, foot._replace(z=z + up), (along, across, up))
+    return Thing(number, _name(row), int(row["tag"]), foot, foot._replace(z=z + up), (along, across, up))
 
 
 def pierced(live: LiveWorld, start: Vector, end: Vector) -> list[Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from roadcraft.sim import kernels
 from roadcraft.sim.cache import cached, digest
 from roadcraft.sim.embedded.server.cameras import Cameras
+from roadcraft.sim.embedded.server.debug_shapes import Drawing
 from roadcraft.sim.embedded.server.live import LiveWorld
 from roadcraft.sim.embedded.server.sensors import equipment
 from roadcraft.sim.embedded.server.wire import Pose
@@ -77,6 +78,7 @@ def _pictures(live: LiveWorld) -> None:
         for eye in eyes:
             eye.sensor = equipment(eye)
         cameras = Cameras()
+        live.debug_shapes.add(Drawing([((3.0, 0.0, 5.0), (3.0, 1.0, 5.0))], 0.1, False, (255, 0, 0), 1.0), 0.0, 0)
         for _ in range(2):  # some pictures compare themselves with the one before
             for _ in cameras.images(live, eyes):
                 pass
