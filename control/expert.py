@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control import spacetime
-from roadcraft.control.car import HALF_LENGTH, HALF_WIDTH, brake_for, steer_for, throttle_for
+from roadcraft.control.car import HALF_LENGTH, brake_for, steer_for, throttle_for
 from roadcraft.control.decision import Decision
-from roadcraft.control.paths import LIGHT_MARGIN, LINE_MARGIN, curve_speed, headings, project, pursue, stations
+from roadcraft.control.passing import calm
+from roadcraft.control.paths import LIGHT_MARGIN, LINE_MARGIN, curve_speed, pursue
 from roadcraft.control.spacetime import OTHER
 from roadcraft.sim.geometry import wrap
 from roadcraft.sim.messages import DT, Control, Facts, Kind, LightState, Tick
@@ -20,21 +21,13 @@ CRUISE = 1.0  # of the speed limit
 LATERAL = 2.6  # m/s^2 in bends: who learns from it swings, and the supervisor takes over at 3
 BRISK = 8.0  # exponent of the model that follows: full acceleration until close to the limit
 YELLOW_BRAKE = 4.0  # m/s^2: a yellow light is passed only if stopping would need more
-BESIDE = HALF_WIDTH + 0.45  # m from the path, beyond which a walker is beside it ...
-CLOSING = 0.3  # m/s ... and calm while it comes closer more slowly
 STOPPED = 0.08  # m/s, safely below the 0.1 that counts as a full stop
 STOP_BOX = 3.0  # m before the line within which a stop counts
 
 
 def relax(others: NDArray[np.void], path: NDArray[np.float64]) -> None:
     """Walkers beside the path who do not come closer need no more air than cars: changes `others` in place."""
-    s, yaw = stations(path), headings(path)
-    for row in np.flatnonzero(others["walker"]):
-        at, lateral = project(path, s, *others["xy"][row])
-        along = yaw[min(len(path) - 1, int(at))]
-        vx, vy = others["velocity"][row]
-        closing = -np.sign(lateral) * (vy * np.cos(along) - vx * np.sin(along))
-        others["walker"][row] = abs(lateral) < BESIDE or closing > CLOSING
+    others["walker"] &= ~calm(path, others)
 
 
 class ExpertDriver:

@@ -17,6 +17,7 @@ from roadcraft.control import spacetime
 from roadcraft.control.car import ACCEL_MAX, BRAKE_MAX, HALF_LENGTH, steer_for
 from roadcraft.control.faces import STANDING_SEEN, Faces
 from roadcraft.control.freespace import FreeSpace
+from roadcraft.control.passing import Passing
 from roadcraft.control.paths import (
     LIGHT_MARGIN,
     LINE_MARGIN,
@@ -119,7 +120,7 @@ def others_from(objects: NDArray[np.void], seen: NDArray[np.int32], others: NDAr
         o.xy[0], o.xy[1] = p.xy_ego[0], p.xy_ego[1]
         o.yaw = p.yaw_ego
         o.half[0], o.half[1] = 0.5 * p.size[0], 0.5 * p.size[1]
-        o.walker = p.kind == Kind.PEDESTRIAN
+        o.walker, o.passed = p.kind == Kind.PEDESTRIAN, False
         vx, vy = p.velocity_ego[0], p.velocity_ego[1]
         c, s, pace = np.cos(p.yaw_ego), np.sin(p.yaw_ego), np.hypot(vx, vy)
         along, aside = c * vx + s * vy, c * vy - s * vx
@@ -301,6 +302,7 @@ class Features:
         self.faces = Faces()
         self.freespace = FreeSpace()
         self._rows = Rows(OTHER)
+        self.passing = Passing()
         self.reset()
 
     def reset(self) -> None:
@@ -309,6 +311,7 @@ class Features:
         self.signs.reset()
         self.faces.reset()
         self.freespace.reset()
+        self.passing.reset()
         self.path = np.zeros((PATH_POINTS, 2))
         self.others = np.zeros(0, OTHER)
         self._seen = np.zeros((64, 3), np.int32)
@@ -322,7 +325,9 @@ class Features:
         self._time = observation.time
         line_distance = self.signs.update(percept, observation.ego.speed, dt)
         self.path = self.planner(observation, percept, line_distance)
-        self.others = self._others(percept, observation.camera, max(0.0, observation.ego.speed) * dt, dt)
+        speed = max(0.0, observation.ego.speed)
+        self.others = self._others(percept, observation.camera, speed * dt, dt)
+        self.passing(self.path, self.others, speed, speed * dt, dt)
         self._observation, self._percept = observation, percept
 
     def coast(self, observation: Observation) -> None:

@@ -25,6 +25,7 @@ OTHER = np.dtype(
         ("velocity", np.float64, 2),  # [m/s] over ground, ego axes
         ("yaw_rate", np.float64),  # [rad/s]
         ("walker", np.bool_),
+        ("passed", np.bool_),  # a walker who stays beside our way and is passed, see `passing`
     ]
 )
 STEP = 0.25  # s between the predicted moments
@@ -122,7 +123,8 @@ def spacetime_on(
             continue
         if x < 0.0 and cos(yaw) > 0.5 and abs(y) < 2.5:
             continue  # follows us: keeping distance is its task
-        side = HALF_WIDTH + (WALKER_MARGIN if o.walker else SIDE_MARGIN if speed >= STANDING else STANDING_MARGIN)
+        turns = o.walker and not o.passed
+        side = HALF_WIDTH + (WALKER_MARGIN if turns else SIDE_MARGIN if speed >= STANDING else STANDING_MARGIN)
         first, last = occupied(path, s, x, y, yaw, o.half[0] + side, o.half[1] + side)
         if first < FREE:
             at, _ = project(path, s, x, y)

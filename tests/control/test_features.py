@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from roadcraft.control.features import LAYOUT, SIZE, Features, mirrored, part
 from roadcraft.control.localiser import Localiser
 from roadcraft.perception.percept import Percept
-from roadcraft.sim.localisation import Localisation
+from roadcraft.sim.localisation import SPEED_SIGMA, Localisation
 from roadcraft.sim.messages import DT, LANE_X, Command, Ego, Observation
+from roadcraft.sim.referee import STOPPED_SPEED
 
 NO_ACTION = np.zeros(2, np.float32)
 
@@ -168,6 +169,18 @@ def test_a_served_stop_sign_lets_the_car_go() -> None:
         features.update(observation(frame, 0.0), percept(frame, stop_prob=0.95, stop_distance=1.0))
     assert features.signs.served
     assert features.signs.stop == 0.0
+
+
+def test_who_still_rolls_has_not_served_a_stop_sign() -> None:
+    """The wheels' sensor errs: a car faster than the full stop that counts may seem slower than it for a tick."""
+    features, rolling = Features(), STOPPED_SPEED + 0.5 * SPEED_SIGMA
+    noise = np.random.default_rng(0).standard_normal(40)
+    for frame, error in enumerate(noise):
+        speed = rolling + SPEED_SIGMA * error
+        line = max(1.0, 1.8 - rolling * frame * DT)
+        features.update(observation(frame, speed), percept(frame, stop_prob=0.95, stop_distance=line))
+    assert (rolling + SPEED_SIGMA * noise).min() < STOPPED_SPEED
+    assert not features.signs.served
 
 
 def test_a_car_that_stands_learns_nothing_of_the_lines_distance() -> None:
