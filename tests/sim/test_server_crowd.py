@@ -210,8 +210,9 @@ def test_of_two_who_wait_the_first_goes_first() -> None:
     assert stop.told(AGAIN, late) == GREEN
 
 
-def test_who_is_held_at_a_stop_sign_is_told_to_creep() -> None:
-    """The clients' TrafficManager goes on two seconds after its car stood; see `stop_signs`."""
+@pytest.mark.parametrize("batched", [True, False])
+def test_who_is_held_at_a_stop_sign_is_told_to_creep_if_a_client_controls_it_in_batches(batched: bool) -> None:
+    """The clients' TrafficManager does, and goes on two seconds after its car stood; see `stop_signs`."""
     stop = Stop()
     stop.put(stop.line - 5.0, car=stop.car)
     way = next(way for way in stop.network.successors(stop.lane) if len(stop.network.conflicts(way)))
@@ -220,10 +221,13 @@ def test_who_is_held_at_a_stop_sign_is_told_to_creep() -> None:
     yaw = stop.network.point(lane, 1.0)[2]
     stop.live.simulation.set_physics(crosses.id, True)
     stop.live.simulation.set_velocity(crosses.id, (3.0 * np.cos(yaw), 3.0 * np.sin(yaw), 0.0))
+    if batched:
+        stop.live.batched(stop.car.id)
     for held in (True, False):
         stop.told(0.05)
         moved = stop.live.snapshots.views[0]
         row = stop.live.snapshots.records["id"].tolist().index(stop.car.id)
         velocity, yaw = np.array([moved["vx"][row], moved["vy"][row]]), np.radians(moved["yaw"][row])
-        assert velocity == pytest.approx(held * CREEP * np.array([np.cos(yaw), np.sin(yaw)]), abs=1e-6)
+        creeps = held and batched
+        assert velocity == pytest.approx(creeps * CREEP * np.array([np.cos(yaw), np.sin(yaw)]), abs=1e-6)
         stop.live.destroy(crosses.id) if held else None

@@ -57,6 +57,13 @@ def _as_call(name: str) -> Callable[[Server, Any, int], int]:
     return execute_call
 
 
+def _controlled(server: Server, body: Any, depth: int) -> int:
+    """The TrafficManager controls its cars so: see `stop_signs`."""
+    actor = _as_call("apply_control_to_vehicle")(server, body, depth)
+    server.live.batched(actor)
+    return actor
+
+
 def _calls(names: str) -> Iterator[tuple[str, Callable[[Server, Any, int], int]]]:
     return ((name, _as_call(name)) for name in names.split())
 
@@ -64,7 +71,9 @@ def _calls(names: str) -> Iterator[tuple[str, Callable[[Server, Any, int], int]]
 # The commands in the order of their numbers on the wire: by what name the log calls them, and what runs them.
 COMMANDS: tuple[tuple[str, Callable[[Server, Any, int], int]], ...] = (
     ("spawn_actor", _spawned),
-    *_calls("destroy_actor apply_control_to_vehicle apply_ackermann_control_to_vehicle apply_control_to_walker"),
+    *_calls("destroy_actor"),
+    ("apply_control_to_vehicle", _controlled),
+    *_calls("apply_ackermann_control_to_vehicle apply_control_to_walker"),
     *_calls("apply_physics_control set_actor_transform"),
     ("apply_walker_state", _walker_moved),
     *_calls("set_actor_target_velocity set_actor_target_angular_velocity add_actor_impulse add_actor_force"),

@@ -127,8 +127,9 @@ sign, and the two seconds with it; here they begin as well when the first car in
 along a way that crosses counts within its last metres; here from five seconds before it, until somebody has waited for
 a minute. Of two who wait at signs whose ways cross one goes at a time, and who is a metre over the line goes on. The
 TrafficManager looks at none of that: it goes on two seconds after its car stood still, to within 1 mm/s, and its cars
-met inside junctions and waited for each other there. So a car that stands at a sign is told to creep at 2 mm/s as long
-as somebody comes, for a minute at most; who stands inside the junction does not count.
+met inside junctions and waited for each other there. So a car that stands at a sign and is controlled in batches, as
+the TrafficManager's are, is told to creep at 2 mm/s as long as somebody comes, for a minute at most; who stands inside
+the junction does not count.
 
 In ten simulated minutes with 30 cars and 30 walkers, by two seeds of the TrafficManager in each style of town, no car
 left its lane, ran a red light or touched a walker. In one of the ten runs, on the highway, two that changed lanes past

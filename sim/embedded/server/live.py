@@ -162,6 +162,12 @@ class LiveWorld:
         row: np.void = self.simulation.bodies[self.simulation.row(actor.id)]
         return row
 
+    def batched(self, number: int) -> None:
+        """A client controls this vehicle in batches."""
+        signs, bodies = self.stop_signs, self.simulation.bodies
+        signs.fit(len(bodies))
+        signs.batched[self.simulation.row(number)] = number
+
     @property
     def seen(self) -> NDArray[np.void]:
         """(n,) BODY: what cameras and rays meet, the bodies and the leaves of open doors, these first."""

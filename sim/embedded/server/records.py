@@ -47,6 +47,7 @@ def fill(  # type: ignore[no-untyped-def]  # numba's signature
     bodies,
     go,
     held,
+    batched,
     rows,
     lanes,
     limits,
@@ -62,8 +63,9 @@ def fill(  # type: ignore[no-untyped-def]  # numba's signature
 ):
     """The records of bodies in the order of `rows` (vehicles, walkers, props), and of the lights of `light_rows`.
 
-    `go` (n,) bool: bodies that have made their stop at a sign; `held` (n,) those that are told to creep. `limits`
-    [m/s] of lane points; `signals` rows of a LightTable; `poles`, `actors` of the network's signals. `moved` (rows,)
+    `go` (n,) bool: bodies that have made their stop at a sign; `held` (n,) those that are told to creep if they are
+    `batched` (n,), by id: controlled in batches. `limits` [m/s] of lane points; `signals` rows of a LightTable;
+    `poles`, `actors` of the network's signals. `moved` (rows,)
     MOTION, `driven` (v,) VEHICLE, `walking` (w,) WALKER, `lights` (light_rows,) LIGHT are views of the message.
     """
     vehicles, feet = driven.shape[0], driven.shape[0] + walking.shape[0]
@@ -71,7 +73,7 @@ def fill(  # type: ignore[no-untyped-def]  # numba's signature
         b = bodies[rows[k]]
         _motion(b, vehicles <= k < feet, moved[k])
         if k < vehicles:
-            if held[rows[k]]:
+            if held[rows[k]] and batched[rows[k]] == b.id:
                 moved[k].vx += CREEP * np.cos(b.yaw)
                 moved[k].vy -= CREEP * np.sin(b.yaw)
             _controls(b, go[rows[k]], lanes, limits, default_limit, signals, actors, driven[k])

@@ -90,9 +90,9 @@ class Snapshots:
             self._rebuild(live)
         simulation, signs = live.simulation, live.stop_signs
         self.fill.call(
-            simulation.bodies, signs.go, signs.held, self.rows, live.town.network.lanes, live.told_limits,
-            live.default_limit, simulation.lights.rows, self.light_rows, live.pole_index, live.light_ids,
-            *self.views,
+            simulation.bodies, signs.go, signs.held, signs.batched, self.rows, live.town.network.lanes,
+            live.told_limits, live.default_limit, simulation.lights.rows, self.light_rows, live.pole_index,
+            live.light_ids, *self.views,
         )  # fmt: skip
         self._place()
         head = HEAD.pack(WORLD_OBSERVER, live.frame, simulation.time, live.episode, time.time(), delta, flags)

@@ -8,8 +8,9 @@ green, and it stays so for who is over the line: with neither, the TrafficManage
 come along a way that crosses count from GAP seconds before it, where CARLA looks at the last metres only.
 
 The clients' TrafficManager looks at neither: it goes on two seconds after its car stood, which it believes below 1 mm/s
-only. Cars of its met inside a junction so, waited for each other, and it gave them up. Hence who stands at a sign is
-told to creep (CREEP) as long as somebody will come before it could be through.
+only. Cars of its met inside a junction so, waited for each other, and it gave them up. Hence who stands at a sign and
+is controlled in batches, as the TrafficManager does it, is told to creep (`records.CREEP`) as long as somebody will
+come before it could be through.
 """
 
 # Kernels take arrays whose types only the compiler knows.
@@ -170,7 +171,8 @@ class StopSigns:
     def __init__(self, network: RoadNetwork) -> None:
         self.signs, self._step = make_signs(network), Direct(_step)
         self.go = np.zeros(0, np.bool_)  # (n,) bodies that may drive on
-        self.held = np.zeros(0, np.bool_)  # (n,) those that are told to creep
+        self.held = np.zeros(0, np.bool_)  # (n,) those that have to wait and stand
+        self.batched = np.zeros(0, np.int64)  # (n,) ids of those that a client controls in batches
         self.waited = np.zeros(0)  # (n,) s of a body's stop so far
         self.ready = np.zeros(0, np.bool_)  # (n,) whether nobody came, once, for as long as the TrafficManager needs
         self.ids = np.zeros(0, np.int64)  # (n,) whose stop it is
@@ -180,6 +182,7 @@ class StopSigns:
         """Makes room for so many bodies."""
         if len(self.go) != count:
             self.go, self.held, self.ready = (_fitted(each, count) for each in (self.go, self.held, self.ready))
+            self.batched = _fitted(self.batched, count)
             self.waited, self.ids = _fitted(self.waited, count), _fitted(self.ids, count)
             self._scratch = np.zeros(count, np.bool_), np.zeros(count), np.zeros(count, np.int64)
 
