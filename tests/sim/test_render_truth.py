@@ -238,10 +238,11 @@ def window(local: NDArray[np.float64], view: View) -> tuple[slice, slice]:
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
-def compare(renderer: Renderer, town: Town, seed: int) -> tuple[float, float]:
+def compare(renderer: Renderer, town: Town, seed: int, view: View | None = None) -> tuple[float, float]:
     """Shares of pixels whose class differs and, among the others, whose depth is off by more than 1 %."""
     rng = np.random.default_rng(seed)
-    bodies, view = traffic(town, rng, 60, 30), random_view(town, rng)
+    bodies = traffic(town, rng, 60, 30)
+    view = view or random_view(town, rng)
     stand(town, bodies)
     images = renderer.render(Scene(bodies), view, semantic=True, instance=True, depth=True)
     semantic, _, depth = cast(renderer, bodies, view)

@@ -10,7 +10,7 @@ from roadcraft.sim.embedded.relief_grid import frame_of
 from roadcraft.sim.embedded.relief_load import is_flat
 from roadcraft.sim.roads import RoadNetwork
 
-SHARED = 3.0  # [m] at a bridge's ends that are painted on both, since the one may show through the other there
+SHARED = 1.5  # [m] at a bridge's ends that are painted on both, since the one may show through the other there
 Layer = list[list[slice]]  # for each lane (L) the runs of its points
 
 
