@@ -85,10 +85,13 @@ width="0.15" laneChange="both"/></lane></center><right>{right}</right></laneSect
 
 
 def flyover(rise: float = 6.5) -> str:
-    """Two straight roads that cross at (0, 0): one along x at z = 1, one along y that climbs over it by `rise`."""
+    """Two straight roads with sidewalks that cross at (0, 0): one along x at z = 1, one along y that climbs over it by
+    `rise`."""
+    walk = '<width sOffset="0" a="2" b="0" c="0" d="0"/></lane>'
     lanes = "".join(
         f'<{side}><lane id="{number}" type="driving" level="false"><width sOffset="0" a="3.5" b="0" c="0" d="0"/>'
-        f'<roadMark sOffset="0" type="solid" weight="standard" color="white" width="0.15"/></lane></{side}>'
+        f'<roadMark sOffset="0" type="solid" weight="standard" color="white" width="0.15"/></lane>'
+        f'<lane id="{2 * number}" type="sidewalk" level="false">{walk}</{side}>'
         + ('<center><lane id="0" type="none" level="false"/></center>' if side == "left" else "")
         for side, number in (("left", 1), ("right", -1))
     )

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.relief import CONCRETE
+from roadcraft.sim.embedded.relief import CONCRETE, ON_DECK
 from roadcraft.sim.embedded.relief_rays import met
 from roadcraft.sim.embedded.render import models
 from roadcraft.sim.embedded.render.mesh import Library
@@ -253,6 +253,8 @@ def _cast(
             tag[i] = np.uint8(BRIDGE) if what == CONCRETE else np.uint8(ROADS)
             if tags and what != CONCRETE:
                 tag[i] = _ground_tag(roads, kinds, widest, ox + best * dx, oy + best * dy)
+                if what == ON_DECK and tag[i] == TERRAIN:  # by rounding, at the border
+                    tag[i] = np.uint8(ROADS)
         elif face >= 0:
             thing = bodies[which] if moving else solids.items[which]
             distance[i], owner[i], tag[i] = best, thing.id, thing.tag

@@ -15,6 +15,10 @@ from roadcraft.sim.roads import RoadNetwork
 CLEARANCE = 2.0  # [m] between a lane and one above it that makes the upper one a bridge
 APPROACH = 9.0  # [m] that a deck reaches beyond the lane below, where the ground rises to it
 THICK = 0.7  # [m] of a deck
+PARAPET, WALL = 0.8, 0.2  # [m] height of a parapet over the road, its thickness: it stands outside of the lanes
+BESIDE = 0.3  # [m] beyond a lane's border where another lane must lie if it is not the bridge's edge
+ALIKE = 1.0  # [m] by which such a lane may be higher or lower
+MARGIN = 12.0  # [m] from a lane's point beyond which nothing lies on the piece that begins there
 GROUP = 32.0  # [m] edge of the squares by which faces are sorted
 Mask = NDArray[np.bool_]
 
@@ -58,8 +62,7 @@ def pieces(network: RoadNetwork, lane: int, some: Mask, on: bool) -> list[slice]
     at = network.points(lane)
     deck = some[at]
     within = deck[:-1] & deck[1:] if on else ~(deck[:-1] & deck[1:])
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], within, [False]]).astype(int)))
-    return [slice(at.start + int(a), at.start + int(b) + 1) for a, b in edges.reshape(-1, 2)]
+    return [slice(at.start + run.start, at.start + run.stop) for run in _runs(within)]
 
 
 def decks(
@@ -80,20 +83,77 @@ def decks(
 
 
 def _slab(network: RoadNetwork, at: slice) -> list[NDArray[np.float64]]:
-    """Faces of a piece of a lane: above, below, at both sides and both ends."""
-    xy, yaw, z, half = network.xy[at], network.yaw[at], network.z[at], network.width[at] / 2
-    normal = np.stack([-np.sin(yaw), np.cos(yaw)], -1) * half[:, None]
-    left, right = np.c_[xy + normal, z], np.c_[xy - normal, z]
+    """Faces of a piece of a lane: above, below, at both ends and both sides, with a parapet where no lane follows."""
+    left, right = (_border(network, at, side) for side in (1.0, -1.0))
     left_low, right_low = left - (0, 0, THICK), right - (0, 0, THICK)
     out = [
         *_quad(right[0], left[0], left_low[0], right_low[0]),
         *_quad(left[-1], right[-1], right_low[-1], left_low[-1]),
     ]
-    for k in range(len(xy) - 1):
+    for k in range(len(left) - 1):
         out += _quad(right[k], right[k + 1], left[k + 1], left[k], ON_DECK)
         out += _quad(left_low[k], left_low[k + 1], right_low[k + 1], right_low[k])
         out += _quad(left[k], left[k + 1], left_low[k + 1], left_low[k])
         out += _quad(right[k + 1], right[k], right_low[k], right_low[k + 1])
+    for side in (1.0, -1.0):
+        free = _free(network, at, side)
+        for run in _runs(free[:-1] & free[1:]):
+            out += _parapet(network, slice(at.start + run.start, at.start + run.stop), side)
+    return out
+
+
+def _border(network: RoadNetwork, at: slice, side: float, beyond: float = 0.0) -> Grid:
+    """(n, 3) the left (1) or right (-1) border of a piece of a lane, or what is `beyond` it [m]."""
+    yaw, reach = network.yaw[at], side * (network.width[at] / 2 + beyond)
+    x, y = network.xy[at, 0] - reach * np.sin(yaw), network.xy[at, 1] + reach * np.cos(yaw)
+    return np.stack([x, y, network.z[at]], -1)
+
+
+def _free(network: RoadNetwork, at: slice, side: float) -> Mask:
+    """At which points of a piece of a lane no other one follows on a side."""
+    places = _border(network, at, side, BESIDE)
+    low, high = places.min(0)[:2] - MARGIN, places.max(0)[:2] + MARGIN
+    near = np.flatnonzero(((network.xy > low) & (network.xy < high)).all(1))
+    near = near[near < len(network.xy) - 1]
+    near = near[network.lane_of[near] == network.lane_of[near + 1]]
+    return ~_covered(places, near, network.xy, network.yaw, network.z, network.width / 2)
+
+
+@njit
+def _covered(places: Grid, near: Grid, xy: Grid, yaw: Grid, z: Grid, half: Grid) -> Mask:
+    """Which places (P, 3) lie on the lanes' pieces between points `near` and the next ones."""
+    out = np.zeros(places.shape[0], np.bool_)
+    for p in range(places.shape[0]):
+        for k in near:
+            x, y = places[p, 0] - xy[k, 0], places[p, 1] - xy[k, 1]
+            if abs(x) > MARGIN or abs(y) > MARGIN or abs(places[p, 2] - z[k]) > ALIKE:
+                continue
+            dx, dy = xy[k + 1, 0] - xy[k, 0], xy[k + 1, 1] - xy[k, 1]
+            length = max(np.hypot(dx, dy), 1e-9)
+            along, off = (x * dx + y * dy) / length, abs(y * dx - x * dy) / length
+            if -0.01 <= along <= length + 0.01 and off <= max(half[k], half[k + 1]):
+                out[p] = True
+                break
+    return out
+
+
+def _runs(within: Mask) -> list[slice]:
+    """The runs of points between which all segments are among those `within`."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], within, [False]]).astype(int)))
+    return [slice(int(a), int(b) + 1) for a, b in edges.reshape(-1, 2)]
+
+
+def _parapet(network: RoadNetwork, at: slice, side: float) -> list[NDArray[np.float64]]:
+    """Faces of a wall that stands beside a piece of a lane and hides the bridge's side."""
+    inner, outer = _border(network, at, side), _border(network, at, side, WALL)
+    top, low = np.array([0.0, 0.0, PARAPET]), np.array([0.0, 0.0, THICK])
+    ring = [outer + top, outer - low, inner - low, inner + top]  # the way round is that seen from behind, for the left
+    if side < 0:
+        ring = ring[::-1]
+    out = [*_quad(*(corner[0] for corner in ring)), *_quad(*(corner[-1] for corner in reversed(ring)))]
+    for a, b in zip(ring, ring[1:] + ring[:1], strict=True):
+        for k in range(len(a) - 1):
+            out += _quad(a[k], a[k + 1], b[k + 1], b[k])
     return out
 
 

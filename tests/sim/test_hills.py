@@ -17,6 +17,7 @@ from roadcraft.sim.embedded.relief import Plane, Relief, height_at
 from roadcraft.sim.embedded.render import Renderer, Scene, View
 from roadcraft.sim.embedded.scenery import Shape
 from roadcraft.sim.embedded.server.derived import normals
+from roadcraft.sim.embedded.server.flow import flow
 from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town, load_town
 from roadcraft.sim.roads import LaneKind
@@ -233,3 +234,30 @@ def test_drivers_stay_on_the_road(suburb: Town) -> None:
 def test_walkers_have_footpaths_on_hills(over_crest: Town) -> None:
     assert (over_crest.network.lanes["kind"] == LaneKind.SIDEWALK).sum() == 2
     assert len(over_crest.network.spawns) > 0
+
+
+def test_flow_on_a_slope_is_how_far_its_points_came(renderer: Renderer) -> None:
+    """A camera climbs to the crest and turns: each pixel of the road came from where that place of the road was."""
+    before = View((29.2, -1.9, profile(29.2) + 1.6), 0.01, -0.03, 0.01, 160, 96, 1.2)
+    now = View((30.0, -1.75, profile(30.0) + 1.6), 0.02, -0.02, 0.0, 160, 96, 1.2)
+    images = renderer.render(Scene(), now, depth=True, instance=True, semantic=True)
+    out, nobody = np.zeros((96, 160, 2), np.float32), np.zeros(1, np.int64)
+    places = np.array(now.xyz), now.axes, np.array(before.xyz), before.axes
+    flow(images.depth, images.instance, now.focal, *places, nobody, np.eye(3)[None], np.zeros((1, 3)), out)
+    u, v = np.meshgrid(np.arange(160) + 0.5 - 80, np.arange(96) + 0.5 - 48)
+    rays = np.stack([u, v, np.full_like(u, now.focal)], -1) @ now.axes
+    # Where a ray is as high as the parabola: a t^2 + b t + c = 0 for eye + t ray, the first place ahead.
+    bend = CLIMB / LENGTH
+    a, b = bend * rays[..., 0] ** 2, rays[..., 2] - (CLIMB - 2 * bend * 30.0) * rays[..., 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = (-b - np.sqrt(b * b - 4 * a * 1.6)) / (2 * a)
+    points = rays * t[..., None] + now.xyz
+    road = np.isin(images.semantic, (1, 24)) & (t > 0) & (points[..., 0] < TOP)
+    assert road.sum() > 2000
+    assert np.ptp(points[road][:, 2]) > 0.5  # not level
+    x, y, z = np.moveaxis((points[road] - before.xyz) @ before.axes.T, -1, 0)
+    came = np.stack([u[road] - before.focal * x / z, v[road] - before.focal * y / z], -1)
+    seen = out[road] * (80, -48)
+    assert np.abs(came).max() > 4
+    assert np.median(np.abs(seen - came)) < 0.02
+    assert np.quantile(np.abs(seen - came), 0.99) < 0.25

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import CATALOGUE
+from roadcraft.sim.embedded.relief import ON_DECK, Relief, floor_at
 from roadcraft.sim.embedded.relief import Ground as Height
-from roadcraft.sim.embedded.relief import Relief, height_at
 from roadcraft.sim.embedded.render import Renderer, Scene, View
 from roadcraft.sim.embedded.render.ground_look import TEXEL, TILE, Ground
 from roadcraft.sim.embedded.render.materials import MATERIALS
@@ -21,7 +19,7 @@ from roadcraft.sim.messages import Kind
 from roadcraft.sim.roads import LaneKind
 
 WIDTH, HEIGHT = 256, 144
-SKY, SKY_DEPTH, GROUND = 11, 1000.0, 255
+SKY, SKY_DEPTH, GROUND, DECK, BRIDGE = 11, 1000.0, 255, 254, 26
 TAGS = {
     Kind.CAR: 14,
     Kind.TRUCK: 15,
@@ -52,34 +50,53 @@ def traffic(town: Town, rng: np.random.Generator, vehicles: int, walkers: int) -
     for i, row in enumerate(rows):
         walks = i >= vehicles
         lane = int(rng.choice(np.flatnonzero(kinds == (LaneKind.SIDEWALK if walks else LaneKind.DRIVING))))
-        x, y, yaw, _ = network.point(lane, rng.uniform(0, network.lanes["length"][lane]))
+        s = rng.uniform(0, network.lanes["length"][lane])
+        x, y, yaw, _ = network.point(lane, s)
         choice = [
             k for k, b in enumerate(CATALOGUE) if (b.kind == Kind.PEDESTRIAN if walks else b.kind < Kind.PEDESTRIAN)
         ]
         blueprint = int(rng.choice(choice))
         row["id"], row["blueprint"], row["kind"] = i + 1, blueprint, CATALOGUE[blueprint].kind
-        row["xyz"], row["yaw"], row["extent"] = (x, y, 0), yaw + rng.normal(0, 0.2), CATALOGUE[blueprint].extent
+        row["xyz"], row["yaw"], row["extent"] = (
+            (x, y, lane_height(town, lane, s)),
+            yaw + rng.normal(0, 0.2),
+            CATALOGUE[blueprint].extent,
+        )
         row["color"], row["lights"], row["stride"], row["speed"] = rng.integers(0, 255, 3), 63, rng.uniform(0, 6), 1.4
     return rows
 
 
+def lane_height(town: Town, lane: int, s: float) -> float:
+    """Height [m] of what bears a thing on a lane: of the ground, or of a bridge."""
+    (x, y, *_), at = town.network.point(lane, s), town.network.points(lane)
+    return floor_at(town.relief, x, y, float(np.interp(s, town.network.s[at], town.network.z[at])))
+
+
 def stand(town: Town, bodies: NDArray[np.void]) -> None:
-    """Puts bodies on the ground as high and as steep as it is."""
+    """Gives bodies the slope of what they stand on."""
     for body in bodies:
-        (x, y, _), half = body["xyz"].tolist(), float(body["extent"][0])
+        (x, y, z), half = body["xyz"].tolist(), float(body["extent"][0])
         c, s = half * np.cos(body["yaw"]), half * np.sin(body["yaw"])
-        body["xyz"][2] = height_at(town.relief, x, y)
         if body["kind"] != Kind.PEDESTRIAN:
-            rise = height_at(town.relief, x + c, y + s) - height_at(town.relief, x - c, y - s)
+            rise = floor_at(town.relief, x + c, y + s, z) - floor_at(town.relief, x - c, y - s, z)
             body["pitch"] = -np.arctan2(rise, 2 * half)
 
 
 def random_view(town: Town, rng: np.random.Generator) -> View:
     network = town.network
     lane = int(rng.choice(np.flatnonzero(network.lanes["kind"] == LaneKind.DRIVING)))
-    x, y, yaw, _ = network.point(lane, rng.uniform(0, network.lanes["length"][lane]))
+    s = rng.uniform(0, network.lanes["length"][lane])
+    x, y, yaw, _ = network.point(lane, s)
     pitch, roll = rng.uniform(-0.1, 0.25), rng.normal(0, 0.06)
-    return View((x, y, rng.uniform(1.0, 4.0)), yaw + rng.normal(0, 0.4), pitch, roll, WIDTH, HEIGHT, 1.2)
+    return View(
+        (x, y, lane_height(town, lane, s) + rng.uniform(1.0, 4.0)),
+        yaw + rng.normal(0, 0.4),
+        pitch,
+        roll,
+        WIDTH,
+        HEIGHT,
+        1.2,
+    )
 
 
 def turn(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
@@ -146,15 +163,18 @@ def outside(ground: Height) -> float:
 
 
 def hill_faces(ground: Height, place: NDArray, frame: NDArray, view: View) -> list[Face]:
-    """The triangles of hills that are not wholly on the outer side of one of the picture's borders."""
+    """The triangles of hills and bridges that are not wholly on the outer side of one of the picture's borders."""
     if not isinstance(ground, Relief):
         return []
-    corners = ground.faces[:, :9].astype(float).reshape(-1, 3, 3) + np.append(ground.frame[:2], 0.0)
+    tags = [GROUND] * len(ground.faces) + [DECK if what == ON_DECK else BRIDGE for what in ground.deck_faces[:, 12]]
+    corners = np.concatenate([ground.faces[:, :9], ground.deck_faces[:, :9]]).astype(float).reshape(
+        -1, 3, 3
+    ) + np.append(ground.frame[:2], 0.0)
     ahead, left, up = np.moveaxis((corners - place) @ frame, 2, 0)
     wide, high = (ahead * size / 2 / view.focal for size in (view.width, view.height))
     borders = (ahead - 0.15, wide - left, wide + left, high - up, high + up)
     seen = np.all([border.max(1) > 0 for border in borders], 0)
-    return [(triangle, GROUND, 0) for triangle in corners[seen]]
+    return [(corners[k], tags[k], 0) for k in np.flatnonzero(seen)]
 
 
 def ground_class(ground: Ground, xy: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -201,8 +221,9 @@ def cast(renderer: Renderer, bodies: NDArray[np.void], view: View) -> tuple[NDAr
             inside &= (points - a) @ np.cross(normal, b - a) >= 0  # the triple product (b - a, points - a, normal)
         some = some[inside]
         depth[some], semantic[some], instance[some] = t[inside], tag, owner
-    hit = semantic == GROUND
-    semantic[hit] = ground_class(renderer._town.ground, (place + rays * depth[:, None])[hit, :2])
+    for tag, baked in ((GROUND, renderer._town.ground), (DECK, renderer._town.deck)):
+        hit = semantic == tag
+        semantic[hit] = ground_class(baked, (place + rays * depth[:, None])[hit, :2])
     shape = (view.height, view.width)
     return semantic.reshape(shape), instance.reshape(shape), depth.reshape(shape)
 
@@ -217,13 +238,12 @@ def window(local: NDArray[np.float64], view: View) -> tuple[slice, slice]:
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
-def compare(renderer: Renderer, town: Town, seed: int) -> tuple[float, float]:
+def compare(renderer: Renderer, town: Town, seed: int, view: View | None = None) -> tuple[float, float]:
     """Shares of pixels whose class differs and, among the others, whose depth is off by more than 1 %."""
     rng = np.random.default_rng(seed)
-    bodies, view = traffic(town, rng, 60, 30), random_view(town, rng)
+    bodies = traffic(town, rng, 60, 30)
+    view = view or random_view(town, rng)
     stand(town, bodies)
-    x, y, z = view.xyz
-    view = replace(view, xyz=(x, y, z + height_at(town.relief, x, y)))
     images = renderer.render(Scene(bodies), view, semantic=True, instance=True, depth=True)
     semantic, _, depth = cast(renderer, bodies, view)
     same = images.semantic == semantic

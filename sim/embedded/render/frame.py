@@ -21,7 +21,7 @@ from roadcraft.sim.embedded.render.mesh import Library
 from roadcraft.sim.embedded.render.night import own_lamps
 from roadcraft.sim.embedded.render.raster import SEEN, Canvas
 from roadcraft.sim.embedded.render.resolve import COLORS, clear, resolve, write_bgra, write_rgb
-from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_parts
+from roadcraft.sim.embedded.render.shadows import shadow_bodies, shadow_bridges, shadow_parts
 from roadcraft.sim.embedded.render.skyline import clear_skyline
 from roadcraft.sim.embedded.render.things import Models, parts_in_view, queue_bodies, queue_parts
 from roadcraft.sim.embedded.render.wet import rain
@@ -39,6 +39,7 @@ class Town3D(NamedTuple):
     walker: NDArray[np.int32]  # (4,) meshes: torso, leg, arm, whole
     tags: NDArray[np.uint8]  # semantic tag by Kind
     ground: Ground
+    deck: Ground  # the same of what lies on bridges
     relief: Height
     facades: NDArray[np.uint8]  # codes, see `facade.textures`
     parts: NDArray[np.void]  # (P,) PART
@@ -60,6 +61,7 @@ class Air(NamedTuple):
     fog_pixel: NDArray[np.uint32]  # (2,) colour of fog, of rain
     water: NDArray[np.float64]  # (3,) wetness, depth of puddles, rain
     slopes: NDArray[np.int32]  # brightness of slopes, see `hills_rows.slope_light`
+    deck_slopes: NDArray[np.int32]  # the same of bridges
 
 
 class Buffers(NamedTuple):
@@ -100,14 +102,15 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     night, own = air.haze[2] > 0.5, s[5]
     if night:
         own_lamps(eye, bodies, hide, own)
+    sunny, shape, order = eye.light[2, 1] > np.float32(0.02), buffers.outline, buffers.order
+    if wanted & COLORS and not night and sunny:
+        shadow_bridges(town.relief, canvas, eye, shape, order)
+    draw_bridges(town.relief, canvas, eye, lamps, origin, own)
     if wanted & COLORS and night:
         light_by_night(town.relief, canvas, eye, lamps, origin, bodies, hide, own)
     elif wanted & COLORS:
-        sunny = eye.light[2, 1] > np.float32(0.02)
-        shape, order = buffers.outline, buffers.order
         shadow_parts(town.relief, canvas, eye, town.casters, town.caster_cells, shape, order, s[0], s[1], sunny)
         shadow_bodies(town.relief, canvas, eye, bodies, hide, shape, order, s[0], s[1], sunny)
-    draw_bridges(town.relief, canvas, eye)
     houses, others = parts_in_view(canvas, eye, town.cells, parts)
     queue_parts(canvas, models, eye, lamps, origin, own, parts, signals, 0, houses, s[0])
     queue_bodies(
@@ -123,7 +126,7 @@ def render_frame(town, buffers, camera, air, bodies, signals, hide, blink, momen
     queue_parts(canvas, models, eye, lamps, origin, own, parts, signals, SEEN - others, SEEN, s[0])
     draw_jobs(canvas, library, eye, s[1])
     images = buffers.semantic, buffers.instance, buffers.depth
-    resolve(canvas, eye, town.relief, town.ground, town.facades, air, *images, wanted)
+    resolve(canvas, eye, town.relief, town.ground, town.deck, town.facades, air, *images, wanted)
     if wanted & COLORS:
         finish(canvas, eye, town.relief, town.puddles, air, moment)
     if wanted & np.uint32(1):

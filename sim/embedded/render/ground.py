@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from roadcraft.sim.cache import cache_dir, digest, source_digest, write_atomically
 from roadcraft.sim.embedded import relief_decks
 from roadcraft.sim.embedded.render import ground_layers, ground_look, ground_paint, markings, palette
-from roadcraft.sim.embedded.render.ground_layers import layers
+from roadcraft.sim.embedded.render.ground_layers import Layer, on_decks, on_ground, reaches
 from roadcraft.sim.embedded.render.ground_look import LEVELS, TEXEL, TILE, Ground
 from roadcraft.sim.embedded.render.ground_paint import (
     GRASS,
@@ -38,13 +39,22 @@ TILE_METRES = TILE * TEXEL
 
 def load_ground(network: RoadNetwork) -> Ground:
     """The baked ground of a network, from the cache when it was baked before."""
-    key = f"ground-{digest(network.xodr)}-{source_digest(*MAKERS, sys.modules[__name__])}"
+    return _load(network, "ground", bake_ground)
+
+
+def load_decks(network: RoadNetwork) -> Ground:
+    """The same for what lies on bridges: where no lane is on one it is nothing but roadway."""
+    return _load(network, "decks", bake_decks)
+
+
+def _load(network: RoadNetwork, name: str, bake: Callable[[RoadNetwork], Ground]) -> Ground:
+    key = f"{name}-{digest(network.xodr)}-{source_digest(*MAKERS, sys.modules[__name__])}"
     path = cache_dir() / f"{key}.npy"
     origin, shape = _bounds(network)
     try:
         blob = np.load(path, mmap_mode="r", allow_pickle=False)
     except (FileNotFoundError, ValueError, OSError, EOFError):
-        write_atomically(path, lambda file: np.save(file, _blob(network), allow_pickle=False))
+        write_atomically(path, lambda file: np.save(file, _blob(bake(network)), allow_pickle=False))
         blob = np.load(path, mmap_mode="r", allow_pickle=False)
     count = shape[0] * shape[1]
     tiles = np.frombuffer(blob[: 4 * count].tobytes(), np.int32).reshape(shape)
@@ -53,13 +63,22 @@ def load_ground(network: RoadNetwork) -> Ground:
 
 def bake_ground(network: RoadNetwork) -> Ground:
     """Bakes without the cache."""
+    return _bake(network, on_ground(network), GRASS)
+
+
+def bake_decks(network: RoadNetwork) -> Ground:
+    """Bakes without the cache what lies on bridges."""
+    return _bake(network, on_decks(network), ROADWAY)
+
+
+def _bake(network: RoadNetwork, layer: Layer, bare: int) -> Ground:
+    """Bakes some pieces of lanes; what else there is has the label `bare`."""
     origin, shape = _bounds(network)
-    tiles = _tile_map(network, origin, shape)
+    tiles = _tile_map(network, layer, origin, shape)
     count = int(tiles.max()) + 1
-    label = np.full((count, TILE, TILE), GRASS, np.uint8)
+    label = np.full((count, TILE, TILE), bare, np.uint8)
     lateral = np.full((count, TILE, TILE), 255, np.uint8)
-    for lanes, roads in layers(network):
-        _paint(network, lanes, roads, origin, tiles, label, lateral)
+    _paint(network, layer, origin, tiles, label, lateral)
     offsets = _offsets(tiles)
     data = np.zeros(int(offsets[-1]), np.uint8)
     where = np.zeros((count, 2), np.int32)
@@ -70,8 +89,7 @@ def bake_ground(network: RoadNetwork) -> Ground:
     return Ground(origin, tiles, data, offsets[:-1])
 
 
-def _blob(network: RoadNetwork) -> NDArray[np.uint8]:
-    ground = bake_ground(network)
+def _blob(ground: Ground) -> NDArray[np.uint8]:
     return np.concatenate([np.frombuffer(ground.tiles.astype("<i4").tobytes(), np.uint8), ground.data])
 
 
@@ -88,19 +106,20 @@ def _bounds(network: RoadNetwork) -> tuple[NDArray[np.float64], tuple[int, int]]
     return low, (int(rows), int(columns))
 
 
-def strip(network: RoadNetwork, lane: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Left and right border (n, 2) [m] of a lane."""
-    at = network.points(lane)
+def strip(network: RoadNetwork, at: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Left and right border (n, 2) [m] of a run of a lane's points."""
     xy, yaw, half = network.xy[at], network.yaw[at], network.width[at, None] / 2
     normal = np.stack([-np.sin(yaw), np.cos(yaw)], -1)
     return xy + normal * half, xy - normal * half
 
 
-def _tile_map(network: RoadNetwork, origin: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.int32]:
+def _tile_map(
+    network: RoadNetwork, layer: Layer, origin: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.int32]:
     """Numbers of tiles: the first TERRAIN_TILES are shared wherever no lane passes."""
     touched = np.zeros(shape, np.bool_)
-    for lane in range(len(network.lanes)):
-        left, right = strip(network, lane)
+    for at in (at for runs in layer for at in runs):
+        left, right = strip(network, at)
         for i in range(len(left) - 1):
             touch_polygon(
                 touched,
@@ -123,15 +142,14 @@ SURFACE = {
 
 def _paint(
     network: RoadNetwork,
-    some: NDArray[np.bool_],
-    root: ET.Element,
+    layer: Layer,
     origin: NDArray[np.float64],
     tiles: NDArray[np.int32],
     label: NDArray[np.uint8],
     lateral: NDArray[np.uint8],
 ) -> None:
-    """Labels of some lanes (L,) and of the marks in `root`; for lanes how far across a texel lies (0 to 254)."""
-    kinds = network.lanes["kind"]
+    """Labels of some pieces of lanes and of their marks; for lanes how far across a texel lies (0 to 254)."""
+    kinds, some = network.lanes["kind"], reaches(network, layer)
     order = [
         LaneKind.SIDEWALK,
         LaneKind.SHOULDER,
@@ -140,8 +158,8 @@ def _paint(
         LaneKind.DRIVING,
     ]
     for kind in order:
-        for lane in np.flatnonzero((kinds == kind) & some):
-            left, right = strip(network, int(lane))
+        for at in (at for lane in np.flatnonzero(kinds == kind) for at in layer[lane]):
+            left, right = strip(network, at)
             drive = kind == LaneKind.DRIVING
             paint_strip(
                 tiles,
@@ -152,7 +170,7 @@ def _paint(
                 SURFACE[kind],
                 drive,
             )
-    stripes = lane_stripes(network, root)
+    stripes = lane_stripes(network, ET.fromstring(network.xodr), some)
     for line in network.stop_lines:
         a, b = line[:2], line[2:]
         stripes.append(Stripe(np.stack([a, b]), 0.4))
@@ -169,5 +187,5 @@ def _paint(
             code,
             False,
         )
-    for polygon in markings.zebra(network.crosswalks) + turn_arrows(network):
+    for polygon in markings.zebra(network.crosswalks) + turn_arrows(network, some):
         fill_polygon(tiles, label, (polygon - origin) / TEXEL, ground_paint.WHITE)

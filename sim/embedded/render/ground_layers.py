@@ -1,35 +1,48 @@
-"""In which order roads are painted that lie above each other: what is below a bridge comes last."""
+"""Which pieces of lanes lie on the ground and which on bridges, for each is painted of its own."""
 
 from __future__ import annotations
-
-import xml.etree.ElementTree as ET
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadcraft.sim.embedded.relief_decks import bridges
+from roadcraft.sim.embedded.relief_decks import bridges, pieces
 from roadcraft.sim.embedded.relief_grid import frame_of
 from roadcraft.sim.embedded.relief_load import is_flat
 from roadcraft.sim.roads import RoadNetwork
 
-Layer = tuple[NDArray[np.bool_], ET.Element]  # which lanes (L,), and the map with their roads alone
+SHARED = 1.5  # [m] at a bridge's ends that are painted on both, since the one may show through the other there
+Layer = list[list[slice]]  # for each lane (L) the runs of its points
 
 
-def layers(network: RoadNetwork) -> list[Layer]:
-    """All roads at once where none passes over another; else those that do, then the rest."""
-    root, every = ET.fromstring(network.xodr), np.ones(len(network.lanes), bool)
-    if is_flat(network):
-        return [(every, root)]
-    above = bridges(network, *frame_of(network))
-    upper = set(network.lanes["road"][np.unique(network.lane_of[above])].tolist())
-    if not upper:
-        return [(every, root)]
-    carried = np.isin(network.lanes["road"], list(upper))
-    return [(carried, _of_roads(root, upper, True)), (~carried, _of_roads(root, upper, False))]
+def on_ground(network: RoadNetwork) -> Layer:
+    """All but bridges."""
+    return _split(network, False)
 
 
-def _of_roads(root: ET.Element, numbers: set[int], those: bool) -> ET.Element:
-    """The map without other roads than those, or without those."""
-    out = ET.Element(root.tag)
-    out.extend(child for child in root if child.tag != "road" or (int(child.get("id", -1)) in numbers) == those)
-    return out
+def on_decks(network: RoadNetwork) -> Layer:
+    """Bridges alone."""
+    return _split(network, True)
+
+
+def _split(network: RoadNetwork, on: bool) -> Layer:
+    above = np.zeros(len(network.xy), bool) if is_flat(network) else bridges(network, *frame_of(network))
+    if not above.any():
+        return [[] if on else [network.points(lane)] for lane in range(len(network.lanes))]
+    every = range(len(network.lanes))
+    return [[_longer(network, lane, at) for at in pieces(network, lane, above, on)] for lane in every]
+
+
+def _longer(network: RoadNetwork, lane: int, at: slice) -> slice:
+    """A run of a lane's points, SHARED longer at both ends where the lane is."""
+    whole = network.points(lane)
+    s = network.s[whole]
+    low, high = network.s[at.start] - SHARED, network.s[at.stop - 1] + SHARED
+    inside = np.flatnonzero((s >= low) & (s <= high))
+    return slice(whole.start + int(inside[0]), whole.start + int(inside[-1]) + 1)
+
+
+def reaches(network: RoadNetwork, layer: Layer) -> list[NDArray[np.float64]] | None:
+    """For each lane (K, 2) where its runs begin and end [m] along it; None if they are the whole lanes."""
+    if all(runs == [network.points(lane)] for lane, runs in enumerate(layer)):
+        return None
+    return [np.array([(network.s[at.start], network.s[at.stop - 1]) for at in runs]).reshape(-1, 2) for runs in layer]

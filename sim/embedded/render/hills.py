@@ -11,14 +11,16 @@ import numpy as np
 from roadcraft.sim.embedded.relief import ON_DECK
 from roadcraft.sim.embedded.render.compiled import by_ground, kernel, part
 from roadcraft.sim.embedded.render.draw import shade_face
+from roadcraft.sim.embedded.render.hills_rows import DECK
 from roadcraft.sim.embedded.render.materials import ROAD, Material
+from roadcraft.sim.embedded.render.night import light_at
 from roadcraft.sim.embedded.render.raster import FAR_IZ, FIRST_FACADE, NEAR, fill
-from roadcraft.sim.embedded.render.things import haze_at
+from roadcraft.sim.embedded.render.things import NIGHT_SHARE, haze_at
 
 CORNERS = 3
 BRIDGE = 26  # CARLA's semantic tag
-PLAIN, BARE_CONCRETE = int(Material.PAINT_LOW), int(Material.CONCRETE)
-ASPHALT = np.array([0.61, 0.61, 0.62], np.float32)  # of which PLAIN shows a part
+BARE_CONCRETE = int(Material.CONCRETE)
+UNPAINTED = np.zeros(3, np.float32)
 
 
 @part
@@ -52,12 +54,19 @@ def relief_drawn(ground, canvas, eye):
                 draw_triangle(canvas, eye, faces[i], ox, oy, oz, 0)
 
 
+@part
+def plane_decked(ground, canvas, eye, lamps, origin, own):
+    """There are no bridges."""
+
+
 @kernel
-def relief_decked(ground, canvas, eye):
-    """Draws bridges, as faces like all other things."""
+def relief_decked(ground, canvas, eye, lamps, origin, own):
+    """Draws bridges: their roads as the face DECK, all else as faces like those of other things. What has been marked
+    so far is on the ground, not on them."""
     place, frame, blocks, faces = eye.place, ground.frame, ground.deck_blocks, ground.deck_faces
     ox, oy, oz = np.float32(frame[0] - place[0]), np.float32(frame[1] - place[1]), np.float32(-place[2])
-    ax = eye.axes
+    ax, night, drawn = eye.axes, eye.haze[2] > np.float32(0.5), False
+    canvas.face[DECK], canvas.faces[0] = ROAD << 24, DECK + 1
     for k in range(blocks.shape[0]):
         block = blocks[k]
         x, y, z = np.float32(block[0] - place[0]), np.float32(block[1] - place[1]), np.float32(block[2] - place[2])
@@ -65,17 +74,30 @@ def relief_decked(ground, canvas, eye):
             continue
         haze = haze_at(eye, ax[2, 0] * x + ax[2, 1] * y + ax[2, 2] * z)
         for i in range(np.int64(block[4]), np.int64(block[5])):
-            number, face = canvas.faces[0], faces[i]
-            if number >= FIRST_FACADE or draw_triangle(canvas, eye, face, ox, oy, oz, number) != 2:
-                continue
-            nx = ax[0, 0] * face[9] + ax[0, 1] * face[10] + ax[0, 2] * face[11]
-            ny = ax[1, 0] * face[9] + ax[1, 1] * face[10] + ax[1, 2] * face[11]
-            nz = ax[2, 0] * face[9] + ax[2, 1] * face[10] + ax[2, 2] * face[11]
-            road = face[12] == np.float32(ON_DECK)
-            row, tag = (PLAIN, np.uint8(ROAD)) if road else (BARE_CONCRETE, np.uint8(BRIDGE))
-            shade = shade_face(eye, row, nx, ny, nz, ASPHALT, np.uint32(0), haze, tag)
-            canvas.face[number] = np.uint64(shade)
-            canvas.faces[0] = number + 1
+            face, number = faces[i], canvas.faces[0]
+            if face[12] == np.float32(ON_DECK):
+                drawn |= draw_triangle(canvas, eye, face, ox, oy, oz, DECK) == 2
+            elif number < FIRST_FACADE and draw_triangle(canvas, eye, face, ox, oy, oz, number) == 2:
+                if night:
+                    eye.local[0] = light_at(eye, lamps, origin, own, face[0] + ox, face[1] + oy) * NIGHT_SHARE
+                nx = ax[0, 0] * face[9] + ax[0, 1] * face[10] + ax[0, 2] * face[11]
+                ny = ax[1, 0] * face[9] + ax[1, 1] * face[10] + ax[1, 2] * face[11]
+                nz = ax[2, 0] * face[9] + ax[2, 1] * face[10] + ax[2, 2] * face[11]
+                shade = shade_face(eye, BARE_CONCRETE, nx, ny, nz, UNPAINTED, np.uint32(0), haze, np.uint8(BRIDGE))
+                canvas.face[number] = np.uint64(shade)
+                canvas.faces[0] = number + 1
+    if drawn:
+        unmark(canvas)
+
+
+@part
+def unmark(canvas):
+    """Empties the mask where there is a bridge."""
+    for row in range(np.uint64(canvas.word.shape[0])):
+        word, mask = canvas.word[row], canvas.mask[row]
+        for col in range(np.uint64(canvas.word.shape[1])):
+            if word[col] != 0:
+                mask[col] = 0
 
 
 @part
@@ -123,4 +145,4 @@ def cut_near(canvas, f, cx, cy):
 
 
 draw_ground = by_ground(plane_drawn, relief_drawn)
-draw_bridges = by_ground(plane_drawn, relief_decked)
+draw_bridges = by_ground(plane_decked, relief_decked)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from roadcraft.sim.embedded.relief import relief_height
+from roadcraft.sim.embedded.relief import floor_below
 from roadcraft.sim.embedded.render.compiled import by_ground, kernel, part
+from roadcraft.sim.embedded.render.hills_rows import DECK
 from roadcraft.sim.embedded.render.lanes import (
     LANES,
     count_up,
@@ -42,6 +43,7 @@ from roadcraft.sim.embedded.render.wet import FARTHEST, PUDDLE_TEXEL, PUDDLES, l
 
 LEAST = np.float32(0.03)  # [rad] at which hills are seen for their mirrors
 LIFT = np.float32(3.0)  # [m] by which the land under a pool of light may rise or fall
+APART = np.float32(4.0)  # [m] above or below a car from which its headlights light nothing: another road
 
 
 @part
@@ -62,9 +64,17 @@ def spot_lanes(eye, row, col, depth):
     return (kx * ax[0, 0] + gx) * depth, (kx * ax[0, 1] + gy) * depth
 
 
+@part
+def rise_lanes(eye, row, col, depth):
+    """How far [m] above the camera those places are."""
+    ax, f, half = eye.axes, eye.lens[0], np.float32(0.5)
+    ky, kx = (np.float32(row) + half - eye.lens[2]) / f, (col + (half - eye.lens[1])) / lanes(f)
+    return (kx * ax[0, 2] + (ax[2, 2] + ky * ax[1, 2])) * depth
+
+
 @kernel
 def relief_lit(ground, canvas, eye, lamps, origin, bodies, hide, own):
-    """The same as `night.light_ground`, of a canvas that holds nothing but ground."""
+    """The same as `night.light_ground`, of a canvas that holds nothing but ground and bridges."""
     height, width = canvas.word.shape
     coarse, half, samples, nothing = canvas.coarse, np.float32(0.5), (width - 1) // STEP + 2, lanes(np.float32(0.0))
     for row in range(height):
@@ -104,7 +114,7 @@ def add_beam(ground, canvas, eye, body, samples):
         along = np.float32(BEAM * 0.8) if corner & 1 else np.float32(0.3)
         side = (np.float32(12.0) if corner & 1 else np.float32(3.0)) * np.float32(1.0 if corner & 2 else -1.0)
         x, y = x0 + along * c - side * s, y0 + along * s + side * c
-        down = np.float32(relief_height(ground, eye.place[0] + x, eye.place[1] + y) - eye.place[2])
+        down = np.float32(floor_below(ground, eye.place[0] + x, eye.place[1] + y, body["xyz"][2]) - eye.place[2])
         down += LIFT if corner & 4 else -LIFT
         z = max(ax[2, 0] * x + ax[2, 1] * y + ax[2, 2] * down, np.float32(0.5))
         u = cx + f * (ax[0, 0] * x + ax[0, 1] * y + ax[0, 2] * down) / z
@@ -112,15 +122,15 @@ def add_beam(ground, canvas, eye, body, samples):
         left, right, top, bottom = min(left, u), max(right, u), min(top, v), max(bottom, v)
     first = np.int64(max(left * np.float32(1.0 / STEP), np.float32(0.0)))
     last = np.int64(min(right * np.float32(1.0 / STEP) + np.float32(2.0), np.float32(samples)))
-    nothing = lanes(np.float32(0.0))
+    nothing, level = lanes(np.float32(0.0)), np.float32(body["xyz"][2] - eye.place[2])
     for row in range(np.int64(max(top, np.float32(0.0))), np.int64(min(bottom + np.float32(1.0), np.float32(height)))):
         for k in range(first, last, LANES):
             col, iz, depth = depth_lanes(canvas, row, k, FAINT)
             x, y = spot_lanes(eye, row, col, depth)
-            x, y = x - x0, y - y0
+            x, y, off = x - x0, y - y0, rise_lanes(eye, row, col, depth) - level
             added = beam_lanes(x * c + y * s, y * c - x * s) * np.float32(0.7)
             at = row * canvas.coarse.shape[1] + k
-            among = (iz > FAINT) & (count_up() < last - k)
+            among = (iz > FAINT) & (off < APART) & (off > -APART) & (count_up() < last - k)
             store(canvas.coarse, at, load(canvas.coarse, at) + select(among, added, nothing))
 
 
@@ -135,12 +145,12 @@ def relief_mirrored(ground, canvas, eye, puddles, wet, depth_of_water):
             at = row * width + col
             old = load(canvas.foot, col)
             background = select(load(canvas.iz, at) > FAR_IZ, old, lanes(np.int32(row)))
-            store(canvas.foot, col, select(load(canvas.word, at) == 0, background, old))
+            store(canvas.foot, col, select(load(canvas.word, at) < DECK + 1, background, old))
         slope = min(max(-(ax[2, 2] + (np.float32(row) + half - cy) / f * ax[1, 2]), LEAST), one)
         glancing = one - slope / np.float32(np.sqrt(one + slope * slope))
         mirrored = np.float32(0.04) + np.float32(0.96) * glancing * glancing * glancing * glancing
         measure_water(canvas, eye, puddles, wet, depth_of_water, row, mirrored)
-        mirror_row(canvas, row)
+        mirror_row(canvas, row, DECK + 1)
 
 
 @part

@@ -30,14 +30,27 @@ EVEN = np.float32(0.04)  # relative change of depth along LANES pixels up to whi
 STRIDE = 2  # cells of a relief between those whose brightness is known
 FULL = 256  # brightness of level ground
 DIMMEST, BRIGHTEST = 0.3, 1.7  # of a slope, level ground has 1
+DECK = 1  # number of the one face that is all roads on bridges, where there are hills
 
 
 def slope_light(ground: Ground, light: Light) -> NDArray[np.int32]:
     """(rows, columns) how bright a slope is, level ground FULL, by the sun's height over it: every STRIDE-th point."""
     if isinstance(ground, Plane) or light.night > 0.5:
         return np.full((1, 1), FULL, np.int32)
-    z, size = ground.z[::STRIDE, ::STRIDE].astype(float), STRIDE * float(ground.frame[2])
-    across, along = np.gradient(z, size)
+    return _slope_light(ground.z, float(ground.frame[2]), light)
+
+
+def deck_light(ground: Ground, light: Light) -> NDArray[np.int32]:
+    """The same of bridges."""
+    if isinstance(ground, Plane) or light.night > 0.5 or ground.deck.size == 0:
+        return np.full((1, 1), FULL, np.int32)
+    return _slope_light(ground.deck, float(ground.frame[2]), light)
+
+
+def _slope_light(z: NDArray[np.float32], spacing: float, light: Light) -> NDArray[np.int32]:
+    """As `slope_light` of a grid of heights; where the slope is not known it counts as level."""
+    z, size = z[::STRIDE, ::STRIDE].astype(float), STRIDE * spacing
+    across, along = (np.nan_to_num(slope) for slope in np.gradient(z, size))
     up = 1 / np.sqrt(1 + along**2 + across**2)
     sun = np.maximum((light.sun[2] - along * light.sun[0] - across * light.sun[1]) * up, 0.0)
     ambient, direct = float(light.ambient.mean()), float(light.direct.mean())
@@ -141,5 +154,22 @@ def scaled(color, share):
     return r | (g << np.uint32(8)) | (b << np.uint32(16)) | (color & np.uint32(0xFF000000))
 
 
+@part
+def plane_last(relief):
+    return 0
+
+
+@part
+def relief_last(relief):
+    return DECK
+
+
+@part
+def plane_deck_run(relief, canvas, eye, deck, palette, slopes, semantic, labels, row, begin, end):
+    """There are no bridges."""
+
+
 lay_ground = by_ground(plane_laid, relief_laid)
 color_ground = by_ground(plane_run, relief_run)
+color_deck = by_ground(plane_deck_run, relief_run)  # the same of pixels of the face DECK
+last_ground = by_ground(plane_last, relief_last)  # number of the last face that is ground, from 0

@@ -123,16 +123,20 @@ def _named(kind: str, color: str, width: float) -> tuple[Line, ...]:
     return tuple(Line(offset, color, width, *pieces) for offset, pieces in types.get(kind, []))
 
 
-def lane_stripes(network: RoadNetwork, root: ET.Element) -> list[Stripe]:
-    """All lane lines. Each lane paints its outer border, on its right; lane -1 (else 1) also the middle line."""
+def lane_stripes(network: RoadNetwork, root: ET.Element, reaches: list[Points] | None = None) -> list[Stripe]:
+    """All lane lines. Each lane paints its outer border, on its right; lane -1 (else 1) also the middle line.
+
+    `reaches`: for each lane (K, 2) the stretches [m] along it that have lines, if not all of it.
+    """
     marks = road_marks(root)
     present = {(int(r["road"]), int(r["section"]), int(r["lane_id"])) for r in network.lanes}
     stripes: list[Stripe] = []
     for index, lane in enumerate(network.lanes):
         key = (int(lane["road"]), int(lane["section"]), int(lane["lane_id"]))
-        _along(network, index, -1.0, marks.get(key, []), key[2] > 0, stripes)
+        some = None if reaches is None else reaches[index]
+        _along(network, index, -1.0, marks.get(key, []), key[2] > 0, some, stripes)
         if key[2] == -1 or (key[2] == 1 and (key[0], key[1], -1) not in present):
-            _along(network, index, 1.0, marks.get((*key[:2], 0), []), key[2] > 0, stripes)
+            _along(network, index, 1.0, marks.get((*key[:2], 0), []), key[2] > 0, some, stripes)
     return stripes
 
 
@@ -142,9 +146,10 @@ def _along(
     side: float,
     marks: list[RoadMark],
     reversed_lane: bool,
+    some: Points | None,
     stripes: list[Stripe],
 ) -> None:
-    """Adds the stripes on one border of a lane, left (1) or right (-1)."""
+    """Adds the stripes on one border of a lane, left (1) or right (-1), within the stretches `some`."""
     at = network.points(lane)
     yaw, s = network.yaw[at], network.s[at]
     normal = np.stack([-np.sin(yaw), np.cos(yaw)], -1)
@@ -162,7 +167,8 @@ def _along(
             path = border + normal * (inward - line.offset if turned else inward + line.offset)
             for a, b in _pieces(begin, min(end, length), line):
                 low, high = (length - b, length - a) if reversed_lane else (a, b)
-                stripes.append(Stripe(_cut(path, s, low, high), line.width, line.color))
+                for first, last in [(low, high)] if some is None else _within(low, high, some):
+                    stripes.append(Stripe(_cut(path, s, first, last), line.width, line.color))
 
 
 def _pieces(begin: float, end: float, line: Line) -> list[tuple[float, float]]:
@@ -170,6 +176,12 @@ def _pieces(begin: float, end: float, line: Line) -> list[tuple[float, float]]:
     first = begin + line.begin
     starts = [first] if line.once or isinf(line.length) else np.arange(first, end, line.length + line.space)
     return [(float(a), float(min(a + line.length, end))) for a in starts if a < end]
+
+
+def _within(low: float, high: float, some: Points) -> list[tuple[float, float]]:
+    """What the stretches (K, 2) have in common with one from `low` to `high`."""
+    cut = np.clip(some, low, high)
+    return [(float(a), float(b)) for a, b in cut if b - a > 0.01]
 
 
 def _cut(path: Points, s: Points, low: float, high: float) -> Points:
@@ -238,8 +250,8 @@ _TURN = [
 ]
 
 
-def turn_arrows(network: RoadNetwork) -> list[Points]:
-    """Arrows before junctions on roads where several lanes lead the same way."""
+def turn_arrows(network: RoadNetwork, reaches: list[Points] | None = None) -> list[Points]:
+    """Arrows before junctions on roads where several lanes lead the same way; `reaches` as in `lane_stripes`."""
     polygons: list[Points] = []
     for index, lane in enumerate(network.lanes):
         if lane["junction"] >= 0 or lane["kind"] != LaneKind.DRIVING:
@@ -251,14 +263,17 @@ def turn_arrows(network: RoadNetwork) -> list[Points]:
             continue
         for back in (ARROW_BACK, ARROW_BACK + ARROW_SPACING):
             place = _before_end(network, index, back + ARROW_LENGTH / 2)
-            if place is not None:
-                polygons += _arrow(turns, *place)
+            if place is None:
+                continue
+            on, s = place
+            if reaches is None or _within(s - ARROW_LENGTH / 2, s + ARROW_LENGTH / 2, reaches[on]):
+                polygons += _arrow(turns, *network.point(on, s)[:3])
     return polygons
 
 
-def _before_end(network: RoadNetwork, lane: int, back: float) -> tuple[float, float, float] | None:
-    """x, y [m] and yaw [rad] on a lane, or on the one that leads into it alone, `back` [m] before its end; None where
-    an arrow would be cut off."""
+def _before_end(network: RoadNetwork, lane: int, back: float) -> tuple[int, float] | None:
+    """A lane, or the one that leads into it alone, and how far along it [m] one is `back` [m] before the lane's end;
+    None where an arrow would be cut off."""
     length = float(network.lanes["length"][lane])
     while back > length:
         back -= length
@@ -271,7 +286,7 @@ def _before_end(network: RoadNetwork, lane: int, back: float) -> tuple[float, fl
             return None
     if back + ARROW_LENGTH / 2 > length:
         return None
-    return network.point(lane, length - back)[:3]
+    return lane, length - back
 
 
 def _arrow(turns: set[int], x: float, y: float, yaw: float) -> list[Points]:

@@ -7,14 +7,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from roadcraft.sim.embedded.bodies import BODY
 from roadcraft.sim.embedded.catalogue import _TAGS
-from roadcraft.sim.embedded.relief import Ground
+from roadcraft.sim.embedded.relief import Ground, Relief
 from roadcraft.sim.embedded.render import models
 from roadcraft.sim.embedded.render.draw import LAMP, make_eye
 from roadcraft.sim.embedded.render.facade import textures
 from roadcraft.sim.embedded.render.frame import Air, Buffers, Town3D, render_frame
-from roadcraft.sim.embedded.render.ground import load_ground
+from roadcraft.sim.embedded.render.ground import load_decks, load_ground
 from roadcraft.sim.embedded.render.ground_look import HAZES, STATES_DAY, TEXEL, TILE
-from roadcraft.sim.embedded.render.hills_rows import slope_light
+from roadcraft.sim.embedded.render.hills_rows import deck_light, slope_light
 from roadcraft.sim.embedded.render.lanes import LANES, spare
 from roadcraft.sim.embedded.render.lighting import Light, light_of
 from roadcraft.sim.embedded.render.looks import look_of
@@ -48,6 +48,7 @@ class Renderer:
         self._look.paint(parts)
         tags = np.array([_TAGS.get(kind, 20) for kind in Kind], np.uint8)
         ground = load_ground(town.network)
+        bridged = isinstance(town.relief, Relief) and town.relief.deck.size > 0
         rows, columns = ground.tiles.shape
         extent = (columns * TILE * TEXEL, rows * TILE * TEXEL)
         self._town = Town3D(
@@ -57,6 +58,7 @@ class Renderer:
             walker,
             tags,
             ground,
+            load_decks(town.network) if bridged else ground,
             town.relief,
             textures(),
             parts,
@@ -152,8 +154,8 @@ def _make_air(weather: Weather, ground: NDArray[np.float64], relief: Ground) -> 
     drops = np.array([0.80, 0.83, 0.87]) * max(1 - light.night, 0.28)
     water = np.array([light.wet, 0.25 + 0.35 * light.puddles, light.rain]) * (light.wet > 0.02)
     fogs = np.array([_pixel(light.fog), _pixel(drops)], np.uint32)
-    slopes = slope_light(relief, light)
-    return Air(lit_palette(light, ground), bake_sky(light), np.stack(lamp), haze, fog, fogs, water, slopes)
+    slopes, decks = slope_light(relief, light), deck_light(relief, light)
+    return Air(lit_palette(light, ground), bake_sky(light), np.stack(lamp), haze, fog, fogs, water, slopes, decks)
 
 
 def _plain(array: NDArray, dtype: DTypeLike) -> NDArray:

@@ -13,7 +13,7 @@ from roadcraft.sim.embedded.relief import height as height_of
 from roadcraft.sim.embedded.relief import outside
 from roadcraft.sim.embedded.render.compiled import kernel, part
 from roadcraft.sim.embedded.render.facade import facade_run
-from roadcraft.sim.embedded.render.hills_rows import color_ground, lay_ground
+from roadcraft.sim.embedded.render.hills_rows import color_deck, color_ground, last_ground, lay_ground
 from roadcraft.sim.embedded.render.lanes import (
     LANES,
     bits,
@@ -121,7 +121,7 @@ def clear(canvas, eye, relief):
 
 
 @kernel
-def resolve(canvas, eye, relief, ground, facades, air, semantic, instance, depth, wanted):
+def resolve(canvas, eye, relief, ground, deck, facades, air, semantic, instance, depth, wanted):
     """Writes the labels that are wanted, see `frame.render_frame`, and for COLORS `canvas.soft`."""
     height, width = canvas.word.shape
     near = near_row(eye, eye.place[2] - height_of(relief, eye.place[0], eye.place[1]), height)
@@ -130,10 +130,10 @@ def resolve(canvas, eye, relief, ground, facades, air, semantic, instance, depth
             for at in range(row * width, (row + 1) * width, LANES):
                 store(depth, at, lanes(np.float32(1.0)) / load(canvas.iz, at))
         if wanted & ~DEPTH:
-            paint_row(canvas, eye, relief, ground, facades, air, semantic, instance, wanted, row)
+            paint_row(canvas, eye, relief, ground, deck, facades, air, semantic, instance, wanted, row)
         if wanted & COLORS:
             if air.fog[FOGS] > 0:
-                fog_faces(canvas, air.fog_pixel[0], air.fog, row)
+                fog_faces(canvas, air.fog_pixel[0], air.fog, row, np.uint32(last_ground(relief)))
             if row > 1:
                 smooth(canvas, row - 1, near)
             if row == 0 or row == height - 1:
@@ -141,7 +141,7 @@ def resolve(canvas, eye, relief, ground, facades, air, semantic, instance, depth
 
 
 @part
-def paint_row(canvas, eye, relief, ground, facades, air, semantic, instance, wanted, row):
+def paint_row(canvas, eye, relief, ground, deck, facades, air, semantic, instance, wanted, row):
     """Fills in a row run after run: first the colour and the labels of its face, then what has no single colour, which
     are ground, sky and facades.
 
@@ -164,6 +164,9 @@ def paint_row(canvas, eye, relief, ground, facades, air, semantic, instance, wan
             lay_color(canvas, semantic, instance, wanted, canvas.face[np.uint64(face)], row, begin, end)
             if face == 0:
                 background(canvas, eye, relief, ground, air, semantic, wanted & CLASSES != 0, row, begin, end)
+            elif face <= last_ground(relief):
+                some = wanted & CLASSES != 0
+                color_deck(relief, canvas, eye, deck, air.palette, air.deck_slopes, semantic, some, row, begin, end)
             elif face >= FIRST_FACADE and wanted & COLORS:
                 facade_run(canvas, facades, eye.lens[0], face - FIRST_FACADE, row, begin, end)
 

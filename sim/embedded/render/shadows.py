@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from roadcraft.sim.embedded.relief import height, relief_height
+from roadcraft.sim.embedded.relief import ON_DECK, floor_below, relief_height
 from roadcraft.sim.embedded.render.compiled import by_ground, kernel, part
 from roadcraft.sim.embedded.render.lanes import MARKED, mark
 from roadcraft.sim.embedded.render.raster import NEAR, spans
 
 SUN, BELOW = np.uint8(1), np.uint8(2)  # bits of Canvas.mask
 HIGHEST, SLACK = np.float32(1e9), np.float32(1.06)  # [m]; by which a shadow's depth may differ from the ground's
+LOWEST = -1e9  # [m] height of what casts a shadow on the ground, not on bridges
 REACH = np.float32(90.0)  # [m] from the camera to which small things cast shadows
 _ANGLE = np.arange(10) * (2 * np.pi / 10)
 DISC = np.stack([np.cos(_ANGLE), np.sin(_ANGLE)], -1) * (1 + 0.12 * np.sin(3 * _ANGLE))[:, None]  # a crown's outline
@@ -48,20 +49,20 @@ def hull(x, y, n, order):
 
 
 @part
-def plane_below(ground, eye, x, y):
+def plane_below(ground, eye, x, y, z):
     return np.float32(-eye.place[2])
 
 
 @part
-def relief_below(ground, eye, x, y):
-    return np.float32(relief_height(ground, eye.place[0] + x, eye.place[1] + y) - eye.place[2])
+def relief_below(ground, eye, x, y, z):
+    return np.float32(floor_below(ground, eye.place[0] + x, eye.place[1] + y, z) - eye.place[2])
 
 
-below = by_ground(plane_below, relief_below)  # [m] from the camera's height to the ground's at a place around it
+below = by_ground(plane_below, relief_below)  # [m] from the camera's height to that of what bears a thing at z
 
 
 @part
-def plane_marked(ground, canvas, eye, x, y, n, order, m, bit):
+def plane_marked(ground, canvas, eye, x, y, z, n, order, m, bit):
     """Sets a bit of the mask inside of the polygon of m corners in `canvas.polygon`."""
     mask = canvas.mask
     first, rows = spans(canvas, m)
@@ -72,13 +73,13 @@ def plane_marked(ground, canvas, eye, x, y, n, order, m, bit):
 
 
 @part
-def relief_marked(ground, canvas, eye, x, y, n, order, m, bit):
+def relief_marked(ground, canvas, eye, x, y, z, n, order, m, bit):
     """The same where the ground is as far away as the polygon, not on a hill before it. The canvas must hold nothing
     but ground."""
     ax, near, far = eye.axes, HIGHEST, NEAR
     for k in range(n):
         i = order[k]
-        depth = ax[2, 0] * x[i] + ax[2, 1] * y[i] + ax[2, 2] * below(ground, eye, x[i], y[i])
+        depth = ax[2, 0] * x[i] + ax[2, 1] * y[i] + ax[2, 2] * below(ground, eye, x[i], y[i], z)
         near, far = min(near, max(depth, NEAR)), max(far, depth)
     most, least = SLACK / near, np.float32(1.0) / (far * SLACK)
     first, rows = spans(canvas, m)
@@ -93,19 +94,20 @@ marked = by_ground(plane_marked, relief_marked)
 
 
 @part
-def darken(ground, canvas, eye, x, y, n, order, bit):
-    """Sets a bit of the mask inside of a convex polygon on the ground, given around the camera's foot [m]."""
+def darken(ground, canvas, eye, x, y, z, n, order, bit):
+    """Sets a bit of the mask inside of a convex polygon on what bears a thing at z [m], given around the camera's foot
+    [m]."""
     ax, f, cx, cy = eye.axes, eye.lens[0], eye.lens[1], eye.lens[2]
     px, py = canvas.polygon[0], canvas.polygon[1]
     m = 0
     i = order[n - 1]
-    down = below(ground, eye, x[i], y[i])
+    down = below(ground, eye, x[i], y[i], z)
     last_depth = ax[2, 0] * x[i] + ax[2, 1] * y[i] + ax[2, 2] * down
     last_x = ax[0, 0] * x[i] + ax[0, 1] * y[i] + ax[0, 2] * down
     last_y = ax[1, 0] * x[i] + ax[1, 1] * y[i] + ax[1, 2] * down
     for k in range(n):
         i = order[k]
-        down = below(ground, eye, x[i], y[i])
+        down = below(ground, eye, x[i], y[i], z)
         depth = ax[2, 0] * x[i] + ax[2, 1] * y[i] + ax[2, 2] * down
         sx = ax[0, 0] * x[i] + ax[0, 1] * y[i] + ax[0, 2] * down
         sy = ax[1, 0] * x[i] + ax[1, 1] * y[i] + ax[1, 2] * down
@@ -120,11 +122,11 @@ def darken(ground, canvas, eye, x, y, n, order, bit):
             m += 1
         last_depth, last_x, last_y = depth, sx, sy
     if m >= 3:
-        marked(ground, canvas, eye, x, y, n, order, m, bit)
+        marked(ground, canvas, eye, x, y, z, n, order, m, bit)
 
 
 @part
-def cast(ground, canvas, eye, shape, order, x, y, c, s, low, high, shift_x, shift_y):
+def cast(ground, canvas, eye, shape, order, x, y, z, c, s, low, high, shift_x, shift_y):
     """Shadow of a box: half sizes `low` on the ground and `high` at its top, whose shadow is moved by the shift [m]."""
     px, py = shape[0], shape[1]
     for k in range(4):
@@ -136,21 +138,21 @@ def cast(ground, canvas, eye, shape, order, x, y, c, s, low, high, shift_x, shif
         px[4 + k] = x + bx * c - by * s + shift_x
         py[4 + k] = y + bx * s + by * c + shift_y
     n = hull(px, py, 8, order)
-    darken(ground, canvas, eye, px, py, n, order, SUN)
+    darken(ground, canvas, eye, px, py, z, n, order, SUN)
 
 
 @part
-def cast_disc(ground, canvas, eye, shape, order, x, y, radius, bit):
+def cast_disc(ground, canvas, eye, shape, order, x, y, z, radius, bit):
     """A round shadow."""
     px, py = shape[0], shape[1]
     for k in range(len(DISC)):
         px[k], py[k] = x + radius * DISC[k, 0], y + radius * DISC[k, 1]
         order[k] = k
-    darken(ground, canvas, eye, px, py, len(DISC), order, bit)
+    darken(ground, canvas, eye, px, py, z, len(DISC), order, bit)
 
 
 @part
-def shade_below(ground, canvas, eye, shape, order, x, y, c, s, half_x, half_y):
+def shade_below(ground, canvas, eye, shape, order, x, y, z, c, s, half_x, half_y):
     """The darkness below a thing that stands on a rectangle."""
     px, py = shape[0], shape[1]
     for k in range(4):
@@ -158,7 +160,7 @@ def shade_below(ground, canvas, eye, shape, order, x, y, c, s, half_x, half_y):
         v = half_y if k >= 2 else -half_y
         px[k], py[k] = x + u * c - v * s, y + u * s + v * c
         order[k] = k
-    darken(ground, canvas, eye, px, py, 4, order, BELOW)
+    darken(ground, canvas, eye, px, py, z, 4, order, BELOW)
 
 
 @kernel
@@ -167,8 +169,8 @@ def shadow_bodies(ground, canvas, eye, bodies, hide, shape, order, low, high, su
     ray_x, ray_y = -eye.light[7, 0] / eye.light[7, 2], -eye.light[7, 1] / eye.light[7, 2]
     ax = eye.axes
     for i in range(bodies.shape[0]):
-        body = bodies[i]
-        if body["id"] == 0 or body["xyz"][2] - height(ground, body["xyz"][0], body["xyz"][1]) > 0.5:
+        body, z = bodies[i], bodies[i]["xyz"][2]
+        if body["id"] == 0 or z - floor_below(ground, body["xyz"][0], body["xyz"][1], z) > 0.5:
             continue
         x, y = np.float32(body["xyz"][0] - eye.place[0]), np.float32(body["xyz"][1] - eye.place[1])
         ex, ey, tall = np.float32(body["extent"][0]), np.float32(body["extent"][1]), np.float32(2 * body["extent"][2])
@@ -182,11 +184,11 @@ def shadow_bodies(ground, canvas, eye, bodies, hide, shape, order, low, high, su
             ex, ey = tall * np.float32(0.10), tall * np.float32(0.14)
         low[0], low[1] = ex * np.float32(0.97), ey * np.float32(0.95)
         if body["id"] != hide and depth < np.float32(60.0):
-            shade_below(ground, canvas, eye, shape, order, x, y, c, s, ex * np.float32(1.03), ey * np.float32(1.1))
+            shade_below(ground, canvas, eye, shape, order, x, y, z, c, s, ex * np.float32(1.03), ey * np.float32(1.1))
         if sunny:
             slim = np.float32(0.55) if body["kind"] == 0 else np.float32(0.9)
             high[0], high[1] = ex * slim, ey * np.float32(0.8)
-            cast(ground, canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
+            cast(ground, canvas, eye, shape, order, x, y, z, c, s, low, high, ray_x * tall, ray_y * tall)
 
 
 @part
@@ -218,9 +220,42 @@ def shadow_parts(ground, canvas, eye, casters, cells, shape, order, low, high, s
                 if sunny:
                     c, s = casters[i, 2], casters[i, 3]
                     low[0], low[1], high[0], high[1] = ex, ey, ex, ey
-                    cast(ground, canvas, eye, shape, order, x, y, c, s, low, high, ray_x * tall, ray_y * tall)
+                    cast(ground, canvas, eye, shape, order, x, y, LOWEST, c, s, low, high, ray_x * tall, ray_y * tall)
             elif sunny:
                 lift = casters[i, 8]
-                cast_disc(ground, canvas, eye, shape, order, x + ray_x * lift, y + ray_y * lift, ex, SUN)
+                cast_disc(ground, canvas, eye, shape, order, x + ray_x * lift, y + ray_y * lift, LOWEST, ex, SUN)
             else:
-                cast_disc(ground, canvas, eye, shape, order, x, y, ex * np.float32(0.9), BELOW)
+                cast_disc(ground, canvas, eye, shape, order, x, y, LOWEST, ex * np.float32(0.9), BELOW)
+
+
+@part
+def plane_bridged(ground, canvas, eye, shape, order):
+    """There are no bridges."""
+
+
+@kernel
+def relief_bridged(ground, canvas, eye, shape, order):
+    """The sun's shadows of bridges on the ground, triangle by triangle. The canvas must hold nothing but ground."""
+    ray_x, ray_y = -eye.light[7, 0] / eye.light[7, 2], -eye.light[7, 1] / eye.light[7, 2]
+    frame, place, px, py = ground.frame, eye.place, shape[0], shape[1]
+    for k in range(ground.deck_blocks.shape[0]):
+        block = ground.deck_blocks[k]
+        tall = np.float32(block[2] + block[3] - frame[3])
+        x, y = np.float32(block[0] - place[0]), np.float32(block[1] - place[1])
+        if not falls_into_view(eye, x, y, np.float32(block[3]) + tall * (abs(ray_x) + abs(ray_y))):
+            continue
+        for i in range(np.int64(block[4]), np.int64(block[5])):
+            face = ground.deck_faces[i]
+            if face[12] != np.float32(ON_DECK):
+                continue
+            for c in range(3):
+                x, y, z = frame[0] + face[3 * c], frame[1] + face[3 * c + 1], face[3 * c + 2]
+                fall = max(z - relief_height(ground, x, y), 0.0)
+                fall = max(z - relief_height(ground, x + ray_x * fall, y + ray_y * fall), 0.0)
+                px[c], py[c] = x + ray_x * fall - place[0], y + ray_y * fall - place[1]
+            n = hull(px, py, 3, order)
+            if n >= 3:
+                darken(ground, canvas, eye, px, py, LOWEST, n, order, SUN)
+
+
+shadow_bridges = by_ground(plane_bridged, relief_bridged)

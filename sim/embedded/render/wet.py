@@ -52,14 +52,15 @@ def blend(a, b, share):
 
 
 @part
-def fog_faces(canvas, fog, table, row):
-    """Puts fog in front of a row's faces by their depth. `fog`: its pixel; `table`: its share, 0 to 256, by depth."""
+def fog_faces(canvas, fog, table, row, last):
+    """Puts fog in front of a row's faces by their depth. `fog`: its pixel; `table`: its share, 0 to 256, by depth;
+    `last`: number of the last face that is ground."""
     line = np.uint64(row)
     word, iz, pixel = canvas.word[line], canvas.iz[line], canvas.pixel[ring(row)]
     for col in range(np.uint64(canvas.word.shape[1])):
         depth = min(np.float32(1.0 / FOG_STEP) / iz[col], np.float32(FOGS - 1))
         share = table[np.uint64(np.uint32(depth))]
-        pixel[col] = blend(pixel[col], fog, share if word[col] != 0 else np.uint32(0))
+        pixel[col] = blend(pixel[col], fog, share if word[col] > last else np.uint32(0))
 
 
 @kernel
@@ -88,7 +89,7 @@ def mirror(canvas, eye, puddles, wet, depth_of_water):
         glancing = one - slope / np.float32(np.sqrt(one + slope * slope))
         mirrored = np.float32(0.04) + np.float32(0.96) * glancing * glancing * glancing * glancing
         measure_water(canvas, eye, puddles, wet, depth_of_water, row, ky, base, tilt, mirrored)
-        mirror_row(canvas, row)
+        mirror_row(canvas, row, 1)
 
 
 @part
@@ -118,18 +119,19 @@ def measure_water(canvas, eye, puddles, wet, depth_of_water, row, ky, base, tilt
 
 
 @part
-def mirror_row(canvas, row):
-    """Mirrors what `canvas.foot` tells in one row, by the shares in `canvas.coarse`."""
+def mirror_row(canvas, row, things):
+    """Mirrors what `canvas.foot` tells in one row, by the shares in `canvas.coarse`; `things`: the first face that is
+    not ground."""
     width, coarse, soft, foot = canvas.word.shape[1], canvas.coarse[np.uint64(row)], canvas.soft, canvas.foot
     number = count_up()
     for k in range((width - 1) // STEP + 1):
         col = k * STEP
         at = row * width + col
         word, old = load(canvas.word, at), load(soft, at)
-        last = select(word != 0, lanes(np.int32(row)), load(foot, col))
+        last = select(word < things, load(foot, col), lanes(np.int32(row)))
         store(foot, col, last)
         source, tag = (last << 1) - row - (((number + col) * 3 + row * 7) & 1), old >> 24
-        wet = (word == 0) & ((tag == 1) | (tag == 24) | (tag == 2)) & (source >= 0) & (number < width - col)
+        wet = (word < things) & ((tag == 1) | (tag == 24) | (tag == 2)) & (source >= 0) & (number < width - col)
         if bits(wet) == 0:
             continue
         first, next_one = coarse[np.uint64(k)] * np.float32(256.0), coarse[np.uint64(k + 1)] * np.float32(256.0)

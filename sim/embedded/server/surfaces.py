@@ -46,7 +46,7 @@ def _lanes(town: Town) -> Iterator[Part]:
     for lane, row in enumerate(network.lanes):
         tag = _KINDS.get(LaneKind(row["kind"]), "roads")
         if tag != "terrain":
-            left, right = strip(network, lane)
+            left, right = strip(network, network.points(lane))
             z = network.z[network.points(lane)]
             name = f"{'Sidewalk' if tag == 'sidewalks' else 'Road'}_{row['road']}_{row['lane_id']}"
             for a, b in cuts((left + right) / 2):
