@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roadcraft.perception.events import FORESIGHT
 from roadcraft.perception.percept import EVENTS, PATH_TIMES
 from roadcraft.perception.projection import camera_frame, corners, lanes_in_view, project, projected_boxes
-from roadcraft.sim.geometry import ego_to_world, world_to_ego
+from roadcraft.sim.geometry import ego_to_world, world_to_ego, world_to_tilted
 from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import LANE_LINES, LANE_X, Camera, Kind, Labels, LightState, Mark, Tick, World
 
@@ -180,7 +180,7 @@ def frame_labels(
     for name, number in (("light", facts.light_id), ("stop", facts.stop_id)):
         frame[f"{name}_box"] = np.nan
         if np.isfinite(frame[f"{name}_distance"]) and signal_xyz is not None and number in signal_xyz:
-            box, visible = _sign_box(camera, facts.pose, signal_xyz[number], images.depth)
+            box, visible = _sign_box(camera, facts.pose, signal_xyz[number], images)
             frame[f"{name}_box"], frame[f"{name}_visible"] = box, visible
     frame["happening"] = frame["events"] = happening
     record: np.void = frame[()]  # type: ignore[assignment]
@@ -188,16 +188,15 @@ def frame_labels(
 
 
 def _sign_box(
-    camera: Camera, pose: NDArray[np.float64], xyz_world: NDArray[np.float64], depth: NDArray[np.float32]
+    camera: Camera, pose: NDArray[np.float64], xyz_world: NDArray[np.float64], images: Labels
 ) -> tuple[NDArray[np.float64], bool]:
     """Box [pixels] of a head of about 1 x 0.5 m, and whether the depth image shows it in front of all else."""
-    xyz = np.append(world_to_ego(xyz_world[:2], pose), xyz_world[2])
-    u, v, away = project(camera, xyz)
+    u, v, away = project(camera, world_to_tilted(xyz_world, pose, images.tilt))
     if not (away > 1.0 and 0 <= u < camera.width and 0 <= v < camera.height):
         return np.full(4, np.nan), False
     half_h, half_w = 0.5 * camera.focal / away, 0.25 * camera.focal / away
     r, c = int(v), int(u)
-    around = depth[max(r - 1, 0) : r + 2, max(c - 1, 0) : c + 2]
+    around = images.depth[max(r - 1, 0) : r + 2, max(c - 1, 0) : c + 2]
     return np.array([u - half_w, v - half_h, u + half_w, v + half_h]), bool((np.abs(around - away) < 1.5).any())
 
 
@@ -212,8 +211,7 @@ def _objects(tick: Tick, camera: Camera, parked: NDArray[np.void] | None) -> NDA
         actors = np.concatenate([actors, parked[near]])
     boxes, pixels = np.zeros((len(actors), 4), np.float32), np.zeros(len(actors), np.int32)
     _instance_boxes(images.instance, np.ascontiguousarray(actors["id"][:own]), boxes[:own], pixels[:own])
-    xy = world_to_ego(actors["xyz"][:, :2], facts.pose)
-    xyz = np.concatenate([xy, actors["xyz"][:, 2:]], -1)
+    xyz = world_to_tilted(actors["xyz"], facts.pose, images.tilt)
     yaw = actors["yaw"] - facts.pose[2]
     around = corners(xyz, yaw, actors["extent"])
     whole = projected_boxes(camera, around)
@@ -229,7 +227,7 @@ def _objects(tick: Tick, camera: Camera, parked: NDArray[np.void] | None) -> NDA
     vx, vy = actors["velocity"].T
     out["velocity_ego"] = np.stack([c * vx + s * vy, c * vy - s * vx], -1)
     out["path_ego"] = np.nan
-    ahead = (xyz[:, 0] > -5.0) & (np.hypot(xy[:, 0], xy[:, 1]) < 100.0)
+    ahead = (xyz[:, 0] > -5.0) & (np.hypot(xyz[:, 0], xyz[:, 1]) < 100.0)
     return out[ahead | (pixels > 0)]
 
 

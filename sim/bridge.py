@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from math import hypot, radians
 from pathlib import Path
 from types import TracebackType
@@ -293,6 +293,9 @@ class CarlaWorld:
         state = np.array([*pose, velocity.x, -velocity.y, accel.x, -accel.y, yaw_rate])
         actors, background = self._actors(snapshot, state[:2])
         rgb, labels = self._rig.images(frame)
+        if labels is not None:
+            turned = place.rotation
+            labels = replace(labels, tilt=(place.location.z, -radians(turned.pitch), radians(turned.roll)))
         self._tick = self._build(
             self._frame,
             state,

@@ -35,6 +35,17 @@ def world_to_ego(xy_world: ArrayLike, pose: ArrayLike) -> NDArray[np.float64]:
     return np.stack([delta[..., 0] * c + delta[..., 1] * s, delta[..., 1] * c - delta[..., 0] * s], -1)
 
 
+def world_to_tilted(xyz_world: ArrayLike, pose: ArrayLike, tilt: tuple[float, float, float]) -> NDArray[np.float64]:
+    """The same for places (..., 3) [m] and an ego that is at `tilt` (z [m], pitch, roll [rad]) besides: it stands on a
+    slope, and what is level to it is not to the world."""
+    xyz, (z, pitch, roll) = np.asarray(xyz_world, float), tilt
+    x, y = np.moveaxis(world_to_ego(xyz[..., :2], pose), -1, 0)
+    c, s = np.cos(pitch), np.sin(pitch)
+    x, up = c * x - s * (xyz[..., 2] - z), s * x + c * (xyz[..., 2] - z)
+    c, s = np.cos(roll), np.sin(roll)
+    return np.stack([x, c * y + s * up, c * up - s * y], -1)
+
+
 def ego_to_world(xy_ego: ArrayLike, pose: ArrayLike) -> NDArray[np.float64]:
     """The inverse of `world_to_ego`."""
     x, y, yaw = np.asarray(pose, float)

@@ -181,6 +181,7 @@ class Labels:
     semantic: NDArray[np.uint8]  # (H, W) CARLA tags
     instance: NDArray[np.uint32]  # (H, W) actor id, 0 where there is none
     depth: NDArray[np.float32]  # (H, W) [m] along the optical axis
+    tilt: tuple[float, float, float] = (0.0, 0.0, 0.0)  # z [m], pitch, roll [rad] of the car with the camera, world
 
 
 @dataclass(frozen=True, slots=True)

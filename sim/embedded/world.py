@@ -174,7 +174,8 @@ class EmbeddedWorld:
         rgb: NDArray[np.uint8] = images.rgb.copy()
         if not camera.labels:
             return rgb, None
-        return rgb, Labels(images.semantic.copy(), images.instance.copy(), images.depth.copy())
+        tilt = float(body["xyz"][2]), float(body["pitch"]), float(body["roll"])
+        return rgb, Labels(images.semantic.copy(), images.instance.copy(), images.depth.copy(), tilt)
 
 
 def mounted_view(camera: Camera, body: np.void) -> View:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hilly import hilly_town
 
 from roadcraft.control.expert import ExpertDriver
 from roadcraft.perception.detection import iou
@@ -21,11 +25,17 @@ from roadcraft.sim.episodes import episode_from_seed
 from roadcraft.sim.messages import LANE_X, Camera, Control, Labels, Mark, Traffic
 
 
-@pytest.fixture(scope="module")
-def frames() -> list[tuple[FrameLabels, Labels]]:
+@pytest.fixture(scope="module", params=["flat", "hills"])
+def frames(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[FrameLabels, Labels]]:
     """A few frames along the first seconds of a drive."""
-    world = EmbeddedWorld()
-    tick = world.reset(episode_from_seed(0, town="grid", camera=Camera(labels=True), traffic=Traffic(40, 20)))
+    world, town = EmbeddedWorld(), "grid"
+    if request.param == "hills":
+        path = tmp_path_factory.mktemp("town") / "hilly.xodr"
+        path.write_text(hilly_town("grid"))
+        town = str(path)
+    tick = world.reset(episode_from_seed(0, town=town, camera=Camera(labels=True), traffic=Traffic(40, 20)))
     signals = {str(row["id"]): row["xyz"] for row in world.network.signals}
     out = []
     for k in range(100):
@@ -75,9 +85,12 @@ def test_columns_and_projection_agree() -> None:
     np.testing.assert_allclose(lane_columns(camera, lanes), points[..., 0])
 
 
-def test_parked_cars_have_the_pixels_of_vehicles_that_nobody_owns() -> None:
-    world = EmbeddedWorld()
-    tick = world.reset(episode_from_seed(2000, camera=Camera(labels=True), traffic=Traffic(0, 0), scenarios=()))
+@pytest.mark.parametrize("hills", [False, True])
+def test_parked_cars_have_the_pixels_of_vehicles_that_nobody_owns(tmp_path: Path, hills: bool) -> None:
+    world, path = EmbeddedWorld(), tmp_path / "hilly.xodr"
+    path.write_text(hilly_town("suburb"))
+    drive = episode_from_seed(2000, camera=Camera(labels=True), traffic=Traffic(0, 0), scenarios=())
+    tick = world.reset(replace(drive, town=str(path) if hills else drive.town))
     _, parked = standing(world)
     assert parked is not None
     expert, checked = ExpertDriver(), 0
