@@ -25,7 +25,8 @@ Grid = NDArray[np.float64]
 
 def frame_of(network: RoadNetwork) -> tuple[NDArray[np.float64], tuple[int, int]]:
     """As Relief.frame, and rows and columns of points."""
-    low, high, spacing = network.xy.min(0) - MARGIN, network.xy.max(0) + MARGIN, 1.0
+    margin, spacing = MARGIN + float(network.width.max()) / 2, 1.0  # what lies on lanes lies within the grid
+    low, high = network.xy.min(0) - margin, network.xy.max(0) + margin
     while True:
         edge = BLOCK * spacing
         corner = np.floor(low / edge) * edge

@@ -67,6 +67,13 @@ def test_a_flat_town_is_a_plane() -> None:
     assert isinstance(load_town("grid").relief, Plane)
 
 
+def test_lanes_wider_than_the_land_around_lie_on_the_mesh(tmp_path: Path) -> None:
+    """Clients send maps too: none may write beyond the grid."""
+    town = load(tmp_path, crest(CLIMB, LENGTH, width=900.0))
+    for y in (-890.0, -450.0, 450.0, 890.0):
+        assert height_at(town.relief, TOP, y) == pytest.approx(profile(TOP), abs=0.02)
+
+
 def test_the_mesh_lies_on_the_lanes(suburb: Town) -> None:
     """Outside of junctions, where roads of different heights meet in one place."""
     network = suburb.network

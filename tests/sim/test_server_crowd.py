@@ -211,6 +211,33 @@ def test_of_two_who_wait_the_first_goes_first() -> None:
 
 
 @pytest.mark.parametrize("batched", [True, False])
+def test_a_client_that_controls_in_batches_is_told_so(client: Any, world: Any, batched: bool) -> None:
+    """The real client's car before a stop sign, while another comes along the way that crosses."""
+    network = load_town("grid").network
+    stops = network.lanes["stop_s"]
+    lane, crossing = next(
+        (int(lane), int(met))
+        for lane in np.flatnonzero((network.lanes["stop"] >= 0) & (stops > AT_LIGHT))
+        for way in network.successors(int(lane))
+        for met in network.conflicts(way)
+    )
+    blueprint, cars = world.get_blueprint_library().find("vehicle.lincoln.mkz_2020"), []
+    for on, at in ((lane, float(stops[lane]) - 5.0), (crossing, 1.0)):
+        x, y, yaw, _ = network.point(on, at)
+        place = carla.Transform(carla.Location(x, -y, 0.1), carla.Rotation(yaw=-np.degrees(yaw)))
+        cars.append(world.spawn_actor(blueprint, place))
+    stands, comes = cars
+    stands.set_simulate_physics(False)
+    brake = carla.VehicleControl(brake=1.0)
+    client.apply_batch_sync([carla.command.ApplyVehicleControl(stands, brake)])
+    if not batched:
+        stands.apply_control(brake)
+    comes.set_target_velocity(3.0 * comes.get_transform().get_forward_vector())
+    world.tick()
+    assert stands.get_velocity().length() == pytest.approx(CREEP if batched else 0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("batched", [True, False])
 def test_who_is_held_at_a_stop_sign_is_told_to_creep_if_a_client_controls_it_in_batches(batched: bool) -> None:
     """The clients' TrafficManager does, and goes on two seconds after its car stood; see `stop_signs`."""
     stop = Stop()
@@ -222,7 +249,7 @@ def test_who_is_held_at_a_stop_sign_is_told_to_creep_if_a_client_controls_it_in_
     stop.live.simulation.set_physics(crosses.id, True)
     stop.live.simulation.set_velocity(crosses.id, (3.0 * np.cos(yaw), 3.0 * np.sin(yaw), 0.0))
     if batched:
-        stop.live.batched(stop.car.id)
+        stop.live.batched(stop.car.id, True)
     for held in (True, False):
         stop.told(0.05)
         moved = stop.live.snapshots.views[0]

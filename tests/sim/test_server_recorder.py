@@ -168,6 +168,21 @@ def test_replayed_actors_have_their_recorded_ids_where_these_are_free(tmp_path: 
         assert again.last_id == newcomer
 
 
+def test_a_recording_cannot_use_up_the_ids(tmp_path: Path) -> None:
+    live = LiveWorld(load_town("grid"), "grid")
+    x, y, yaw = live.told_spawns[0].tolist()
+    live.spawn(EGO, [], Pose(x, y, 0.0, yaw))
+    recorder = Recorder(tmp_path / "one.log", live)
+    recorder.frame(live, 0.05)
+    recorder.close()
+    edited, before = read(tmp_path / "one.log"), live.last_id
+    edited.frames[0]["came"][0][0] = 2**31
+    server: Any = SimpleNamespace(live=live, replay_ignores_hero=False, replay_ignores_spectator=False)
+    with pytest.raises(UserError, match="2147483648"):
+        Replay(server, edited, 0.0, 0.0, 0, False, Pose())
+    assert live.new_id() == before + 1
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_after_a_replay_physics_is_as_it_was(again: bool, tmp_path: Path) -> None:
     """Of actors that were still there; those that the replay spawned anew have what a new actor of their kind has."""

@@ -60,7 +60,7 @@ def _as_call(name: str) -> Callable[[Server, Any, int], int]:
 def _controlled(server: Server, body: Any, depth: int) -> int:
     """The TrafficManager controls its cars so: see `stop_signs`."""
     actor = _as_call("apply_control_to_vehicle")(server, body, depth)
-    server.live.batched(actor)
+    server.live.batched(actor, True)
     return actor
 
 

@@ -35,8 +35,9 @@ _control = fields(number, number, number, flag, flag, flag, i32)
 @call("apply_control_to_vehicle", VOID, u32, _control)
 def control_vehicle(server: Server, actor: int, control: tuple[Any, ...]) -> None:
     throttle, steer, brake, hand_brake, reverse, manual, gear = control
+    server.live.batched(_vehicle(server, actor).id, False)
     server.live.simulation.control_vehicle(
-        _vehicle(server, actor).id,
+        actor,
         min(max(throttle, 0.0), 1.0),
         min(max(-steer, -1.0), 1.0),
         min(max(brake, 0.0), 1.0),

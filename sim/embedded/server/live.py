@@ -162,11 +162,11 @@ class LiveWorld:
         row: np.void = self.simulation.bodies[self.simulation.row(actor.id)]
         return row
 
-    def batched(self, number: int) -> None:
-        """A client controls this vehicle in batches."""
+    def batched(self, number: int, on: bool) -> None:
+        """Whether a client controls this vehicle in batches."""
         signs, bodies = self.stop_signs, self.simulation.bodies
         signs.fit(len(bodies))
-        signs.batched[self.simulation.row(number)] = number
+        signs.batched[self.simulation.row(number)] = number if on else 0
 
     @property
     def seen(self) -> NDArray[np.void]:

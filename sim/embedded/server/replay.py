@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
 
 HEROES = ("hero", "ego_vehicle")
+GREATEST = 2**31 - 1  # id that may be recorded: those of newcomers are above, and have 32 bits
 
 
 class Replay:
@@ -42,8 +43,10 @@ class Replay:
         self.made: set[int] = set()  # those here that there were not before
         self.physics: dict[int, bool] = {}  # whether that of an actor here is on before and after the replay
         self.frame = -1
-        ids = [number for frame in recording.frames for number, *_ in frame["came"]]
-        server.live.simulation.keep_ids(max(ids, default=0))  # who takes another's id would be taken for it later
+        last = max((number for frame in recording.frames for number, *_ in frame["came"]), default=0)
+        if last > GREATEST:
+            raise UserError(f"the recording has an actor {last}: ids end at {GREATEST}")
+        server.live.simulation.keep_ids(last)  # who takes another's id would be taken for it later
         self._show()
 
     def advance(self, delta: float, factor: float) -> bool:
