@@ -165,7 +165,7 @@ RAN = (
     ),
     (
         "`util/apply_texture`",
-        "runs; its list of names is empty, as no house here is called Apartment",
+        "not run: it paints what is called Apartment, and no house here is",
     ),
     (
         "`util`: `osm_to_xodr`, `map_viewer`",
