@@ -76,13 +76,18 @@ class _Lanes:
 
     @staticmethod
     def of(network: RoadNetwork) -> _Lanes:
-        lanes = range(len(network.lanes))
-        names = ("length", "road", "junction", "turn", "signal", "stop", "speed_limit")
+        rows, lanes = network.lanes, range(len(network.lanes))
         return _Lanes(
-            *(network.lanes[name].tolist() for name in names),
-            [network.successors(lane).tolist() for lane in lanes],
-            [network.changes(lane) for lane in lanes],
-            [change_length(network, lane) for lane in lanes],
+            length=rows["length"].tolist(),
+            road=rows["road"].tolist(),
+            junction=rows["junction"].tolist(),
+            turn=rows["turn"].tolist(),
+            signal=rows["signal"].tolist(),
+            stop=rows["stop"].tolist(),
+            speed_limit=rows["speed_limit"].tolist(),
+            successors=[network.successors(lane).tolist() for lane in lanes],
+            changes=[network.changes(lane) for lane in lanes],
+            change_length=[change_length(network, lane) for lane in lanes],
         )
 
 
