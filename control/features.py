@@ -32,7 +32,7 @@ from roadcraft.control.planner import Planner
 from roadcraft.control.signs import SERVED_LENGTH, Signs
 from roadcraft.control.spacetime import FREE, OTHER
 from roadcraft.perception.percept import Percept
-from roadcraft.sim.kernels import kernel, njit
+from roadcraft.sim.kernels import Direct, kernel, njit
 from roadcraft.sim.messages import DT, PATH_POINTS, Camera, Kind, Mark, Observation
 from roadcraft.sim.rows import Rows
 
@@ -47,6 +47,8 @@ CLOSE = 9.0, 1.5  # m ... and have since been so close before us, along and acro
 SLOW = 3.0  # m/s below which a vehicle's velocity is little but its error; of a faster one the heading may be wrong
 AGREES = 0.7  # cosine from which heading and velocity agree, about
 SLIP = 0.35  # of the speed along its heading, most that a vehicle moves sideways: headings are seen some degrees off
+
+contiguous = np.ascontiguousarray  # as kernels take their arrays
 
 LAYOUT = (
     ("ego", 6),  # speed, longitudinal acceleration, yaw rate, steering, the last action
@@ -302,6 +304,7 @@ class Features:
         self.faces = Faces()
         self.freespace = FreeSpace()
         self._rows = Rows(OTHER)
+        self._others_from, self._fill = Direct(others_from), Direct(fill)
         self.passing = Passing()
         self.reset()
 
@@ -343,21 +346,21 @@ class Features:
             raise ValueError("Features.vector before the first update")
         ego, planner = observation.ego, self.planner
         out = np.empty(SIZE, np.float32)
-        fill(
+        self._fill.call(
             out,
-            (ego.speed, float(ego.accel_ego[0]), ego.yaw_rate, ego.steer, ego.yaw_world),
-            last_action,
-            cruise,
-            (planner.left - HALF_LENGTH if planner.complete else 200.0, planner.residual),
+            (float(ego.speed), float(ego.accel_ego[0]), float(ego.yaw_rate), float(ego.steer), float(ego.yaw_world)),
+            contiguous(last_action, np.float32),
+            float(cruise),
+            (planner.left - HALF_LENGTH if planner.complete else 200.0, float(planner.residual)),
             planner.localiser.covariance,
-            (percept.confidence, percept.age(observation.time)),
+            (float(percept.confidence), float(percept.age(observation.time))),
             self.path,
-            percept.lanes_ego,
-            percept.lane_prob,
-            percept.lane_marks,
+            contiguous(percept.lanes_ego, np.float64),
+            contiguous(percept.lane_prob, np.float64),
+            contiguous(percept.lane_marks, np.uint8),
             self.signs.belief,
             self.others,
-            percept.events,
+            contiguous(percept.events, np.float64),
             int(observation.command),
         )
         return out
@@ -365,7 +368,7 @@ class Features:
     def _others(self, percept: Percept, camera: Camera | None, moved: float, dt: float) -> NDArray[np.void]:
         objects = self.faces(percept.objects, camera, moved, dt)
         others = self._rows.take(len(objects))
-        others = others[: others_from(objects, self._seen, others)]
+        others = self._rows.keep(self._others_from.call(contiguous(objects), self._seen, others))
         return self.freespace(self.path, others, percept.drivable, camera, moved)
 
 

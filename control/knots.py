@@ -8,7 +8,7 @@ Where that does not fit (bends, roundabouts) a Catmull-Rom spline goes through t
 
 from __future__ import annotations
 
-from math import atan2, ceil, cos, hypot, sin, tan
+from math import atan2, ceil, cos, sin, tan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from roadcraft.sim.geometry import wrap
 from roadcraft.sim.kernels import njit
 from roadcraft.sim.messages import ROUTE_SPACING
+from roadcraft.sim.norm import norm
 
 STRAIGHT = 0.02  # rad between two intervals that count as one straight
 CORNER = 0.2  # rad, smallest turn that is treated as a corner
@@ -45,7 +46,7 @@ def _resampled(line: NDArray[np.float64], beyond: float) -> NDArray[np.float64]:
     """Points every metre of a line (N, 2), the last one less than `beyond` [m] after its end, held there."""
     s = np.zeros(len(line))
     for i in range(1, len(line)):
-        s[i] = s[i - 1] + hypot(line[i, 0] - line[i - 1, 0], line[i, 1] - line[i - 1, 1])
+        s[i] = s[i - 1] + norm(line[i, 0] - line[i - 1, 0], line[i, 1] - line[i - 1, 1])
     last = len(line) - 1
     out = np.empty((ceil(s[last] + beyond), 2))
     i = 0
@@ -125,7 +126,7 @@ def _turn(run: NDArray[np.float64], yaw_in: float, yaw_out: float, length: float
     for k in range(1, len(run) - 1):
         nearest = np.inf
         for j in range(count):
-            nearest = min(nearest, hypot(line[j, 0] - run[k, 0], line[j, 1] - run[k, 1]))
+            nearest = min(nearest, norm(line[j, 0] - run[k, 0], line[j, 1] - run[k, 1]))
         if nearest > FIT:
             return 0
     rest = int(max(1.0, (b - radius * half) / STEP))

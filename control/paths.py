@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from math import atan2, hypot, sqrt
+from math import atan2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.car import rear_axle_arc
 from roadcraft.sim.kernels import kernel, njit
+from roadcraft.sim.norm import norm
 
 LATERAL_ACCEL = 2.5  # m/s^2 in curves that a passenger accepts (Bae et al. 2019: below 3)
 COMFORT_BRAKE = 2.0  # m/s^2
+FAR_OFF = 9.0  # m^2 from a place, beyond which parts of a path are passed over when its nearest point is looked for
 LINE_MARGIN, LIGHT_MARGIN = 0.8, 1.6  # m between the bumper and the line of a stop sign, of a light: whoever stands
 # over the latter no longer sees the light that is for him
 
@@ -29,7 +31,7 @@ def note_stations(path: NDArray[np.float64], s: NDArray[np.float64]) -> None:
     """Fills `s` (T,) with them."""
     s[0] = 0.0
     for i in range(1, len(path)):
-        s[i] = s[i - 1] + hypot(path[i, 0] - path[i - 1, 0], path[i, 1] - path[i - 1, 1])
+        s[i] = s[i - 1] + norm(path[i, 0] - path[i - 1, 0], path[i, 1] - path[i - 1, 1])
 
 
 @njit
@@ -88,11 +90,14 @@ def point_at(path: NDArray[np.float64], s: NDArray[np.float64], at: float) -> tu
 
 
 @kernel
-def nearest_on(path: NDArray[np.float64], x: float, y: float) -> tuple[int, float, float]:
+def nearest_on(path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float) -> tuple[int, float, float]:
     """Where on the path a place is nearest: the point before, the share of the way to the next; and how far to the left
-    of it the place lies [m]."""
+    of it the place lies [m]. `s` (T,): the path's stations."""
     best, at, share, left = 1e18, 0, 0.0, False
+    clear = -1.0  # [m] station up to which nothing more can be as near
     for i in range(len(path) - 1):
+        if s[i + 1] < clear:
+            continue
         ux, uy = path[i + 1, 0] - path[i, 0], path[i + 1, 1] - path[i, 1]
         square = ux * ux + uy * uy
         if square < 1e-9:
@@ -104,6 +109,8 @@ def nearest_on(path: NDArray[np.float64], x: float, y: float) -> tuple[int, floa
         d2 = ex * ex + ey * ey
         if d2 < best:
             best, at, share, left = d2, i, u, ux * vy - uy * vx > 0
+        elif vx * vx + vy * vy > 4.0 * best + FAR_OFF:
+            clear = s[i] + sqrt(vx * vx + vy * vy) - sqrt(best) - 1e-6
     if best == 1e18:
         return 0, 0.0, 0.0
     return at, share, sqrt(best) * (1.0 if left else -1.0)
@@ -112,7 +119,7 @@ def nearest_on(path: NDArray[np.float64], x: float, y: float) -> tuple[int, floa
 @kernel
 def project(path: NDArray[np.float64], s: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
     """Arc length and lateral offset (left positive) [m] of a point against the path."""
-    i, u, offset = nearest_on(path, x, y)
+    i, u, offset = nearest_on(path, s, x, y)
     ux, uy = path[i + 1, 0] - path[i, 0], path[i + 1, 1] - path[i, 1]
     return s[i] + u * sqrt(ux * ux + uy * uy), offset
 
@@ -146,6 +153,10 @@ def curve_speed_on(
     """The same for a path's stations and curvatures (T,)."""
     v = limit
     for i in range(len(s)):
-        in_curve = sqrt(lateral_accel / max(abs(k[i]), 1e-4))
-        v = min(v, sqrt(in_curve * in_curve + 2.0 * COMFORT_BRAKE * max(0.0, s[i] - 1.0)))
+        square = lateral_accel / max(abs(k[i]), 1e-4)  # of the speed there
+        slowing = 2.0 * COMFORT_BRAKE * max(0.0, s[i] - 1.0)
+        if square + slowing > 1.001 * v * v:  # most are, and roots take long
+            continue
+        in_curve = sqrt(square)
+        v = min(v, sqrt(in_curve * in_curve + slowing))
     return v

@@ -37,6 +37,7 @@ EVENT_COST = {
 }
 ENDS = frozenset(("collision_pedestrian", "collision_vehicle", "collision_static", "red_light", "route_deviation"))
 TERMS = ("progress", "lane", "comfort", "time", *EVENT_COST)
+_NOTHING = dict.fromkeys(TERMS, 0.0)
 
 
 def reward_terms(before: Facts, after: Facts, accel: tuple[float, float], events: Iterable[str]) -> dict[str, float]:
@@ -44,7 +45,7 @@ def reward_terms(before: Facts, after: Facts, accel: tuple[float, float], events
 
     `accel`: the largest longitudinal and lateral accelerations [m/s^2] in this decision; `events`: kinds.
     """
-    terms = dict.fromkeys(TERMS, 0.0)
+    terms = _NOTHING.copy()
     gained = PROGRESS * max(0.0, after.progress - before.progress)
     off = max(0.0, abs(after.lateral_error) - LATERAL_FREE)
     terms["progress"] = gained
@@ -55,7 +56,7 @@ def reward_terms(before: Facts, after: Facts, accel: tuple[float, float], events
     terms["time"] = -TIME_COST
     for kind in events:
         terms[kind] -= EVENT_COST[kind]
-    if not isfinite(sum(terms.values())):
+    if not isfinite(terms["progress"] + terms["lane"] + terms["comfort"]):  # what events cost is
         for name, value in terms.items():
             if not isfinite(value):
                 raise ValueError(f"reward term {name} is {value} at frame {after.frame}")

@@ -7,7 +7,7 @@ line through them (see `knots.py`) is made anew every few metres.
 
 from __future__ import annotations
 
-from math import cos, hypot, sin
+from math import cos, sin
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from roadcraft.control.knots import dense
 from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import ROUTE_POINTS, ROUTE_SPACING
+from roadcraft.sim.norm import norm
 
 BEHIND = 4  # points kept behind the car
 AHEAD = 11  # points that the dense line reaches ahead
@@ -54,13 +55,13 @@ def take_in(m: Any, route_ego: NDArray[np.float64], x: float, y: float, yaw: flo
     for k in range(len(route_ego)):
         px = route_ego[k, 0] * c - route_ego[k, 1] * s + x
         py = route_ego[k, 0] * s + route_ego[k, 1] * c + y
-        if k > 0 and hypot(px - seen[k - 1, 0], py - seen[k - 1, 1]) < GOAL:
+        if k > 0 and norm(px - seen[k - 1, 0], py - seen[k - 1, 1]) < GOAL:
             m.goal = True
             break
         seen[k, 0], seen[k, 1] = px, py
         n += 1
     first = nearest_point(points, max(m.first - 1, 0), min(m.first + ONWARDS + 1, m.count), seen[0, 0], seen[0, 1])
-    begins = first < 0 or hypot(points[first, 0] - seen[0, 0], points[first, 1] - seen[0, 1]) > MATCH
+    begins = first < 0 or norm(points[first, 0] - seen[0, 0], points[first, 1] - seen[0, 1]) > MATCH
     if begins:  # a new route begins behind the car: straight, as the car stands
         for k in range(2):
             back = (2 - k) * ROUTE_SPACING
@@ -78,7 +79,7 @@ def take_in(m: Any, route_ego: NDArray[np.float64], x: float, y: float, yaw: flo
         for axis in range(2):
             points[row, axis] += share * (seen[k, axis] - points[row, axis])
     m.first = first
-    return begins or hypot(x - m.made_at[0], y - m.made_at[1]) > REMAKE
+    return begins or norm(x - m.made_at[0], y - m.made_at[1]) > REMAKE
 
 
 @kernel
@@ -86,7 +87,7 @@ def nearest_point(points: NDArray[np.float64], first: int, end: int, x: float, y
     """Row, from `first` to before `end`, of the point nearest to a place, -1 where there is none."""
     best, row = np.inf, -1
     for i in range(first, end):
-        away = hypot(points[i, 0] - x, points[i, 1] - y)
+        away = norm(points[i, 0] - x, points[i, 1] - y)
         if away < best:
             best, row = away, i
     return row

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.perception.percept import Percept
-from roadcraft.sim.kernels import kernel
+from roadcraft.sim.kernels import Direct, kernel
 
 RATE = 0.35  # share of a new frame in the belief; 20 frames a second
 GO_RATE = 0.06  # the same for a green that follows red: half a second, so that a few wrong frames send nobody across
@@ -159,6 +159,7 @@ class Signs:
 
     def __init__(self) -> None:
         self.belief = np.zeros(1, BELIEF)
+        self._update = Direct(_update)
         self.light: NDArray[np.float64] = self.belief["light"][0]  # belief in red, yellow, green
         self.reset()
 
@@ -171,8 +172,10 @@ class Signs:
     def update(self, percept: Percept, speed: float, dt: float) -> float:
         """Takes one percept, the speed [m/s] and the time since the last one [s]. Returns how far it is from the front
         bumper to the next stop line that is surely there [m]; inf when there is none."""
-        p = percept
-        return float(_update(self.belief, p.light, p.light_distance, p.stop_prob, p.stop_distance, speed, dt))
+        light, p = np.ascontiguousarray(percept.light, np.float64), percept
+        said = float(p.light_distance), float(p.stop_prob), float(p.stop_distance)
+        distance: float = self._update.call(self.belief, light, *said, float(speed), float(dt))
+        return distance
 
     def coast(self, speed: float, dt: float) -> None:
         """Nothing new was seen for `dt` [s] at `speed` [m/s]."""

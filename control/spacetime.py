@@ -7,7 +7,7 @@ expert (on facts) and the policy's features (on percepts).
 
 from __future__ import annotations
 
-from math import cos, hypot, sin, sqrt
+from math import cos, sin, sqrt
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from roadcraft.control.car import HALF_LENGTH, HALF_WIDTH
 from roadcraft.control.paths import heading_at, project, stations
 from roadcraft.sim.kernels import kernel, njit
+from roadcraft.sim.norm import norm
 
 OTHER = np.dtype(
     [
@@ -76,7 +77,7 @@ def occupied(
 def reaches(path_box: NDArray[np.float64], other: Any, horizon: float) -> bool:
     """Whether an actor can come near the path's bounding box (x0, y0, x1, y1) at all within `horizon` [s]."""
     x, y = other.xy[0], other.xy[1]
-    far = hypot(other.velocity[0], other.velocity[1]) * horizon + other.half[0] + 3.0
+    far = norm(other.velocity[0], other.velocity[1]) * horizon + other.half[0] + 3.0
     dx = max(path_box[0] - x, 0.0, x - path_box[2])
     dy = max(path_box[1] - y, 0.0, y - path_box[3])
     return dx * dx + dy * dy < far * far
@@ -118,7 +119,7 @@ def spacetime_on(
     for i in range(len(others)):
         o = others[i]
         x, y, yaw = o.xy[0], o.xy[1], o.yaw
-        speed = hypot(o.velocity[0], o.velocity[1])
+        speed = norm(o.velocity[0], o.velocity[1])
         if not reaches(box, o, MOMENTS * STEP):
             continue
         if x < 0.0 and cos(yaw) > 0.5 and abs(y) < 2.5:

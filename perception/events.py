@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Facts, Kind, LightState
+from roadcraft.sim.norm import norm
 
 REACH = 45.0  # [m] along the path: what is further ahead is no event yet
 CORRIDOR = 1.7  # [m] half width of the strip that the ego is going to sweep, beside an object's own half width
@@ -76,7 +77,7 @@ def corridor_flags(path: NDArray, pose: NDArray, actors: NDArray) -> tuple[bool,
         vx = c * a.velocity[0] + s * a.velocity[1]
         vy = c * a.velocity[1] - s * a.velocity[0]
         v_aside = vy * math.cos(heading) - vx * math.sin(heading)
-        speed = math.hypot(vx, vy)
+        speed = norm(vx, vy)
         turned = abs(wrapped(a.yaw - pose[2] - heading))
         half = min(a.extent[1], 1.2)
         inside = abs(aside) < CORRIDOR

@@ -180,7 +180,7 @@ class TruthPerception:
             lanes_ego[row],
             lane_prob[row],
             facts.lane_marks,
-            objects[:count],
+            self._objects.keep(count),
             light[row],
             light_distance,
             stop_prob,

@@ -10,6 +10,7 @@ from roadcraft.perception.events import wrapped
 from roadcraft.perception.percept import PATH_TIMES
 from roadcraft.sim.draws import draw, normal
 from roadcraft.sim.kernels import kernel
+from roadcraft.sim.norm import norm
 
 CAPACITY = 128  # objects tracked at once
 FAR = 100.0  # [m] nothing is seen beyond
@@ -72,15 +73,18 @@ def _row_of(table, key, before, memory):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _frame(a, pose, c, s, camera, sight):  # type: ignore[no-untyped-def]
-    """Whether an actor is in view; then its box and depth are noted in `sight`. c, s: of the ego's heading."""
+def _frame(a, pose, c, s, camera, cp, sp, sight):  # type: ignore[no-untyped-def]
+    """Whether an actor is in view; then its box and depth are noted in `sight`. c, s: of the ego's heading; cp, sp: of
+    the camera's pitch."""
     f, w, h = camera[4], camera[5], camera[6]
     dx, dy = a.xyz[0] - pose[0], a.xyz[1] - pose[1]
     x, y = c * dx + s * dy - camera[0], c * dy - s * dx - camera[1]
     z = -camera[2]
-    if x + a.extent[0] < 0.5 or math.hypot(x, y) > FAR:
+    if x + a.extent[0] < 0.5:
         return False
-    cp, sp = math.cos(camera[3]), math.sin(camera[3])
+    depth = norm(x, y)
+    if depth > FAR:
+        return False
     cy, sy = math.cos(a.yaw - pose[2]), math.sin(a.yaw - pose[2])
     left, top, right, bottom = math.inf, math.inf, -math.inf, -math.inf
     for k in range(8):
@@ -95,7 +99,7 @@ def _frame(a, pose, c, s, camera, sight):  # type: ignore[no-untyped-def]
     if right - left < 1.0 or bottom - top < 1.0:
         return False
     sight.box[0], sight.box[1], sight.box[2], sight.box[3] = left, top, right, bottom
-    sight.depth = math.hypot(x, y)
+    sight.depth = depth
     return True
 
 
@@ -103,11 +107,12 @@ def _frame(a, pose, c, s, camera, sight):  # type: ignore[no-untyped-def]
 def look(actors, pose, camera, sights, covered):  # type: ignore[no-untyped-def]
     """Fills `sights`, a row of SIGHT for each actor. `covered` (BINS,): working memory."""
     c, s = math.cos(pose[2]), math.sin(pose[2])
+    cp, sp = math.cos(camera[3]), math.sin(camera[3])
     nearest = -1
     for i in range(actors.shape[0]):
         sight = sights[i]
         sight.fraction = 0.0
-        if not _frame(actors[i], pose, c, s, camera, sight):
+        if not _frame(actors[i], pose, c, s, camera, cp, sp, sight):
             sight.box[:] = np.nan
             continue
         before, after = -1, nearest
@@ -159,7 +164,7 @@ def sense(actors, pose, now, camera, keep, fresh, m, table, memory, sights, cove
             continue
         in_view = not math.isnan(sights[i].box[0])
         dx, dy = a.xyz[0] - pose[0], a.xyz[1] - pose[1]
-        distance = math.hypot(dx, dy)
+        distance = norm(dx, dy)
         if not in_view and distance > FAR:
             continue
         at = _row_of(table, a.id, at, memory)
@@ -178,7 +183,7 @@ def sense(actors, pose, now, camera, keep, fresh, m, table, memory, sights, cove
             turn = m["bearing_sigma"] * row.z[2]
             row.xy[0] = pose[0] + scale * (dx * math.cos(turn) - dy * math.sin(turn))
             row.xy[1] = pose[1] + scale * (dx * math.sin(turn) + dy * math.cos(turn))
-            stands = 1 if math.hypot(a.velocity[0], a.velocity[1]) < STANDS else 0
+            stands = 1 if norm(a.velocity[0], a.velocity[1]) < STANDS else 0
             row.velocity[0] = a.velocity[0] + m["velocity_sigma"][stands, near] * row.z[3]
             row.velocity[1] = a.velocity[1] + m["velocity_sigma"][stands, near] * row.z[4]
             row.seen = now

@@ -133,8 +133,9 @@ class Referee:
             self._stop(facts, speed)
         for kind in facts.scenario_events:
             self._add(facts, kind, f"Scenario: {kind}")
-        self._compare_speed(facts, speed)
-        status = self._end(facts, speed)
+        arrived = at_goal(facts)
+        self._compare_speed(facts, speed, arrived)
+        status = self._end(facts, speed, arrived)
         self._speed = speed
         self._last = facts
         self.verdict = self._judge(facts, status)
@@ -198,14 +199,14 @@ class Referee:
             self._stop_zone, self._stopped = facts.stop_zone, False
         self._stopped = self._stopped or speed < STOPPED_SPEED
 
-    def _compare_speed(self, facts: Facts, speed: float) -> None:
+    def _compare_speed(self, facts: Facts, speed: float, arrived: bool) -> None:
         """At each quarter of the route: the ego's mean speed in percent of the background's over that quarter."""
         ego, others, ticks = self._speed_sums
         if not isnan(facts.background_speed):
             ego, others, ticks = ego + speed, others + facts.background_speed, ticks + 1
             self._speed_sums = (ego, others, ticks)
         passed = len(self._min_speeds) + 1
-        reached = facts.progress >= facts.route_length * passed / CHECKPOINTS or at_goal(facts)
+        reached = facts.progress >= facts.route_length * passed / CHECKPOINTS or arrived
         if passed > CHECKPOINTS or not reached:
             return
         percent = 100 * ego / others if others > 0 else 100.0
@@ -214,7 +215,7 @@ class Referee:
         if percent < 100:
             self._add(facts, "min_speed", f"Average speed is {percent:.1f} % of the surrounding traffic's", percent)
 
-    def _end(self, facts: Facts, speed: float) -> str:
+    def _end(self, facts: Facts, speed: float, arrived: bool) -> str:
         """The status after this tick; adds the event of an ending that is one."""
         gained = facts.progress - self._progress
         if gained > 0:
@@ -224,7 +225,7 @@ class Referee:
         limit = self._time_limit
         if self.timeout_rule == "1.0":
             limit = TIMEOUT_10[0] * facts.route_length + TIMEOUT_10[1]
-        if at_goal(facts):
+        if arrived:
             return "Completed"
         kind = ""
         away = abs(facts.lateral_error)

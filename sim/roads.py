@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from enum import IntEnum
-from math import cos, hypot, inf, sin
+from math import cos, inf, sin
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import kernel
+from roadcraft.sim.norm import norm
 
 CELL = 4.0  # [m] edge of a cell of the grid that finds the nearest lane
 SEARCH_RADIUS = 100.0  # [m] beyond which a place has no nearest lane
@@ -127,7 +128,7 @@ def _scan_cell(
             continue
         if not (kinds >> grid.kind[grid.lane_of[i]]) & 1:
             continue
-        cost = hypot(dx, dy)
+        cost = norm(dx, dy)
         if aligned and cost < best:
             cost += YAW_PENALTY * (1.0 - cos(grid.yaw[i] - yaw))
         if cost < best:
@@ -168,9 +169,9 @@ def _project(grid: LaneGrid, lane: int, i: int, x: float, y: float) -> tuple[flo
     for a in range(max(i - 1, first), min(i, last - 1) + 1):
         ax, ay = grid.xy[a, 0], grid.xy[a, 1]
         dx, dy = grid.xy[a + 1, 0] - ax, grid.xy[a + 1, 1] - ay
-        length = max(hypot(dx, dy), 1e-9)
+        length = max(norm(dx, dy), 1e-9)
         t = min(max(((x - ax) * dx + (y - ay) * dy) / (length * length), 0.0), 1.0)
-        distance = hypot(x - ax - t * dx, y - ay - t * dy)
+        distance = norm(x - ax - t * dx, y - ay - t * dy)
         if distance < best:
             best = distance
             s = grid.s[a] + t * (grid.s[a + 1] - grid.s[a])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +37,8 @@ def draw_route(network: RoadNetwork, seed: int, length: float, start: int | None
         raise UserError(f"{network.name} has no place to spawn a car")
     rng = np.random.default_rng([seed, 7])
     starts = _starts(network) if start is None else np.array([start])
-    walks = [_walk(network, rng, length, int(rng.choice(starts))) for _ in range(WALKS)]
+    of = _Lanes.of(network)
+    walks = [_walk(network, of, rng, length, int(rng.choice(starts))) for _ in range(WALKS)]
     walks.sort(key=lambda walk: -walk.score)
     for junctions in (JUNCTIONS, 0):
         for walk in walks:
@@ -56,65 +59,101 @@ def _starts(network: RoadNetwork) -> NDArray[np.int64]:
     return np.flatnonzero(straight) if any(straight) else np.arange(len(network.spawns))
 
 
-def _walk(network: RoadNetwork, rng: np.random.Generator, length: float, start: int) -> _Walk:
+@dataclass(frozen=True)
+class _Lanes:
+    """What walks ask of each lane, as lists: they ask for one number at a time, ten thousands of times."""
+
+    length: list[float]  # [m]
+    road: list[int]
+    junction: list[int]
+    turn: list[int]
+    signal: list[int]
+    stop: list[int]
+    speed_limit: list[float]  # [m/s]
+    successors: list[list[int]]
+    changes: list[list[int]]
+    change_length: list[float]  # [m]
+
+    @staticmethod
+    def of(network: RoadNetwork) -> _Lanes:
+        rows, lanes = network.lanes, range(len(network.lanes))
+        return _Lanes(
+            length=rows["length"].tolist(),
+            road=rows["road"].tolist(),
+            junction=rows["junction"].tolist(),
+            turn=rows["turn"].tolist(),
+            signal=rows["signal"].tolist(),
+            stop=rows["stop"].tolist(),
+            speed_limit=rows["speed_limit"].tolist(),
+            successors=[network.successors(lane).tolist() for lane in lanes],
+            changes=[network.changes(lane) for lane in lanes],
+            change_length=[change_length(network, lane) for lane in lanes],
+        )
+
+
+def _walk(network: RoadNetwork, of: _Lanes, rng: np.random.Generator, length: float, start: int) -> _Walk:
     """A random way over the lanes that prefers streets and kinds of turn that it has not had yet.
 
     It goes on for SPARE metres after `length`, but is judged by what it meets before.
     """
     x, y, yaw = network.spawns[start]
     lane, start_s, _ = network.nearest((x, y), yaw)
-    lanes, left = [lane], length - float(network.lanes["length"][lane] - start_s)
+    lanes, left = [lane], length - (of.length[lane] - start_s)
     turns: dict[int, int] = {}
-    roads = {int(network.lanes["road"][lane]): 1}
+    roads = {of.road[lane]: 1}
     changed, at = True, start_s  # no lane change on the street on which it begins
     score = None
     while left > -SPARE:
         if score is None and left < 0:
-            score = _score(network, lanes, roads, turns)
-        sides = network.changes(lane)
-        room = float(network.lanes["length"][lane]) - at
-        stretch = change_length(network, lane)
+            score = _score(of, lanes, roads, turns)
+        sides, stretch = of.changes[lane], of.change_length[lane]
+        room = of.length[lane] - at
         if sides and not changed and room > 0.9 * stretch and rng.random() < CHANGE_SHARE:
-            lane, at, changed = int(rng.choice(sides)), at + stretch, True
+            lane, at, changed = sides[int(rng.integers(len(sides)))], at + stretch, True
             lanes.append(lane)
             continue
-        after = network.successors(lane)
-        if len(after) == 0:
+        after = of.successors[lane]
+        if not after:
             if not sides:
                 break
-            lane = int(rng.choice(sides))  # this lane ends: leave it
+            lane = sides[int(rng.integers(len(sides)))]  # this lane ends: leave it
             lanes.append(lane)
             continue
-        weights = np.array([_wish(network, int(n), roads, turns) for n in after])
-        lane, at = int(rng.choice(after, p=weights / weights.sum())), 0.0
+        lane, at = _drawn(after, [_wish(of, n, roads, turns) for n in after], rng.random()), 0.0
         lanes.append(lane)
-        left -= float(network.lanes["length"][lane])
-        row = network.lanes[lane]
-        if row["road"] != network.lanes["road"][lanes[-2]]:
+        left -= of.length[lane]
+        road = of.road[lane]
+        if road != of.road[lanes[-2]]:
             changed = False
-            roads[int(row["road"])] = roads.get(int(row["road"]), 0) + 1
-            if row["junction"] >= 0:
-                turns[int(row["turn"])] = turns.get(int(row["turn"]), 0) + 1
-    return _Walk(lanes, start_s, _score(network, lanes, roads, turns) - 10.0 if score is None else score)
+            roads[road] = roads.get(road, 0) + 1
+            if of.junction[lane] >= 0:
+                turns[of.turn[lane]] = turns.get(of.turn[lane], 0) + 1
+    return _Walk(lanes, start_s, _score(of, lanes, roads, turns) - 10.0 if score is None else score)
 
 
-def _wish(network: RoadNetwork, lane: int, roads: dict[int, int], turns: dict[int, int]) -> float:
+def _drawn(things: list[int], weights: list[float], draw: float) -> int:
+    """One of `things`, as likely as its weight is large, by a number `draw` in [0, 1)."""
+    total = sum(weights)
+    reached = list(accumulate(weight / total for weight in weights))
+    return things[bisect_right([some / reached[-1] for some in reached], draw)]
+
+
+def _wish(of: _Lanes, lane: int, roads: dict[int, int], turns: dict[int, int]) -> float:
     """How welcome a next lane is: rare turns and new streets are."""
     weight = 1.0
-    if network.lanes["junction"][lane] >= 0:
-        weight /= 1.0 + turns.get(int(network.lanes["turn"][lane]), 0)
-    ahead = [lane, *(int(n) for n in network.successors(lane))]
-    seen = max(roads.get(int(network.lanes["road"][n]), 0) for n in ahead)
+    if of.junction[lane] >= 0:
+        weight /= 1.0 + turns.get(of.turn[lane], 0)
+    seen = max(roads.get(of.road[n], 0) for n in (lane, *of.successors[lane]))
     return weight * 0.05**seen
 
 
-def _score(network: RoadNetwork, lanes: list[int], roads: dict[int, int], turns: dict[int, int]) -> float:
+def _score(of: _Lanes, lanes: list[int], roads: dict[int, int], turns: dict[int, int]) -> float:
     """How much there is to see on the way."""
     kinds = sum(turns.get(int(k), 0) > 0 for k in (Command.LEFT, Command.RIGHT, Command.STRAIGHT))
-    lights = int((network.lanes["signal"][lanes] >= 0).sum())
-    signs = int((network.lanes["stop"][lanes] >= 0).sum())
+    lights = sum(of.signal[lane] >= 0 for lane in lanes)
+    signs = sum(of.stop[lane] >= 0 for lane in lanes)
     again = sum(count - 1 for count in roads.values())
-    speeds = len(np.unique(network.lanes["speed_limit"][lanes]))
+    speeds = len({of.speed_limit[lane] for lane in lanes})
     few = max(JUNCTIONS - sum(turns.values()), 0)
     return kinds + 0.7 * speeds + min(lights, 2) + 0.5 * min(signs, 1) - 2.0 * again - 2.0 * few
 

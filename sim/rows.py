@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-BLOCK = 16  # takes that one array is enough for
+BLOCK = 16  # records that one array is enough for
+BYTES = 1 << 14  # of an array of rows, more where more are taken at once: larger ones are fresh pages of the system's,
+# which cost more than what is written on them
 
 
 class Rows:
@@ -17,16 +19,22 @@ class Rows:
 
     def __init__(self, dtype: DTypeLike) -> None:
         self._block = np.empty(0, dtype)
-        self._at = 0
+        self._room = BYTES // self._block.itemsize
+        self._taken = self._at = 0
 
     def take(self, count: int) -> NDArray[np.void]:
         """(count,) rows."""
         at, end = self._at, self._at + count
         if end > len(self._block):
-            self._block = np.empty(count * BLOCK, self._block.dtype)
+            self._block = np.empty(max(count, self._room), self._block.dtype)
             at, end = 0, count
-        self._at = end
+        self._taken, self._at = at, end
         return self._block[at:end]
+
+    def keep(self, count: int) -> NDArray[np.void]:
+        """The first `count` of the rows that were taken last; the rest of them are handed out again."""
+        self._at = self._taken + count
+        return self._block[self._taken : self._at]
 
 
 class Columns:

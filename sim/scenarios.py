@@ -68,14 +68,22 @@ class Director:
                 self.all.append(SCENARIOS[name](stage, network, route, at, episode.seed))
         self.all.sort(key=lambda scenario: scenario.at)
         self.scenarios = list(self.all)
+        self._sleeps_until = self._next()
 
     def step(self, facts: Facts) -> None:
         """One tick of all scenarios that have not ended."""
         self.events = ()
         progress, ended = facts.progress, False
+        if progress < self._sleeps_until:
+            return
         for scenario in self.scenarios:
             if scenario.began or progress >= scenario.wakes_at:
                 self.events += scenario.step(facts)
                 ended = ended or scenario.done
         if ended:
             self.scenarios = [scenario for scenario in self.scenarios if not scenario.done]
+        self._sleeps_until = self._next()
+
+    def _next(self) -> float:
+        """The progress [m] before which nothing happens: that at which the next scenario wakes, if none runs."""
+        return min((-np.inf if scenario.began else scenario.wakes_at for scenario in self.scenarios), default=np.inf)

@@ -6,7 +6,7 @@ beyond it along its heading), a red light run (the tail crosses the stop line), 
 
 from __future__ import annotations
 
-from math import cos, hypot, inf, pi, sin
+from math import cos, inf, pi, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from roadcraft.sim.kernels import kernel
 from roadcraft.sim.lines import BORDERS, lines_ahead, route_borders
 from roadcraft.sim.localisation import sense_ego
 from roadcraft.sim.messages import LANE_LINES, LANE_X, PATH_POINTS, ROUTE_POINTS, ROUTE_SPACING, LightState
+from roadcraft.sim.norm import norm
 from roadcraft.sim.roads import DRIVING, PARKING, LaneGrid, RoadNetwork, SignalKind, lane_point, nearest_lane
 from roadcraft.sim.routes import Route
 
@@ -109,7 +110,7 @@ def project_on_route(route: NDArray[np.void], index: int, x: float, y: float) ->
         square = max(dx * dx + dy * dy, 1e-12)
         t = min(max(((x - route[a].xy[0]) * dx + (y - route[a].xy[1]) * dy) / square, 0.0), 1.0)
         ex, ey = x - route[a].xy[0] - t * dx, y - route[a].xy[1] - t * dy
-        distance = hypot(ex, ey)
+        distance = norm(ex, ey)
         if distance < best:
             best = distance
             lateral = distance if dx * ey - dy * ex > 0.0 else -distance

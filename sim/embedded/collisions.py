@@ -7,13 +7,14 @@ passes through anything at 30 m/s.
 
 from __future__ import annotations
 
-from math import ceil, cos, hypot, sin
+from math import ceil, cos, sin, sqrt
 
 import numpy as np
 
 from roadcraft.sim.embedded.bins import cell_of, half_width, separation
 from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Kind
+from roadcraft.sim.norm import norm
 
 RESTITUTION = 0.1
 FRICTION = 0.4  # metal on metal
@@ -58,7 +59,7 @@ def _touch(x, y, yaw, ex, ey, vx, vy, x2, y2, yaw2, ex2, ey2, dt):  # type: igno
     (vx, vy) [m/s] is the velocity of 1 as seen from 2.
     """
     depth, nx, ny = separation(x, y, yaw, ex, ey, x2, y2, yaw2, ex2, ey2)
-    travel = hypot(vx, vy) * dt
+    travel = norm(vx, vy) * dt
     back = 0.0
     thickness = max(min(ex, ey) + min(ex2, ey2), 0.1)
     if depth < 0.0 and travel < thickness:
@@ -142,6 +143,12 @@ def _impulses(approach, slide, along, across):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _radius(thing):  # type: ignore[no-untyped-def]
+    """[m] of the circle around a thing's rectangle."""
+    return sqrt(thing.extent[0] * thing.extent[0] + thing.extent[1] * thing.extent[1])
+
+
+@kernel
 def _hit_solid(b, p, solid, dt, contacts, count):  # type: ignore[no-untyped-def]
     dx, dy = solid.xy[0] - b.xyz[0], solid.xy[1] - b.xyz[1]
     travel = (abs(b.velocity[0]) + abs(b.velocity[1])) * dt
@@ -150,7 +157,7 @@ def _hit_solid(b, p, solid, dt, contacts, count):  # type: ignore[no-untyped-def
         return
     if b.xyz[2] > solid.z + 2.0 * solid.extent[2] or b.xyz[2] + 2.0 * b.extent[2] < solid.z:
         return
-    reach = hypot(b.extent[0], b.extent[1]) + hypot(solid.extent[0], solid.extent[1])
+    reach = _radius(b) + _radius(solid)
     if dx * dx + dy * dy > (reach + travel) * (reach + travel):
         return
     depth, nx, ny, px, py = _touch(
@@ -190,7 +197,7 @@ def _hit_body(a, p, b, q, dt, contacts, count):  # type: ignore[no-untyped-def]
         return False, False
     if a.xyz[2] > b.xyz[2] + 2.0 * b.extent[2] or b.xyz[2] > a.xyz[2] + 2.0 * a.extent[2]:
         return False, False
-    reach = hypot(a.extent[0], a.extent[1]) + hypot(b.extent[0], b.extent[1])
+    reach = _radius(a) + _radius(b)
     if dx * dx + dy * dy > (reach + travel) * (reach + travel):
         return False, False
     depth, nx, ny, px, py = _touch(

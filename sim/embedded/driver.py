@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from math import atan, hypot
+from math import atan
 
 import numpy as np
 
 from roadcraft.sim.draws import draw
 from roadcraft.sim.kernels import kernel
+from roadcraft.sim.norm import norm
 from roadcraft.sim.roads import DRIVING, nearest_lane
 
 PATH = 10  # lanes of the way ahead
@@ -149,8 +150,9 @@ def extend_path(lanes, links, b, d, horizon):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sample_path(lanes, points, b, d, here, spacing, way, most):  # type: ignore[no-untyped-def]
-    """Fills `way` (SAMPLES, 4): x, y, cos, sin of the way every `spacing` [m] from the body on; how many.
+def sample_path(lanes, points, b, d, here, spacing, way, first, most):  # type: ignore[no-untyped-def]
+    """How many of the points that lie every `spacing` [m] along the way, from the body on, are known, `most` at most.
+    Fills `way` (SAMPLES, 4) from row `first` on: x, y, cos, sin of each.
 
     `here`: row of the last point of its lane that it has passed.
     """
@@ -166,18 +168,37 @@ def sample_path(lanes, points, b, d, here, spacing, way, most):  # type: ignore[
             s -= lanes[lane].length
             lane = d.path[k]
             i = lanes[lane].first
-        while i < lanes[lane].last - 1 and points[i + 1].s <= s:
-            i += 1
-        t = (s - points[i].s) / max(points[i + 1].s - points[i].s, 1e-9)
-        a, z = points[i], points[i + 1]
-        c, n = a.cos + t * (z.cos - a.cos), a.sin + t * (z.sin - a.sin)
-        left = max(abs(d.offset) - fading * count, 0.0)
-        shift = left if d.offset > 0.0 else -left
-        way[count, 0] = a.x + t * (z.x - a.x) - shift * n
-        way[count, 1] = a.y + t * (z.y - a.y) + shift * c
-        way[count, 2], way[count, 3] = c, n
+        if count >= first:
+            while i < lanes[lane].last - 1 and points[i + 1].s <= s:
+                i += 1
+            t = (s - points[i].s) / max(points[i + 1].s - points[i].s, 1e-9)
+            a, z = points[i], points[i + 1]
+            c, n = a.cos + t * (z.cos - a.cos), a.sin + t * (z.sin - a.sin)
+            left = max(abs(d.offset) - fading * count, 0.0)
+            shift = left if d.offset > 0.0 else -left
+            way[count, 0] = a.x + t * (z.x - a.x) - shift * n
+            way[count, 1] = a.y + t * (z.y - a.y) + shift * c
+            way[count, 2], way[count, 3] = c, n
         count += 1
         s += spacing
+    return count
+
+
+@kernel
+def steers_by(b, p, spacing, count):  # type: ignore[no-untyped-def]
+    """Where among `count` points of the way, every `spacing` [m], the one lies that the body is steered towards."""
+    ahead = 3.2 + 0.35 * max(b.speed, 0.0)
+    return min(max((ahead - p.rear) / spacing, 0.0), count - 2.001)
+
+
+@kernel
+def sample_to_steer(lanes, points, b, d, p, here, spacing, way, most):  # type: ignore[no-untyped-def]
+    """As `sample_path`, but fills only what `steering` reads."""
+    first = int(steers_by(b, p, spacing, most))
+    known = min(first + 4, most)  # of which steering takes rows `first` and `first` + 1
+    count = sample_path(lanes, points, b, d, here, spacing, way, first, known)
+    if count < known:  # the way ends, and steering looks nearer
+        count = sample_path(lanes, points, b, d, here, spacing, way, 0, known)
     return count
 
 
@@ -191,8 +212,7 @@ def steering(b, at, p, spacing, way, count):  # type: ignore[no-untyped-def]
     if count < 3:
         return 0.0
     x, y = b.xyz[0] - p.rear * at.cos, b.xyz[1] - p.rear * at.sin
-    ahead = 3.2 + 0.35 * max(b.speed, 0.0)
-    place = min(max((ahead - p.rear) / spacing, 0.0), count - 2.001)
+    place = steers_by(b, p, spacing, count)
     i = int(place)
     t = place - i
     here, there = way[i], way[i + 1]
@@ -200,7 +220,7 @@ def steering(b, at, p, spacing, way, count):  # type: ignore[no-untyped-def]
     inside = 0.5 * p.rear * p.rear * min(max(curvature, -0.2), 0.2)
     tx = here[0] + t * (there[0] - here[0]) - inside * here[3] - x
     ty = here[1] + t * (there[1] - here[1]) + inside * here[2] - y
-    distance = max(hypot(tx, ty), 0.5)
+    distance = max(norm(tx, ty), 0.5)
     side = (at.cos * ty - at.sin * tx) / distance
     return atan((p.front + p.rear) * 2.0 * side / distance)
 

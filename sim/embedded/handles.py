@@ -25,6 +25,7 @@ def _set_controls(bodies, motion, row, pedals, hand_brake, reverse, manual, gear
     if manual:
         b.gear = gear
     motion[row].ackermann = False
+    return b.steer
 
 
 class Bodies:
@@ -34,13 +35,16 @@ class Bodies:
         self._rows: dict[int, int] = {}
         self._settings: dict[int, Physics] = {}  # of rebuilt vehicles
         self._used = 0
+        self._in_use: NDArray[np.void]  # the first so many rows of bodies
         self._set_controls = Direct(_set_controls)
         self._allocate(CAPACITY)
 
     @property
     def bodies(self) -> NDArray[np.void]:
         """(n,) BODY: a view of all rows in use; id 0 marks a free one. Spawning may move it: do not keep it."""
-        return self._bodies[: self._used]
+        if len(self._in_use) != self._used:
+            self._in_use = self._bodies[: self._used]
+        return self._in_use
 
     def row(self, number: int) -> int:
         """Index into `bodies` of the body with that id; it stays the same while the body lives. KeyError if none."""
@@ -61,16 +65,17 @@ class Bodies:
         hand_brake: bool = False,
         reverse: bool = False,
         gear: int | None = None,
-    ) -> None:
+    ) -> float:
         """Pedals in [0, 1], steer in [-1, 1], left positive, until the next call. `gear` None: automatic.
 
-        Values are rounded to float32, as they would be on CARLA's wire.
+        Values are rounded to float32, as they would be on CARLA's wire; returns the steering that then acts.
         """
         row = self._rows[number]
         pedals = float(throttle), float(steer), float(brake)
-        self._set_controls.call(
+        steers: float = self._set_controls.call(
             self._bodies, self._motion, row, pedals, hand_brake, reverse, gear is not None, gear or 0
         )
+        return steers
 
     def control_ackermann(
         self,
@@ -208,6 +213,7 @@ class Bodies:
         self._drivers = np.zeros(capacity, traffic.DRIVER)
         self._strollers = np.zeros(capacity, walkers.STROLLER)
         self._chain = np.zeros(capacity, CHAIN)
+        self._in_use = self._bodies[: self._used]
 
     def _free_row(self) -> int:
         """The lowest free row; the arrays double when there is none."""
@@ -220,5 +226,6 @@ class Bodies:
             self._bodies, self._physics, self._motion, self._drivers, self._strollers, self._chain = (
                 np.concatenate([array, np.zeros(size, array.dtype)]) for array in old
             )
+            self._in_use = self._bodies[:0]
         self._used += 1
         return self._used - 1

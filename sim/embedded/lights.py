@@ -127,12 +127,13 @@ class LightTable:
             phases, phase = np.unique(signals["phase"][mine], return_inverse=True)
             self.rows["phase"][mine] = phase
             self.groups["phases"][k] = max(len(phases), 2)  # a lone phase still has a turn of red
+        self._state: NDArray[np.uint8] = self.rows["state"]
         self.reset(seed)
 
     @property
     def state(self) -> NDArray[np.uint8]:
         """(S,) LightState of each signal."""
-        return self.rows["state"]
+        return self._state
 
     @property
     def elapsed(self) -> NDArray[np.float64]:

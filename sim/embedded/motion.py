@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import atan2, cos, exp, hypot, pi, sin
+from math import atan2, cos, exp, pi, sin
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from roadcraft.sim.embedded.relief import floor_below, is_even
 from roadcraft.sim.embedded.vehicle import advance, pedals_for, steer_for
 from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Kind
+from roadcraft.sim.norm import norm
 
 WALKER_ACCELERATION = 4.0  # m/s^2
 WALKER_TURN = 6.0  # rad/s
@@ -147,17 +148,17 @@ def _walk(b, m, dt):  # type: ignore[no-untyped-def]
         wanted_x, wanted_y = b.target_speed * b.target_direction[0], b.target_speed * b.target_direction[1]
         rate = WALKER_ACCELERATION
     dx, dy = wanted_x - vx0, wanted_y - vy0
-    change = hypot(dx, dy)
+    change = norm(dx, dy)
     if change > rate * dt:
         dx, dy = dx * rate * dt / change, dy * rate * dt / change
     b.velocity[0], b.velocity[1] = vx0 + dx, vy0 + dy
     b.accel[0], b.accel[1] = dx / dt, dy / dt
     b.xyz[0] += b.velocity[0] * dt
     b.xyz[1] += b.velocity[1] * dt
-    pace = hypot(b.velocity[0], b.velocity[1])
+    pace = norm(b.velocity[0], b.velocity[1])
     b.yaw_rate = 0.0
     if m.down == 0.0:
-        if hypot(b.target_direction[0], b.target_direction[1]) > 0.1 and b.target_speed > 0.0:
+        if norm(b.target_direction[0], b.target_direction[1]) > 0.1 and b.target_speed > 0.0:
             turn = atan2(b.target_direction[1], b.target_direction[0]) - b.yaw
             turn -= 2.0 * pi * np.floor((turn + pi) / (2.0 * pi))
             b.yaw_rate = min(max(turn / dt, -WALKER_TURN), WALKER_TURN)
@@ -171,7 +172,7 @@ def _walk(b, m, dt):  # type: ignore[no-untyped-def]
 def _coast(b, slowing, dt):  # type: ignore[no-untyped-def]
     """Slides on, slowed by friction [m/s^2]; turning fades likewise."""
     vx0, vy0 = b.velocity[0], b.velocity[1]
-    pace = hypot(vx0, vy0)
+    pace = norm(vx0, vy0)
     keep = max(1.0 - slowing * dt / pace, 0.0) if pace > 1e-9 else 0.0
     b.velocity[0], b.velocity[1] = vx0 * keep, vy0 * keep
     b.accel[0], b.accel[1] = (b.velocity[0] - vx0) / dt, (b.velocity[1] - vy0) / dt

@@ -14,6 +14,7 @@ SIDE = 0.25  # [m] of air that a driver wants on either side
 LOOKAHEAD = 2.5  # s ahead that those who cross are looked for
 LONGEST = 2.0  # of the spacing of the way's points: how far apart they can be, in bends and where the way leads aside
 SQUEEZE = 8.0  # s of standing after which a driver needs no air at all
+CLOSE = 1e-6  # [m] to an edge within which rounding decides
 _PEDESTRIAN = int(Kind.PEDESTRIAN)
 
 
@@ -60,6 +61,7 @@ def _sweep(b, at, e, there, way, count, spacing, rear, side):  # type: ignore[no
     reach = half + wide + ex + ey
     moving = vx * vx + vy * vy > 0.04 and (walker or e.autopilot == 0)
     pace = abs(vx) + abs(vy)
+    passes = 1.0 / (LONGEST * spacing)  # points in each metre, at least
     farthest = 1.42 * (reach + (LOOKAHEAD * pace if moving else 0.0))  # 1.42: along two axes instead of straight
     k = -1
     while k < count - 1:
@@ -68,7 +70,7 @@ def _sweep(b, at, e, there, way, count, spacing, rear, side):  # type: ignore[no
         dx, dy = e.xyz[0] - way[k, 0], e.xyz[1] - way[k, 1]
         square = dx * dx + dy * dy
         if square > farthest * farthest:  # nor is it near the next points, which are not far from here
-            k += int((sqrt(square) - farthest) / (LONGEST * spacing))
+            k += int((sqrt(square) - farthest) * passes)
             continue
         c, s = (way[k - lag, 2], way[k - lag, 3]) if k >= lag else (at.cos, at.sin)
         along = vx * c + vy * s
@@ -80,8 +82,8 @@ def _sweep(b, at, e, there, way, count, spacing, rear, side):  # type: ignore[no
                 ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), LOOKAHEAD)
             elif not walker and across > 1.0:
                 ahead = min(max(d - half, 0.0) / max(b.speed, 1.5), 1.0)
-        far = reach + ahead * pace
-        if abs(dx * c + dy * s) > far or abs(dy * c - dx * s) > far:
+        far = ex + ey + ahead * pace + CLOSE
+        if abs(dx * c + dy * s) > half + far or abs(dy * c - dx * s) > wide + far:
             continue
         for step in range(3 if ahead > 0.05 else 1):
             x, y = dx + 0.5 * step * ahead * vx, dy + 0.5 * step * ahead * vy
@@ -102,11 +104,17 @@ def obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, rear,
     side = SIDE * max(1.0 - d.standing / SQUEEZE, 0.0)  # who stands long dares more
     columns, rows = frame.columns, frame.rows
     last_column, last_row = -9, -9
+    west, east, south, north = inf, -inf, inf, -inf  # [m] of the last cell
     for k in range(count):
-        column = min(max(int((way[k, 0] - frame.x) / CELL), 0), columns - 1)
-        row = min(max(int((way[k, 1] - frame.y) / CELL), 0), rows - 1)
+        x, y = way[k, 0] - frame.x, way[k, 1] - frame.y
+        if west < x < east and south < y < north:
+            continue
+        column = min(max(int(x / CELL), 0), columns - 1)
+        row = min(max(int(y / CELL), 0), rows - 1)
         if row == last_row and column == last_column:
             continue
+        west, east = column * CELL + CLOSE, (column + 1) * CELL - CLOSE
+        south, north = row * CELL + CLOSE, (row + 1) * CELL - CLOSE
         before_column, before_row = last_column, last_row
         last_column, last_row = column, row
         for r in range(max(row - 1, 0), min(row + 2, rows)):

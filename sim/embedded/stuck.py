@@ -15,13 +15,15 @@ STUCK = 90.0  # s
 LOOK_EVERY = 20  # ticks
 AWAY, CLEAR, SHORTEST = 60.0, 15.0, 12.0  # m from where it stood; m from everybody else; m of lane
 TRIES = 50
+_NOBODY = np.zeros(0, np.int64)
 
 
 def stuck(bodies: NDArray[np.void], drivers: NDArray[np.void]) -> NDArray[np.int64]:
     """The rows of built-in drivers that have been standing for too long."""
-    return np.flatnonzero(
-        (drivers["standing"][: len(bodies)] > STUCK) & (bodies["autopilot"] != 0) & (bodies["id"] != 0)
-    )
+    standing = drivers["standing"][: len(bodies)]
+    if standing.max(initial=0.0) <= STUCK:  # as most of the time
+        return _NOBODY
+    return np.flatnonzero((standing > STUCK) & (bodies["autopilot"] != 0) & (bodies["id"] != 0))
 
 
 def elsewhere(

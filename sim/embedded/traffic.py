@@ -24,6 +24,7 @@ from roadcraft.sim.embedded.driver import (
     locate,
     point_before,
     sample_path,
+    sample_to_steer,
     steering,
 )
 from roadcraft.sim.embedded.driver import engage as _engage
@@ -238,7 +239,10 @@ def _drive_one(  # type: ignore[no-untyped-def]
     if d.thinks or d.lanes < 3:
         extend_path(lanes, links, b, d, horizon + 40.0)
     here = point_before(lanes, points, d.path[0], b.lane_s)
-    count = sample_path(lanes, points, b, d, here, spacing, way, SAMPLES if d.thinks else STEERED)
+    if d.thinks:
+        count = sample_path(lanes, points, b, d, here, spacing, way, 0, SAMPLES)
+    else:
+        count = sample_to_steer(lanes, points, b, d, p, here, spacing, way, STEERED)
     wanted = max(allowed_speed(lanes, points, b, d, here, SLOWING) * d.eagerness, 1.0)
     if d.thinks:
         seen, blocker = obstacle(i, bodies, drivers, chain, frame, cells, way, count, spacing, p.rear, wanted)

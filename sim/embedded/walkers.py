@@ -7,7 +7,7 @@ crosses the road where it likes.
 
 from __future__ import annotations
 
-from math import cos, hypot, sin
+from math import cos, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from roadcraft.sim.embedded.bins import CELL
 from roadcraft.sim.embedded.footpaths import ALONG, JAYWALK, Footpaths
 from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Kind, LightState
+from roadcraft.sim.norm import norm
 
 ARRIVED = 0.5  # [m] from a place
 JAYWALKERS = 0.125  # share of walkers
@@ -62,7 +63,7 @@ def _start(bodies, strollers, nodes, edges):  # type: ignore[no-untyped-def]
     w.origin, w.target, w.edge, w.kind = -1, -1, -1, ALONG
     best = 50.0
     for k in range(nodes.shape[0]):
-        distance = hypot(nodes[k].x - b.xyz[0], nodes[k].y - b.xyz[1])
+        distance = norm(nodes[k].x - b.xyz[0], nodes[k].y - b.xyz[1])
         if distance < best and _leads_along(nodes[k], edges):
             best, w.target = distance, k
     w.origin = w.target
@@ -204,7 +205,7 @@ def _step(bodies, i, b, w, nodes, edges, signals, chain, frame, cells, solids, l
         return
     tx, ty = _goal(w, nodes)
     dx, dy = tx - b.xyz[0], ty - b.xyz[1]
-    distance = hypot(dx, dy)
+    distance = norm(dx, dy)
     if distance < ARRIVED:
         _choose(w, nodes, edges)
         return
@@ -234,7 +235,7 @@ def _goal(w, nodes):  # type: ignore[no-untyped-def]
     """The place aimed at: `aside` to the right of the way there."""
     a, t = nodes[w.origin], nodes[w.target]
     dx, dy = t.x - a.x, t.y - a.y
-    length = hypot(dx, dy)
+    length = norm(dx, dy)
     if length < 0.1:
         return t.x, t.y
     return t.x + w.aside * dy / length, t.y - w.aside * dx / length

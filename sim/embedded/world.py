@@ -111,8 +111,7 @@ class EmbeddedWorld:
         if self.simulation is None:
             raise UserError("reset() comes before step()")
         self._frame += 1
-        self._steer = float(np.float32(control.steer))
-        self.simulation.control_vehicle(self.ego, control.throttle, control.steer, control.brake)
+        self._steer = self.simulation.control_vehicle(self.ego, control.throttle, control.steer, control.brake)
         if self.director.scenarios:
             self.director.step(self._tick.facts)
         self.simulation.step(DT)
@@ -301,4 +300,4 @@ class Reader:
         """
         state, actors = np.empty(8), self._actors.take(len(bodies))
         count, total, others = self._kernel.call(bodies, ego, sirens, actors, state)
-        return state, actors[:count], total / others if others else float("nan")
+        return state, self._actors.keep(count), total / others if others else float("nan")

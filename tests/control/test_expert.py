@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from control_scenes import actor, tick
@@ -65,6 +67,17 @@ def test_projection_has_its_sign_on_the_left() -> None:
     s, lateral = project(path, stations(path), *(path[10] + 0.5 * (np.array([0.0, 20.0]) - path[10]) / 20.0))
     assert s == pytest.approx(10.0, abs=0.1)
     assert lateral == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_nearest_place_is_found_on_a_path_that_comes_back() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        turns = np.cumsum(random.normal(0.0, 0.08, 60) + random.uniform(-0.2, 0.2))
+        path = np.cumsum(np.stack([np.cos(turns), np.sin(turns)], -1), axis=0)
+        fine = np.concatenate([np.linspace(a, b, 50) for a, b in pairwise(path)])
+        place = path[int(random.integers(60))] + random.normal(0.0, 6.0, 2)
+        _, lateral = project(path, stations(path), *place)
+        assert abs(lateral) == pytest.approx(np.hypot(*(fine - place).T).min(), abs=0.02)
 
 
 def test_a_curve_is_met_at_its_own_speed() -> None:

@@ -13,6 +13,7 @@ from roadcraft.sim.errors import UserError
 from roadcraft.sim.messages import Command, Weather
 from roadcraft.sim.roads import LaneKind, RoadNetwork, SignalKind
 from roadcraft.sim.route_files import KNOWN, read_routes
+from roadcraft.sim.route_search import _drawn
 from roadcraft.sim.routes import COMMAND_AHEAD, Route, route_from_points, route_from_seed, route_through
 from roadcraft.sim.scenarios import SCENARIOS
 
@@ -238,3 +239,12 @@ def test_a_broken_route_file_is_refused(text: str, message: str, tmp_path: Path)
         read_routes(tmp_path / "routes.xml")
     with pytest.raises(UserError, match="nowhere"):
         read_routes(tmp_path / "nowhere.xml")
+
+
+def test_lanes_are_drawn_as_often_as_they_are_welcome() -> None:
+    random, twin = np.random.default_rng(4), np.random.default_rng(4)
+    for count in range(1, 7):
+        lanes, weights = list(range(100, 100 + count)), (0.05 ** np.arange(count) + 1e-3).tolist()
+        shares = np.array(weights) / np.sum(weights)
+        drawn = [_drawn(lanes, weights, random.random()) for _ in range(500)]
+        assert drawn == [int(twin.choice(lanes, p=shares)) for _ in range(500)]

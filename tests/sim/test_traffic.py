@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from roadcraft.sim.embedded.catalogue import CATALOGUE, find
+from roadcraft.sim.embedded.driver import SAMPLES, point_before, sample_path, sample_to_steer, steering
 from roadcraft.sim.embedded.state import Simulation, SpawnError
 from roadcraft.sim.embedded.stuck import STUCK
 from roadcraft.sim.embedded.town import Town, load_town
+from roadcraft.sim.kernels import kernel
 from roadcraft.sim.messages import Kind, LightState
 from roadcraft.sim.population import VEHICLES, odds_of
 from roadcraft.sim.roads import LaneKind
@@ -232,3 +234,34 @@ def test_as_many_two_wheelers_as_asked_for() -> None:
     assert many[two].sum() == pytest.approx(0.5)
     assert streets[two].sum() < 0.2
     assert many[0] / many[1] == pytest.approx(streets[0] / streets[1])  # the others among themselves as before
+
+
+@kernel
+def _steered(bodies, physics, drivers, chain, lanes, points, way, spacing, most, angles):  # type: ignore[no-untyped-def]
+    """Fills `angles` (N, 2) with the wheel angles by all of the way and by what of it is needed."""
+    for i in range(bodies.shape[0]):
+        b, d, p = bodies[i], drivers[i], physics[i]
+        here = point_before(lanes, points, d.path[0], b.lane_s)
+        way[:] = np.nan
+        count = sample_path(lanes, points, b, d, here, spacing, way, 0, most)
+        angles[i, 0] = steering(b, chain[i], p, spacing, way, count)
+        way[:] = np.nan
+        count = sample_to_steer(lanes, points, b, d, p, here, spacing, way, most)
+        angles[i, 1] = steering(b, chain[i], p, spacing, way, count)
+
+
+@pytest.mark.parametrize("known", [1, 10])
+@pytest.mark.parametrize("spacing", [1.5, 4.0])
+def test_a_driver_steers_the_same_by_the_part_of_the_way_that_it_needs(known: int, spacing: float) -> None:
+    sim = Simulation(load_town("roundabout"))
+    populate(sim, 40, 0)
+    way, angles = np.zeros((SAMPLES, 4)), np.zeros((len(sim.bodies), 2))
+    for _ in range(100):
+        for _ in range(5):
+            sim.step()
+        drivers = sim._drivers.copy()
+        drivers["lanes"] = np.minimum(drivers["lanes"], known)  # with one lane the way often ends before it is needed
+        bodies, graph = sim.bodies, sim._graph
+        _steered(bodies, sim._physics, drivers, sim._chain, graph.lanes, graph.points, way, spacing, 10, angles)
+        assert np.isfinite(angles).all()
+        assert np.array_equal(angles[:, 0], angles[:, 1])
