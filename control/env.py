@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.curriculum import Lesson
-from roadcraft.control.features import SIZE, Features
+from roadcraft.control.features import Features
+from roadcraft.control.layout import SIZE
 from roadcraft.control.policy import DECIDE_TICKS, control_for
 from roadcraft.control.rewards import ENDS, reward_terms
 from roadcraft.control.supervisor import Supervisor
@@ -32,7 +33,7 @@ STILL = 60.0  # s of standing after which an episode of training is cut short
 
 
 class DriveEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
-    """Observation (SIZE,) in [-1, 1], action (2,) in [-1, 1]: see `features.py` and `policy.py`."""
+    """Observation (SIZE,) in [-1, 1], action (2,) in [-1, 1]: see `layout.py` and `policy.py`."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (Gymnasium's own way)
 

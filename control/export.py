@@ -1,7 +1,7 @@
 """The policy as ONNX, for others: `features` (1, SIZE) float32 in, `action` (1, 2) float32 in [-1, 1] out.
 
 In f32, or with f16 inside: weights of half the size, for accelerators. Metadata carries what the features are
-(`features.LAYOUT`), that layout's hash and the weights' hash.
+(`layout.LAYOUT`), that layout's hash and the weights' hash.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roadcraft.control.features import LAYOUT, LAYOUT_HASH, SIZE
+from roadcraft.control.layout import LAYOUT, LAYOUT_HASH, SIZE
 from roadcraft.control.policy import Policy
 
 OPSET, IR = 18, 10

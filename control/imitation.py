@@ -22,7 +22,7 @@ from tqdm import tqdm
 from roadcraft.control.car import steer_for
 from roadcraft.control.env import DriveEnv
 from roadcraft.control.expert import ExpertDriver
-from roadcraft.control.features import SIZE
+from roadcraft.control.layout import SIZE
 from roadcraft.control.paths import pursue
 from roadcraft.control.policy import Policy, action_for, steer_share
 from roadcraft.sim.errors import UserError

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.car import ACCEL_MAX, BRAKE_MAX, brake_for, steer_for, throttle_for
-from roadcraft.control.features import LAYOUT_HASH, SIZE
+from roadcraft.control.layout import LAYOUT_HASH, SIZE
 from roadcraft.control.paths import pursue
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import kernel, njit

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.control.car import BRAKE_MAX
-from roadcraft.control.features import part
+from roadcraft.control.layout import part
 from roadcraft.control.policy import action_for
 
 PATIENCE = 40  # decisions of 0.1 s

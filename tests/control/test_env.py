@@ -16,7 +16,7 @@ from control_scenes import facts, tick
 import roadcraft.control  # noqa: F401  (registers the environment)
 from roadcraft.control.drivers import TruthDriver, load_driver
 from roadcraft.control.env import DriveEnv
-from roadcraft.control.features import SIZE, part
+from roadcraft.control.layout import SIZE, part
 from roadcraft.control.policy import Policy, action_for
 from roadcraft.control.rewards import ENDS, EVENT_COST, TERMS, reward_terms
 from roadcraft.sim.embedded.world import EmbeddedWorld

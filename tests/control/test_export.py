@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from roadcraft.control.export import TOLERANCE, deviation, to_onnx
-from roadcraft.control.features import LAYOUT, LAYOUT_HASH, SIZE
+from roadcraft.control.layout import LAYOUT, LAYOUT_HASH, SIZE
 from roadcraft.control.policy import Policy
 
 onnx = pytest.importorskip("onnx")

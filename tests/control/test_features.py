@@ -11,7 +11,8 @@ import pytest
 from control_scenes import WIDTH, lines, observation, percept, seen, straight_route
 from numpy.typing import NDArray
 
-from roadcraft.control.features import LAYOUT, SIZE, Features, mirrored, part
+from roadcraft.control.features import Features
+from roadcraft.control.layout import LAYOUT, SIZE, mirrored, part
 from roadcraft.control.localiser import Localiser
 from roadcraft.perception.percept import Percept
 from roadcraft.sim.localisation import SPEED_SIGMA, Localisation

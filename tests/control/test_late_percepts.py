@@ -8,7 +8,7 @@ from control_scenes import observation, percept, tick
 
 from roadcraft.control.decision import Decision
 from roadcraft.control.drivers import Stack, TruthDriver
-from roadcraft.control.features import SIZE
+from roadcraft.control.layout import SIZE
 from roadcraft.control.supervisor import Supervisor
 from roadcraft.perception.delay import Delay, Latency
 from roadcraft.perception.percept import OBJECT

@@ -9,7 +9,7 @@ import pytest
 
 from roadcraft.control.car import BRAKE_MAX
 from roadcraft.control.drivers import TruthDriver
-from roadcraft.control.features import SIZE, part
+from roadcraft.control.layout import SIZE, part
 from roadcraft.control.policy import acceleration_for
 from roadcraft.control.restart import PATIENCE, ROLLS, STANDS, Restart
 from roadcraft.sim.embedded.world import EmbeddedWorld

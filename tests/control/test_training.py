@@ -20,8 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from roadcraft.control.curriculum import Curriculum, Lesson
 from roadcraft.control.env import DriveEnv
-from roadcraft.control.features import SIZE
 from roadcraft.control.imitation import Dataset, clone, fit, to_policy
+from roadcraft.control.layout import SIZE
 from roadcraft.control.policy import Policy
 from roadcraft.control.ppo import module_of
 from roadcraft.control.train import PolicyTraining, read_checkpoint, train
