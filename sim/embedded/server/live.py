@@ -10,26 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.catalogue import INDEX, find
-from roadcraft.sim.embedded.physics import with_friction
 from roadcraft.sim.embedded.server.actors import Actor, Actors, Attachment, Category, NoActor
 from roadcraft.sim.embedded.server.attributes import chosen_attributes, understood
 from roadcraft.sim.embedded.server.blueprints import AUTOPILOT, by_id
 from roadcraft.sim.embedded.server.debug_shapes import DebugShapes
 from roadcraft.sim.embedded.server.doors import Doors
+from roadcraft.sim.embedded.server.friction import Friction
 from roadcraft.sim.embedded.server.limits import told_limits
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
+from roadcraft.sim.embedded.server.signal_actors import signal_actor
 from roadcraft.sim.embedded.server.snapshot import Snapshots
 from roadcraft.sim.embedded.server.spawn_points import told_spawns
 from roadcraft.sim.embedded.server.stop_signs import StopSigns
 from roadcraft.sim.embedded.server.strayed import first_strayed
 from roadcraft.sim.embedded.server.street_lights import StreetLights
-from roadcraft.sim.embedded.server.wire import CITY_TAGS, Pose, relative
+from roadcraft.sim.embedded.server.wire import Pose, relative
 from roadcraft.sim.embedded.state import Simulation
 from roadcraft.sim.embedded.town import Town
 from roadcraft.sim.errors import UserError
 from roadcraft.sim.kernels import Direct
 from roadcraft.sim.messages import Kind, Weather
-from roadcraft.sim.roads import LaneKind, SignalKind
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.rays import Rays
@@ -42,8 +42,6 @@ SKIN = 0.3  # [m] around a body within which a sensor mounted on it looks throug
 LONGEST_STEP = 0.05  # s; a longer tick is made of several equal steps
 ACKERMANN_GAINS = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)  # CARLA's speed and acceleration PID
 GRAVITY = 9.81  # m/s^2 that an accelerometer feels at rest, unless a client sets another
-TRIGGER_DEPTH = 2.0  # [m] of road before a stop line that a light's trigger volume covers
-_SIGN_TYPES = {SignalKind.STOP: "traffic.stop", SignalKind.YIELD: "traffic.yield"}
 _KINDS = {Kind.PEDESTRIAN: Category.WALKER, Kind.PROP: Category.PROP}
 
 
@@ -71,9 +69,7 @@ class LiveWorld:
         self.contacts: NDArray[np.void] = self.simulation.contacts
         self.told_physics: dict[int, tuple[Any, ...]] = {}  # what clients set, by actor
         self.gains: dict[int, tuple[float, ...]] = {}  # of Ackermann controllers, by actor
-        self.triggers: list[Actor] = []  # friction triggers
-        self.slippery: dict[int, float] = {}  # vehicles inside one, and the friction there
-        self.own_friction: dict[int, float] = {}  # theirs outside
+        self.friction = Friction()
         self.forgetful: set[int] = set()  # vehicles without sticky control
         self.carried: set[int] = set()  # props that touch nothing because they ride along, not because a client said so
         self.dying: dict[int, float] = {}  # dead walkers, and the simulation time [s] at which they go
@@ -87,11 +83,7 @@ class LiveWorld:
         self.told_limits = told_limits(town.network)
         self.told_spawns = told_spawns(town)
         self.spectator = self.actors.add(Actor(self.new_id(), "spectator", Category.OTHER, pose=self._overview()))
-        signals = town.network.signals
-        self.light_ids = np.zeros(len(signals), np.uint32)  # actor of each row of the network's signals
-        self.pole_index = np.zeros(len(signals), np.uint32)  # place of a light in its group
-        for row in range(len(signals)):
-            self._add_signal(row)
+        self._add_signals()
 
     # ------------------------------------------------------------------------------------------------ what is there
     def _overview(self) -> Pose:
@@ -99,48 +91,15 @@ class LiveWorld:
         x, y, yaw = spawns[0] if len(spawns) else (0.0, 0.0, 0.0)
         return Pose(x - 10 * cos(yaw), y - 10 * sin(yaw), 8.0, yaw, 0.35)
 
-    def _add_signal(self, row: int) -> None:
-        signal = self.town.network.signals[row]
-        kind, pose = SignalKind(signal["kind"]), self.shown.heads[row].foot
-        centre, extent = self._trigger(row, pose)
-        light = kind is SignalKind.LIGHT
-        type_id = "traffic.traffic_light" if light else _SIGN_TYPES.get(kind, "")
-        if kind is SignalKind.SPEED:
-            type_id = f"traffic.speed_limit.{round(float(signal['value']) * 3.6)}"
-        actor = Actor(
-            self.new_id(), type_id, Category.LIGHT if light else Category.SIGN,
-            pose=pose, centre=centre, extent=extent, signal=row,
-            tag=CITY_TAGS["traffic_light" if light else "traffic_signs"],
-        )  # fmt: skip
-        actor.attributes = {"role_name": ""}
-        actor.wire_attributes = [["role_name", 4, ""]]
-        self.actors.add(actor)
-        self.light_ids[row] = actor.id
+    def _add_signals(self) -> None:
         signals = self.town.network.signals
-        group = (signals["group"] == signal["group"]) & (signals["kind"] == signal["kind"])
-        self.pole_index[row] = int(np.flatnonzero(group).tolist().index(row))
-
-    def _trigger(self, row: int, pose: Pose) -> tuple[Pose, tuple[float, float, float]]:
-        """Centre, in the frame of `pose`, and half sizes of the road before a signal's stop line, or beside a sign."""
-        network = self.town.network
-        lanes, where = network.lanes, []
-        for name in ("signal", "stop"):
-            for lane in np.flatnonzero(lanes[name] == row):
-                at = max(0.0, float(lanes[f"{name}_s"][lane]) - TRIGGER_DEPTH / 2)
-                where.append(network.point(int(lane), at))
-        if not where:  # a sign without a line of its own: the lanes that it stands beside
-            signal = network.signals[row]
-            beside, at, _ = network.nearest(signal["xyz"][:2], float(signal["yaw"]))
-            while beside >= 0 and lanes["kind"][beside] == LaneKind.DRIVING:
-                where.append(network.point(beside, at))
-                beside = int(lanes["left"][beside])
-        if not where:
-            return Pose(0.0, 0.0, 1.0), (1.0, 1.0, 1.0)
-        x, y = np.mean([point[0] for point in where]), np.mean([point[1] for point in where])
-        half = sum(point[3] for point in where) / 2
-        c, s = cos(pose.yaw), sin(pose.yaw)
-        dx, dy = float(x) - pose.x, float(y) - pose.y
-        return Pose(dx * c + dy * s, dy * c - dx * s, 1.0), (float(half), TRIGGER_DEPTH / 2, 1.0)
+        self.light_ids = np.zeros(len(signals), np.uint32)  # actor of each row of the network's signals
+        self.pole_index = np.zeros(len(signals), np.uint32)  # place of a light in its group
+        for row, signal in enumerate(signals):
+            actor = signal_actor(self.town.network, row, self.shown.heads[row].foot, self.new_id())
+            self.light_ids[row] = self.actors.add(actor).id
+            group = (signals["group"] == signal["group"]) & (signals["kind"] == signal["kind"])
+            self.pole_index[row] = int(np.flatnonzero(group).tolist().index(row))
 
     def new_id(self, wanted: int = 0) -> int:
         """The id of the next actor that is no body; `wanted`, where given and free."""
@@ -219,9 +178,7 @@ class LiveWorld:
             if type_id.startswith("sensor."):
                 actor.category = Category.SENSOR
             elif type_id == "static.trigger.friction":
-                x, y, z = (actor.number(f"extent_{axis}") / 100 for axis in "xyz")  # given in centimetres
-                actor.extent = (x, y, z)
-                self.triggers.append(actor)
+                self.friction.add(actor)
         if actor.attributes.get("sticky_control", "true").lower() in ("false", "0"):
             self.forgetful.add(actor.id)
         return self.actors.add(actor)
@@ -253,9 +210,8 @@ class LiveWorld:
         self.actors.remove(number)
         if actor.is_body:
             self.simulation.remove(number)
-        if actor in self.triggers:
-            self.triggers.remove(actor)
-        for notes in (self.told_physics, self.gains, self.slippery, self.own_friction):
+        self.friction.forget(actor)
+        for notes in (self.told_physics, self.gains):
             notes.pop(number, None)
         self.dying.pop(number, None)
         self.doors.forget(number)
@@ -347,8 +303,7 @@ class LiveWorld:
         self._cast_out()
         self.stop_signs.step(self.simulation.bodies, dt)
         self._forget_controls()
-        if self.triggers or self.slippery:
-            self._slip()
+        self.friction.step(self)
         self.follow()
 
     def _cast_out(self) -> None:
@@ -426,29 +381,3 @@ class LiveWorld:
         """Vehicles whose `sticky_control` is off are driven only by the controls of the same tick."""
         for number in self.forgetful:
             self.simulation.control_vehicle(number, 0.0, 0.0, 0.0)
-
-    # --------------------------------------------------------------------------------------------- friction triggers
-    def friction_at(self, where: Pose) -> float | None:
-        """The tyre friction that a trigger imposes at a place."""
-        for trigger in self.triggers:
-            inside = (abs(a - b) < half for a, b, half in zip(where.xyz, trigger.pose.xyz, trigger.extent, strict=True))
-            if all(inside):
-                return trigger.number("friction")
-        return None
-
-    def _slip(self) -> None:
-        """Gives vehicles that enter or leave a trigger other tyres."""
-        for actor in self.actors:
-            if actor.category is not Category.VEHICLE:
-                continue
-            friction = self.friction_at(self.pose_of(actor))
-            if friction == self.slippery.get(actor.id):
-                continue
-            physics = self.simulation.physics(actor.id)
-            if friction is None:
-                wanted = self.own_friction.pop(actor.id, physics.tire_friction)
-                del self.slippery[actor.id]
-            else:
-                self.own_friction.setdefault(actor.id, physics.tire_friction)
-                wanted = self.slippery[actor.id] = friction
-            self.simulation.set_vehicle_physics(actor.id, with_friction(physics, wanted))

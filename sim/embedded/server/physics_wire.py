@@ -52,7 +52,7 @@ def encode_physics(live: LiveWorld, actor: Actor) -> list[Any]:
         ]  # fmt: skip
         if told is not None and k < len(told[15]):
             wheel = list(told[15][k][:9])
-        friction = live.friction_at(where)
+        friction = live.friction.at(where)
         if friction is not None:
             wheel[0] = friction
         wheels.append([*wheel, [CENTIMETRES * c for c in position]])
