@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from control_scenes import observation, percept, seen
 
-from roadcraft.control.features import Features, part
+from roadcraft.control.features import Features
+from roadcraft.control.layout import part
 from roadcraft.control.passing import LENGTH, PATIENCE, calm
 from roadcraft.control.spacetime import OTHER
 from roadcraft.sim.messages import DT, Kind
