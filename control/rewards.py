@@ -56,7 +56,7 @@ def reward_terms(before: Facts, after: Facts, accel: tuple[float, float], events
     terms["time"] = -TIME_COST
     for kind in events:
         terms[kind] -= EVENT_COST[kind]
-    if not isfinite(terms["progress"] + terms["lane"] + terms["comfort"]):  # what events cost is
+    if not isfinite(terms["progress"] + terms["lane"] + terms["comfort"]):  # what events cost is finite
         for name, value in terms.items():
             if not isfinite(value):
                 raise ValueError(f"reward term {name} is {value} at frame {after.frame}")

@@ -134,7 +134,7 @@ def _place(out: Any, residual: float, compass: float, p: Any) -> None:
 
 @kernel
 def _lead(out: Any, lead: Any, taken: Any, speed: float, curves: float, top: float) -> float:
-    """Returns the acceleration [m/s^2] that follows who is ahead."""
+    """Who is ahead, and when each of RAMPS would meet somebody; returns the acceleration [m/s^2] that follows."""
     follow = spacetime.follow(speed, min(curves, FAST), lead[0], lead[1])
     out[LEAD] = squash(min(lead[0], 60.0), 60.0)
     out[LEAD + 1] = squash(lead[1], 20.0) if lead[0] < FREE else 1.0
