@@ -1,10 +1,12 @@
-"""The shipped network on a real road, where the clip lies beside the checkout: lane lines, road, false alarms.
+"""The shipped network on a real road, where the clip lies beside the checkout: lane lines, road, false alarms; then the
+same road bent.
 
-pytest -s tests/launch/test_real_video.py prints the figures of docs/perception.md as one JSON line.
+pytest -s tests/launch/test_real_video.py prints the figures of docs/perception.md as JSON lines.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -26,6 +28,8 @@ CLIP = Path(__file__).parents[3] / "shared" / "data" / "real" / "solidWhiteRight
 WIDTH, HEIGHT = 960, 540  # of the clip
 ROWS = np.arange(345, 531, 5.0)  # from 40 pixels below the horizon down to the bonnet
 NEAR = ROWS >= 450
+FAR = 70.0  # m from which on a bent picture is moved as a whole
+BENT_FRAMES, SETTLED = 80, 10  # frames looked at, and of them those at first that do not count
 LANE_WIDTH = 3.66  # m, twelve feet: an interstate's lane
 # The asphalt up to barrier and kerb without the cars on it, drawn by hand: column, row.
 ROAD = {
@@ -126,6 +130,37 @@ def figures() -> dict[str, object]:
     return out
 
 
+def bend(rgb: NDArray[np.uint8], radius: float, camera: Camera) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The picture as if its road were a curve of `radius` [m] (to the right where positive), and by how much each row
+    was moved [pixels]. What is z metres ahead on the ground moves z * z / (2 * radius) aside, to FAR."""
+    focal = WIDTH / 2 / np.tan(camera.fov / 2)
+    below = np.maximum(np.arange(HEIGHT) - HEIGHT / 2, 1.0)  # the camera looks level: the horizon is the middle row
+    far = np.minimum(focal * camera.xyz_ego[2] / below, FAR)
+    moved = (focal * far / (2.0 * radius)).astype(np.float32)
+    rows, at = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    return cv2.remap(rgb, at - moved[:, None], rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), moved
+
+
+def bent_figures(radius: float) -> dict[str, float]:
+    """The clip's first frames bent: how often both lines are seen, and their error [columns of 960]."""
+    asked, engine = Perceive(str(CLIP)), load_engine()
+    frames, _, rate = open_frames(asked)
+    both, off = [], []
+    for number, rgb in enumerate(itertools.islice(frames, BENT_FRAMES)):
+        camera = observe(fitted(rgb), asked, number, number / rate).camera or Camera()
+        picture, moved = bend(rgb, radius, camera)
+        percept = engine(observe(fitted(picture), asked, number, number / rate))
+        straight = [
+            columns(line) if line else np.full(len(ROWS), np.nan) for line in map(line_of, line_points(rgb).values())
+        ]
+        truth = np.array(straight) + moved[ROWS.astype(int)]
+        found = np.array([curve_at_rows(camera, percept, line) for line in (1, 2)])
+        off.append(np.where((truth > 0) & (truth < WIDTH), np.abs(found - truth), np.nan))
+        both.append((percept.lane_prob[1:3] >= LANE_SHOWN).all())
+    errors = np.array(off)[SETTLED:]
+    return {"both_lines": float(np.mean(both[SETTLED:])), **{s: nanmean(errors[:, k]) for k, s in enumerate(SIDES)}}
+
+
 def shown(percept: Percept, kind: Kind) -> int:
     """Objects of a kind that the overlay draws."""
     return int(((percept.objects["kind"] == kind) & (percept.objects["score"] >= SCORE_SHOWN)).sum())
@@ -141,3 +176,15 @@ def test_a_highway_that_no_simulator_drew() -> None:
     assert min(said["road_iou"].values()) >= 0.80  # type: ignore[attr-defined]
     for side in SIDES:
         assert said[side]["error_px"] <= 1.5 * said[side]["prior_px"]  # type: ignore[index]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CLIP.is_file(), reason="the clip does not lie beside the checkout")
+def test_the_same_highway_with_curves() -> None:
+    straight = bent_figures(1e9)
+    for radius in (600.0, 300.0, 150.0, -300.0, -150.0, -80.0):
+        said = bent_figures(radius)
+        print(json.dumps({"radius": radius, **said}))
+        assert said["both_lines"] >= 0.95
+        for side in SIDES:
+            assert said[side] <= 1.5 * straight[side], (radius, side)
