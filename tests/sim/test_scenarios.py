@@ -6,6 +6,7 @@ The driver here brakes for whatever is in its lane ahead and for walkers close t
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -286,6 +287,44 @@ def test_a_pedestrian_who_cannot_go_on_goes_back_once() -> None:
     ((what, (who, way, pace)),) = stage.events  # type: ignore[misc]
     assert (what, who, pace) == ("walk", 7, 1.5)
     assert way.tolist() == [0.0, -1.0]  # type: ignore[has-type]
+
+
+def test_those_asleep_wake_in_time_and_are_not_asked_before(
+    world: EmbeddedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A director that asks each of its scenarios at every tick drives the same."""
+    asked: list[float] = []
+
+    def step(scenario: Scenario, facts: Facts, plain: Any = Scenario.step) -> tuple[str, ...]:
+        asked.append(facts.progress)
+        return plain(scenario, facts)
+
+    def drive() -> list[tuple[object, ...]]:
+        asked.clear()
+        names = ("obstacle", "pedestrian_crossing", "lead_brakes")
+        tick, seen = world.reset(episode_from_seed(2003, camera=None, traffic=Traffic(6, 0), scenarios=names)), []
+        for _ in range(1200):
+            tick = world.step(careful(tick))
+            seen.append((tick.facts.pose.tobytes(), tick.facts.actors.tobytes(), world.director.events))
+        assert any(scenario.happened for scenario in world.director.all)
+        return seen
+
+    monkeypatch.setattr(Scenario, "step", step)
+    slept = drive()
+    first = min(scenario.wakes_at for scenario in world.director.all)
+    assert first > 10.0
+    assert min(asked) >= first
+
+    def ask_all(director: Director, facts: Facts) -> None:
+        director.events = ()
+        for scenario in director.scenarios:
+            director.events += scenario.step(facts)
+        director.scenarios = [scenario for scenario in director.scenarios if not scenario.done]
+
+    monkeypatch.setattr(Director, "step", ask_all)
+    awake = drive()
+    assert min(asked) < first
+    assert awake == slept
 
 
 def test_scenarios_are_the_seeds(world: EmbeddedWorld) -> None:
