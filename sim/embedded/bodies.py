@@ -39,6 +39,8 @@ BODY = np.dtype(
         ("lane", np.int32),  # lane of the road network it is in, -1 when off the road
         ("lane_s", np.float64),  # [m] along that lane
         ("stride", np.float32),  # [rad] phase of a walker's steps
+        ("posed", np.float32),  # 0 to 1: by how much a walker's limbs point where its owner wants, not as it walks ...
+        ("limbs", np.float32, (4, 3)),  # ... unit vectors in its own frame: legs, arms, left first
         ("target_speed", np.float64),  # [m/s] walkers: as commanded
         ("target_direction", np.float64, 2),  # walkers: unit vector as commanded
     ]

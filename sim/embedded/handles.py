@@ -136,6 +136,11 @@ class Bodies:
         """CARLA's VehicleLightState bits. Built-in drivers set their own."""
         self.body(number)["lights"] = bits
 
+    def set_pose(self, number: int, share: float, limbs: ArrayLike) -> None:
+        """Where a walker's limbs (4, 3) point in pictures, see BODY, and by which share they do so."""
+        body = self.body(number)
+        body["posed"], body["limbs"] = share, np.asarray(limbs, np.float32)
+
     def set_constant_velocity(self, number: int, velocity: ArrayLike | None) -> None:
         """Holds a velocity (x, y, z) [m/s] in the body's own frame, whatever the controls say; None ends it."""
         m = self._motion[self._rows[number]]

@@ -150,8 +150,29 @@ def body_basis(body, basis):
 
 
 @part
+def _point(basis, unit, half, tall, pose, share, c, s, joint):
+    """Turns a limb's axes `joint` (9,): it hangs along (-s, 0, -c) in the body's frame as the walker walks, and points
+    along `pose` (3,) by `share`."""
+    walks = np.float32(1.0) - share
+    x, y, z = share * pose[0] - walks * s, share * pose[1], share * pose[2] - walks * c
+    length = sqrt(x * x + y * y + z * z)
+    if length < np.float32(1e-3):
+        return
+    x, y, z = x / length, y / length, z / length
+    k = np.float32(1.0) / max(np.float32(1.0) - z, np.float32(1e-3))  # the shortest turn from straight down
+    for row in range(3):
+        fx, fy, fz = basis[3 * row] / unit, basis[3 * row + 1] / half, basis[3 * row + 2] / tall
+        joint[3 * row] = ((np.float32(1.0) - k * x * x) * fx - k * x * y * fy + x * fz) * unit
+        across = (np.float32(1.0) - k * y * y) * fy - k * x * y * fx + y * fz
+        joint[3 * row + 1] = across * half * np.float32(0.8)
+        joint[3 * row + 2] = -(x * fx + y * fy + z * fz) * tall
+
+
+@part
 def queue_walker(canvas, eye, body, basis, walker, transform, joint, paint, haze, x, y, z):
-    """A walker near by: torso, then legs and arms that swing with `stride`. `walker`: meshes of torso, leg, arm."""
+    """A walker near by: torso, then legs and arms that swing with `stride`, or point where its owner wants.
+
+    `walker`: meshes of torso, leg, arm."""
     tag, owner, variant = np.uint8(12), body["id"], body["id"]
     unit = min(
         np.float32(body["extent"][2]) * np.float32(0.2), np.float32(body["extent"][0])
@@ -165,6 +186,7 @@ def queue_walker(canvas, eye, body, basis, walker, transform, joint, paint, haze
     tall = np.float32(2 * body["extent"][2])
     moving = min(np.float32(1.0), np.float32(abs(body["speed"])))
     swing = np.float32(0.5) * np.float32(sin(body["stride"])) * moving
+    posed, limbs = body["posed"], body["limbs"]
     to_camera(eye, x, y, z, basis, transform)
     put_job(canvas, eye, walker[0], transform, paint, np.uint32(0), haze, tag, owner, variant, np.uint8(0))
     for limb in range(4):
@@ -179,10 +201,12 @@ def queue_walker(canvas, eye, body, basis, walker, transform, joint, paint, haze
                 basis[3 * k] / unit,
                 basis[3 * k + 2] / tall,
             )  # unit vectors of the body's x and z
-            # Turned about the joint: x' = c x + s z, z' = c z - s x.
+            # Turned about the joint: x' = c x - s z, z' = c z + s x.
             joint[3 * k] = (c * fx - s * fz) * unit
             joint[3 * k + 1] = basis[3 * k + 1] * np.float32(0.8)
             joint[3 * k + 2] = (c * fz + s * fx) * tall
+        if posed > np.float32(0.0):
+            _point(basis, unit, half, tall, limbs[limb], posed, c, s, joint)
         ox = basis[1] * offset + (basis[2] / tall - joint[2] / tall) * pivot
         oy = basis[4] * offset + (basis[5] / tall - joint[5] / tall) * pivot
         oz = basis[7] * offset + (basis[8] / tall - joint[8] / tall) * pivot

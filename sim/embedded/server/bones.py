@@ -1,7 +1,7 @@
 """The skeleton of walkers, by CARLA's names of bones, in the places where pictures have their limbs.
 
-Near a camera a walker is a torso with arms and legs that swing about shoulders and hips (`render/draw.py`); the
-bones follow the same swing. Below a shoulder or hip nothing bends.
+Near a camera a walker is a torso with arms and legs that swing about shoulders and hips (`render/things.py`); the
+bones follow the same swing. Below a shoulder or hip nothing bends but in a pose that its owner gave it (`poses.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from math import cos, sin
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from roadcraft.sim.embedded.server.actors import Actor
-from roadcraft.sim.embedded.server.wire import Pose, compose, relative, transform_wire
+from roadcraft.sim.embedded.server.wire import ORIGIN, Pose, between, compose, relative, transform_wire
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.live import LiveWorld
@@ -62,27 +62,63 @@ def _bones() -> Iterator[Bone]:
 
 
 BONES = tuple(_bones())
+NAMES = frozenset(bone.name for bone in BONES)
+Relative = dict[str, Pose]  # by name: the place in the parent bone's frame
+Body = Any  # a row of BODY
 
 
 def skeleton(live: LiveWorld, walker: Actor) -> dict[str, tuple[Pose, Pose, Pose]]:
     """By name: pose in the world, in the body's frame (origin at the feet), and in the frame of the parent bone."""
-    body = live.body(walker)
-    ex, ey, ez = body["extent"].tolist()
-    depth, width, tall = min(DEPTH * ez, ex), min(WIDTH * ez, ey), 2 * ez
-    swing = SWING * sin(float(body["stride"])) * min(1.0, abs(float(body["speed"])))
+    body, own = live.body(walker), live.poses.of.get(walker.id)
     x, y, z = body["xyz"].tolist()
     feet = Pose(x, y, z, float(body["yaw"]), float(body["pitch"]), float(body["roll"]))
-    found: dict[str, tuple[Pose, Pose, Pose]] = {}
+    if own is None or own.blend == 0.0:
+        placed = in_body(body)
+        bones = relatives(placed)
+    else:
+        shown = at_rest(body) | own.bones
+        bones = {name: between(pose, shown[name], own.blend) for name, pose in walking(body).items()}
+        placed = whole(bones)
+    return {name: (compose(feet, pose), pose, bones[name]) for name, pose in placed.items()}
+
+
+def in_body(body: Body, swings: bool = True) -> dict[str, Pose]:
+    """By name: where a bone of a walker is as it walks, or as it stands, in the body's frame."""
+    ex, ey, ez = body["extent"].tolist()
+    depth, width, tall = min(DEPTH * ez, ex), min(WIDTH * ez, ey), 2 * ez
+    swing = SWING * sin(float(body["stride"])) * min(1.0, abs(float(body["speed"]))) if swings else 0.0
+    found: dict[str, Pose] = {}
     for bone in BONES:
         side = 1.0 if bone.y > 0 else -1.0
         angle = {HIP: swing * side, SHOULDER: -ARM_SWING * swing * side}.get(bone.joint, 0.0)
         ahead, down = bone.x * depth, (bone.z - bone.joint) * tall
         forward = cos(angle) * ahead + sin(angle) * down
         up = bone.joint * tall + cos(angle) * down - sin(angle) * ahead
-        own = Pose(forward, bone.y * width, up, 0.0, angle)
-        parent = found[bone.parent][1] if bone.parent else Pose()
-        found[bone.name] = compose(feet, own), own, relative(parent, own)
+        found[bone.name] = Pose(forward, bone.y * width, up, 0.0, angle)
     return found
+
+
+def relatives(placed: dict[str, Pose]) -> Relative:
+    """Each bone in the frame of its parent."""
+    return {bone.name: relative(placed.get(bone.parent, ORIGIN), placed[bone.name]) for bone in BONES}
+
+
+def whole(bones: Relative) -> dict[str, Pose]:
+    """The inverse of `relatives`: each bone in the body's frame."""
+    placed: dict[str, Pose] = {}
+    for bone in BONES:
+        placed[bone.name] = compose(placed.get(bone.parent, ORIGIN), bones[bone.name])
+    return placed
+
+
+def walking(body: Body) -> Relative:
+    """A walker's bones as it walks at present."""
+    return relatives(in_body(body))
+
+
+def at_rest(body: Body) -> Relative:
+    """A walker's bones as it stands."""
+    return relatives(in_body(body, swings=False))
 
 
 def bones_wire(live: LiveWorld, walker: Actor) -> list[Any]:

@@ -7,12 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from roadcraft.sim.embedded.physics import DRY_FRICTION, ROAD_FRICTION
 from roadcraft.sim.embedded.server.actors import Actor, Category
-from roadcraft.sim.embedded.server.bones import bones_wire
-from roadcraft.sim.embedded.server.calls import Result, Status, accept, call, refuse
+from roadcraft.sim.embedded.server.bones import BONES, bones_wire
+from roadcraft.sim.embedded.server.calls import Result, Status, accept, call
 from roadcraft.sim.embedded.server.doors import ALL
 from roadcraft.sim.embedded.server.live import ACKERMANN_GAINS
 from roadcraft.sim.embedded.server.physics_wire import decode_physics, encode_physics, physics_control, telemetry
-from roadcraft.sim.embedded.server.wire import fields, flag, i32, integer, number, u8, u32, vector
+from roadcraft.sim.embedded.server.wire import (
+    Pose,
+    fields,
+    flag,
+    i32,
+    integer,
+    listed,
+    number,
+    pose,
+    text,
+    u8,
+    u32,
+    vector,
+)
 
 if TYPE_CHECKING:
     from roadcraft.sim.embedded.server.app import Server
@@ -155,11 +168,27 @@ def control_walker(server: Server, actor: int, control: tuple[Any, ...]) -> None
 
 @call(
     "get_bones_transform", VALUE, u32, status=Status.PARTLY,
-    note="CARLA's names; limbs swing as in pictures, and knees, elbows and fingers do not bend",
+    note="CARLA's names; limbs swing as in pictures, and knees, elbows and fingers bend in poses alone",
 )  # fmt: skip
 def get_bones(server: Server, actor: int) -> list[Any]:
     return [bones_wire(server.live, _walker(server, actor))]
 
 
-for _name in ("set_bones_transform", "blend_pose", "get_pose_from_animation"):
-    refuse(_name, VOID, "walkers of this server take no poses: their limbs move as they walk")
+_POSES = "bones tell it; near cameras see each limb point from its joint to hand or foot, without elbow and knee"
+
+
+@call(
+    "set_bones_transform", VOID, u32, fields(listed(fields(text, pose), len(BONES))), status=Status.PARTLY, note=_POSES
+)
+def set_bones(server: Server, actor: int, bones: tuple[list[tuple[str, Pose]]]) -> None:
+    server.live.poses.set(server.live, _walker(server, actor), bones[0])
+
+
+@call("blend_pose", VOID, u32, number, status=Status.PARTLY, note=_POSES)
+def blend_pose(server: Server, actor: int, blend: float) -> None:
+    server.live.poses.blend(server.live, _walker(server, actor), blend)
+
+
+@call("get_pose_from_animation", VOID, u32, status=Status.PARTLY, note=_POSES)
+def take_pose(server: Server, actor: int) -> None:
+    server.live.poses.take(server.live, _walker(server, actor))

@@ -137,7 +137,7 @@ RAN = (
     ),
     (
         "`draw_skeleton`",
-        "runs, with the bones where the walker is; `blend_pose` does nothing",
+        "runs, with the bones where the walker is and `blend_pose` as asked",
     ),
     (
         "`util`: `config`, `environment`, `lane_explorer`, `manage_environment_objects`, "

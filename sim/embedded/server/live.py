@@ -17,6 +17,7 @@ from roadcraft.sim.embedded.server.debug_shapes import DebugShapes
 from roadcraft.sim.embedded.server.doors import Doors
 from roadcraft.sim.embedded.server.friction import Friction
 from roadcraft.sim.embedded.server.limits import told_limits
+from roadcraft.sim.embedded.server.poses import Poses
 from roadcraft.sim.embedded.server.shown import ALL_LAYERS, Shown
 from roadcraft.sim.embedded.server.signal_actors import signal_actor
 from roadcraft.sim.embedded.server.snapshot import Snapshots
@@ -58,7 +59,7 @@ class LiveWorld:
         self.simulation = Simulation(town, seed)
         while self.simulation.new_id() < after:
             pass
-        self.actors, self.doors, self.debug_shapes = Actors(), Doors(), DebugShapes()
+        self.actors, self.doors, self.poses, self.debug_shapes = Actors(), Doors(), Poses(), DebugShapes()
         self.snapshots, self.stop_signs = Snapshots(), StopSigns(town.network)
         self._first_strayed = Direct(first_strayed)
         self.told_weather = Weather()  # as clients set it
@@ -215,6 +216,7 @@ class LiveWorld:
             notes.pop(number, None)
         self.dying.pop(number, None)
         self.doors.forget(number)
+        self.poses.forget(number)
         for group in (self.forgetful, self.led, self.walking, self.carried):
             group.discard(number)
         return actor

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from math import asin, atan2, cos, degrees, isfinite, radians, sin
+from math import acos, asin, atan2, copysign, cos, degrees, isfinite, radians, sin
 from typing import Any, NamedTuple
 
 from roadcraft.sim.errors import UserError
@@ -107,6 +107,34 @@ def relative(parent: Pose, child: Pose) -> Pose:
     r = rotation(child)
     columns = [turn_back(axes, (r[0][k], r[1][k], r[2][k])) for k in range(3)]
     return Pose(x, y, z, *angles(columns))
+
+
+def between(one: Pose, other: Pose, share: float) -> Pose:
+    """The pose at a share [0, 1] of the way from one to another, turned about one axis at an even rate (slerp)."""
+    a, b = quaternion(one), quaternion(other)
+    dot = sum(p * q for p, q in zip(a, b, strict=True))
+    turned = acos(min(abs(dot), 1.0))
+    near, far = 1.0 - share, share
+    if turned > 1e-6:
+        near, far = sin(near * turned) / sin(turned), sin(far * turned) / sin(turned)
+    w, x, y, z = (near * p + copysign(far, dot) * q for p, q in zip(a, b, strict=True))
+    columns = (
+        (w * w + x * x - y * y - z * z, 2 * (x * y + w * z), 2 * (x * z - w * y)),
+        (2 * (x * y - w * z), w * w - x * x + y * y - z * z, 2 * (y * z + w * x)),
+        (2 * (x * z + w * y), 2 * (y * z - w * x), w * w - x * x - y * y + z * z),
+    )
+    place = [p + share * (q - p) for p, q in zip(one.xyz, other.xyz, strict=True)]
+    return Pose(place[0], place[1], place[2], *angles(columns))
+
+
+def quaternion(pose: Pose) -> tuple[float, float, float, float]:
+    """(w, x, y, z) of a pose's rotation, see `rotation`."""
+    cy, sy, cp, sp = cos(pose.yaw / 2), sin(pose.yaw / 2), cos(pose.pitch / 2), sin(pose.pitch / 2)
+    cr, sr = cos(pose.roll / 2), sin(pose.roll / 2)
+    return (
+        cy * cp * cr + sy * sp * sr, cy * cp * sr - sy * sp * cr,
+        cy * sp * cr + sy * cp * sr, sy * cp * cr - cy * sp * sr,
+    )  # fmt: skip
 
 
 def angles(columns: Sequence[Vector]) -> Vector:
