@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from roadcraft.sim.embedded.bodies import BODY
-from roadcraft.sim.embedded.server.stop_signs import AGAIN, GAP, PATIENT, STOP, StopSigns
+from roadcraft.sim.embedded.server.stop_signs import AGAIN, GAP, PATIENT, RESTS, STOP, StopSigns
 from roadcraft.sim.embedded.town import load_town
 from roadcraft.sim.messages import Kind
 
@@ -185,10 +185,18 @@ def test_who_will_not_be_through_before_others_come_is_held(side_road: tuple[Cro
     assert not signs.held.any()
 
 
-def test_nobody_is_held_for_who_stands_inside(crossing: Crossing) -> None:
-    """It may wait for the one at the sign."""
-    inside = crossing.car(2, crossing.inside)
-    for speed, held in ((2.0, True), (0.0, False)):
+def test_nobody_is_held_for_who_rests_inside(crossing: Crossing) -> None:
+    """It may wait for the one at the sign; who creeps on, with stops between, does not."""
+    waits, inside = crossing.car(1, crossing.lanes[0]), crossing.car(2, crossing.inside)
+
+    def held_after(speed: float, seconds: float) -> bool:
         inside["speed"] = speed
-        crossing.signs.step(np.concatenate([crossing.car(1, crossing.lanes[0]), inside]), 0.05)
-        assert crossing.signs.held.tolist() == [held, False]
+        crossing.signs.step(np.concatenate([waits, inside]), seconds)
+        return bool(crossing.signs.held[0])
+
+    assert held_after(2.0, 0.05)
+    for _ in range(4):
+        assert held_after(0.0, RESTS - 0.1)
+        assert held_after(0.5, 0.05)
+    assert held_after(0.0, RESTS - 0.1)
+    assert not held_after(0.0, 0.1)

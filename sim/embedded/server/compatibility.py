@@ -128,16 +128,13 @@ along a way that crosses counts within its last metres; here from five seconds b
 a minute. Of two who wait at signs whose ways cross one goes at a time, and who is a metre over the line goes on. The
 TrafficManager looks at none of that: it goes on two seconds after its car stood still, to within 1 mm/s, and its cars
 met inside junctions and waited for each other there. So a car that stands at a sign and is controlled in batches, as
-the TrafficManager's are, is told to creep at 2 mm/s as long as somebody comes, for a minute at most; who stands inside
-the junction does not count.
+the TrafficManager's are, is told to creep at 2 mm/s as long as somebody comes, for a minute at most; who has stood
+inside the junction for three seconds does not count.
 
 In ten simulated minutes with 30 cars and 30 walkers, by two seeds of the TrafficManager in each style of town, no car
-left its lane, ran a red light or touched a walker. On the highway two that changed lanes past each other grazed, by
-the second seed; at the roundabout two were given up by the first, which waited for each other and for one that was
-held at a sign for who stood. Since then nobody is: by the first seed the other four styles were clean again, and at
-the roundabout one that turned left grazed one that stood inside the junction; the second was not repeated. Rarely a
-client hangs by itself: its two threads in `TrafficManagerLocal`, `Run` and `SynchronousTick`, were found waiting for
-each other. `make test-slow` asks that for one seed in each style.
+left its lane, ran a red light, touched a walker or another car, or was given up. Rarely a client hangs by itself: its
+two threads in `TrafficManagerLocal`, `Run` and `SynchronousTick`, were found waiting for each other. `make test-slow`
+asks that for one seed in each style.
 
 The map that clients get of this server's own towns has the town's lanes and crosswalks to the millimetre, but some
 turns through junctions have another reference line than the town's own file: the TrafficManager knows roads by points

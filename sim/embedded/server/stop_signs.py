@@ -10,7 +10,8 @@ come along a way that crosses count from GAP seconds before it, where CARLA look
 The clients' TrafficManager looks at neither: it goes on two seconds after its car stood, which it believes below 1 mm/s
 only. Cars of its met inside a junction so, waited for each other, and it gave them up. Hence who stands at a sign and
 is controlled in batches, as the TrafficManager does it, is told to creep (`records.CREEP`) as long as somebody will
-come before it could be through.
+come before it could be through. Who is inside the junction counts until it has stood there for a while: it may be waiting for
+the one at the sign, but the TrafficManager's cars also stand for a moment and go on.
 """
 
 # Kernels take arrays whose types only the compiler knows.
@@ -30,6 +31,7 @@ from roadcraft.sim.roads import RoadNetwork
 STOP = 2.0  # s from the beginning of a stop to the first look at who crosses
 AGAIN = 1.0  # s to the next look
 STANDS = 0.1  # [m/s] below which a vehicle stands
+RESTS = 3.0  # s of standing after which it is taken to wait for somebody
 BOX = 3.0  # [m] before the sign that CARLA's box reaches: nine tenths of a lane's width
 NEAR = 4.4  # [m] before a crossing lane within which CARLA looks as well
 GAP = 5.0  # s that whoever goes on from a sign needs: nobody who drives may be nearer to a crossing lane
@@ -82,8 +84,8 @@ def _drives(b):
 
 
 @kernel
-def _arrive(bodies, signs, ids, waited, ready, go, held, free, to_line, order):
-    """Notes who is at a sign: how far before its line (`to_line`, infinite for the others) and, as the first of
+def _arrive(bodies, signs, dt, ids, waited, stood, ready, go, held, free, to_line, order):
+    """Notes for how long each has stood (`stood`, s) and who is at a sign: how far before its line (`to_line`, infinite for the others) and, as the first of
     `order`, in which order they are looked at, who has waited longest first. Returns how many there are."""
     count = 0
     for k in range(ids.size):
@@ -93,6 +95,7 @@ def _arrive(bodies, signs, ids, waited, ready, go, held, free, to_line, order):
             to_line[k] = signs.stop_s[b.lane] - b.lane_s
         if to_line[k] == np.inf or ids[k] != b.id:
             waited[k], ready[k] = 0.0, False
+        stood[k] = stood[k] + dt if ids[k] == b.id and abs(b.speed) < STANDS else 0.0
         ids[k] = b.id
         if to_line[k] < np.inf:
             at = count
@@ -115,13 +118,14 @@ def _ahead(bodies, k, to_line, waiting):
 
 
 @kernel
-def _comes(bodies, signs, sign, gap, least):
-    """Whether anybody is on the lanes that cross the ways on from a sign, at `least` [m/s] or faster, or comes there by
-    one without a sign within `gap` seconds."""
-    for b in bodies:
+def _comes(bodies, signs, sign, gap, stood, longest):
+    """Whether anybody is on the lanes that cross the ways on from a sign and has not `stood` (n,) there for `longest`
+    [s], or comes there by one without a sign within `gap` seconds."""
+    for k in range(len(bodies)):
+        b = bodies[k]
         if not _drives(b):
             continue
-        if signs.inside[sign, b.lane] and abs(b.speed) >= least:
+        if signs.inside[sign, b.lane] and stood[k] < longest:
             return True
         way = signs.before[sign, b.lane] + signs.length[b.lane] - b.lane_s - b.extent[0]
         if signs.row[b.lane] < 0 and way < max(NEAR, gap * b.speed):
@@ -140,9 +144,9 @@ def _taken(bodies, signs, sign, go, free):
 
 
 @kernel
-def _step(bodies, signs, dt, ids, waited, ready, go, held, free, to_line, order):
+def _step(bodies, signs, dt, ids, waited, stood, ready, go, held, free, to_line, order):
     """A tick of `dt` seconds; for the arrays (n,) see `StopSigns`. `free`: `go` of the tick before."""
-    waiting = order[: _arrive(bodies, signs, ids, waited, ready, go, held, free, to_line, order)]
+    waiting = order[: _arrive(bodies, signs, dt, ids, waited, stood, ready, go, held, free, to_line, order)]
     for k in waiting:
         b = bodies[k]
         front = to_line[k] - b.extent[0]
@@ -155,14 +159,14 @@ def _step(bodies, signs, dt, ids, waited, ready, go, held, free, to_line, order)
         waited[k] += dt
         if held[k]:
             # Of those at signs the TrafficManager has an order of its own, and who stands inside may wait for this one.
-            ready[k] = waited[k] > PATIENT or not _comes(bodies, signs, signs.row[b.lane], GAP + STOP, STANDS)
+            ready[k] = waited[k] > PATIENT or not _comes(bodies, signs, signs.row[b.lane], GAP + STOP, stood, RESTS)
             held[k] = not ready[k]
         if free[k] and front < -OVER_LINE:  # as at lights: it does not stop on the crosswalk or in the way
             go[k] = True
         elif free[k] or waited[k] >= STOP + looks * AGAIN - 1e-6:
             gap = 0.0 if waited[k] > PATIENT else GAP / 2.0 if free[k] else GAP
             sign = signs.row[b.lane]
-            go[k] = not (_comes(bodies, signs, sign, gap, 0.0) or _taken(bodies, signs, sign, go, free))
+            go[k] = not (_comes(bodies, signs, sign, gap, stood, np.inf) or _taken(bodies, signs, sign, go, free))
 
 
 class StopSigns:
@@ -174,6 +178,7 @@ class StopSigns:
         self.held = np.zeros(0, np.bool_)  # (n,) those that have to wait and stand
         self.batched = np.zeros(0, np.int64)  # (n,) ids of those that a client controls in batches
         self.waited = np.zeros(0)  # (n,) s of a body's stop so far
+        self.stood = np.zeros(0)  # (n,) s that each has stood, at a sign or not
         self.ready = np.zeros(0, np.bool_)  # (n,) whether nobody came, once, for as long as the TrafficManager needs
         self.ids = np.zeros(0, np.int64)  # (n,) whose stop it is
         self._scratch = self.go, self.waited, self.ids
@@ -183,7 +188,8 @@ class StopSigns:
         if len(self.go) != count:
             self.go, self.held, self.ready = (_fitted(each, count) for each in (self.go, self.held, self.ready))
             self.batched = _fitted(self.batched, count)
-            self.waited, self.ids = _fitted(self.waited, count), _fitted(self.ids, count)
+            self.waited, self.stood = _fitted(self.waited, count), _fitted(self.stood, count)
+            self.ids = _fitted(self.ids, count)
             self._scratch = np.zeros(count, np.bool_), np.zeros(count), np.zeros(count, np.int64)
 
     def step(self, bodies: NDArray[np.void], dt: float) -> None:
@@ -191,8 +197,9 @@ class StopSigns:
         id 0."""
         self.fit(len(bodies))
         self._step.call(
-            bodies, self.signs, float(dt), self.ids, self.waited, self.ready, self.go, self.held, *self._scratch
-        )
+            bodies, self.signs, float(dt), self.ids, self.waited, self.stood, self.ready, self.go, self.held,
+            *self._scratch,
+        )  # fmt: skip
 
 
 def _fitted(array: NDArray, count: int) -> NDArray:
