@@ -10,8 +10,8 @@ come along a way that crosses count from GAP seconds before it, where CARLA look
 The clients' TrafficManager looks at neither: it goes on two seconds after its car stood, which it believes below 1 mm/s
 only. Cars of its met inside a junction so, waited for each other, and it gave them up. Hence who stands at a sign and
 is controlled in batches, as the TrafficManager does it, is told to creep (`records.CREEP`) as long as somebody will
-come before it could be through. Who is inside the junction counts until it has stood there for a while: it may be waiting for
-the one at the sign, but the TrafficManager's cars also stand for a moment and go on.
+come before it could be through. Who is inside the junction counts until it has stood there for a while: it may be
+waiting for the one at the sign, but the TrafficManager's cars also stand for a moment and go on.
 """
 
 # Kernels take arrays whose types only the compiler knows.
@@ -85,8 +85,9 @@ def _drives(b):
 
 @kernel
 def _arrive(bodies, signs, dt, ids, waited, stood, ready, go, held, free, to_line, order):
-    """Notes for how long each has stood (`stood`, s) and who is at a sign: how far before its line (`to_line`, infinite for the others) and, as the first of
-    `order`, in which order they are looked at, who has waited longest first. Returns how many there are."""
+    """Notes for how long each has stood (`stood`, s) and who is at a sign: how far before its line (`to_line`, infinite
+    for the others) and, as the first of `order`, in which order they are looked at, who has waited longest first.
+    Returns how many there are."""
     count = 0
     for k in range(ids.size):
         b = bodies[k]
